@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The columns of a plan: what every device of a cluster does.
+ *
+ *   lane   a queue that runs its tasks in row order, one at a time:
+ *          a host thread, a stream
+ *   task   one piece of work on a lane
+ *   dep    "this task's start (or end) not before that task's start (or end) + lag"
+ *   memop  one allocator request, in program order of its device, at a moment
+ *          of a host task
+ *   link   a shared resource; transfer rows say which tasks load it
+ *
+ * Times are integer nanoseconds from the plan's own origin. Rows refer to
+ * rows of other tables by index.
+ */
+#ifndef PS_PLAN_COLUMNS_H
+#define PS_PLAN_COLUMNS_H
+
+#define PS_PLAN_DEVICE_COLUMNS(X)                                                               \
+    X(1, rank, U32, PLAIN, "global rank of the process that drives it")                         \
+    X(2, ordinal, U32, PLAIN, "device ordinal in its process")                                  \
+    X(3, name, STR, PLAIN, "hardware name; empty unknown")                                      \
+    X(4, capacity_bytes, U64, PLAIN, "[bytes] total memory; 0 unknown")                         \
+    X(5, base_bytes, U64, PLAIN, "[bytes] taken outside the allocator: context, libraries")     \
+    X(6, limit_bytes, U64, PLAIN, "[bytes] most the allocator may reserve; 0 no limit")         \
+    X(7, allocator, STR, PLAIN, "allocator model: native, expandable, exact")                   \
+    X(8, allocator_conf, STR, PLAIN, "PyTorch's own setting string")                            \
+    X(9, sizes_are_blocks, U8, PLAIN, "1: buffer bytes are block sizes; 0: requested sizes")    \
+    X(10, base_live_bytes, U64, PLAIN, "[bytes] allocated before the plan by buffers it never names") \
+    X(11, base_basis, U8, PLAIN, "ps_basis of base_bytes")
+
+#define PS_PLAN_LANE_COLUMNS(X)                                                                 \
+    X(1, kind, U8, PLAIN, "ps_lane_kind")                                                       \
+    X(2, device, U32, PLAIN, "device row + 1; 0 for host lanes")                                \
+    X(3, name, STR, PLAIN, "shown to people")                                                   \
+    X(4, number, U64, PLAIN, "stream or thread id in the source")
+
+#define PS_PLAN_TASK_COLUMNS(X)                                                                 \
+    X(1, lane, U32, PLAIN, "lane row")                                                          \
+    X(2, kind, U8, PLAIN, "ps_task_kind")                                                       \
+    X(3, gap_ns, I64, PLAIN, "[ns] start not before the end of the lane's previous task + gap, >= 0") \
+    X(4, dur_ns, I64, PLAIN, "[ns] own length, transfers on links excluded, >= 0")              \
+    X(5, name, STR, PLAIN, "kernel, call or collective")                                        \
+    X(6, bytes, U64, PLAIN, "[bytes] moved; 0 none")                                            \
+    X(7, copy_kind, U8, PLAIN, "ps_copy_kind of a copy")                                        \
+    X(8, basis, U8, PLAIN, "ps_basis of dur_ns")                                                \
+    X(9, phase, U8, PLAIN, "ps_phase")                                                          \
+    X(10, rate_bytes_per_s, U64, PLAIN, "most a transfer can take of its links; 0 no own limit") \
+    X(11, memory_kind, U8, PLAIN, "ps_memory_kind of the host side of a copy")
+
+/* Sorted by `task`. */
+#define PS_PLAN_DEP_COLUMNS(X)                                                                  \
+    X(1, task, U32, DELTA, "the task that waits")                                               \
+    X(2, before, U32, DELTA, "the task it waits for")                                           \
+    X(3, kind, U8, PLAIN, "ps_dep_kind: which edge waits for which edge")                       \
+    X(4, lag_ns, I64, PLAIN, "[ns] added to the awaited edge, >= 0")                            \
+    X(5, origin, U8, PLAIN, "ps_dep_origin: how the dependency is known")
+
+#define PS_PLAN_LINK_COLUMNS(X)                                                                 \
+    X(1, name, STR, PLAIN, "shown to people")                                                   \
+    X(2, bytes_per_s, U64, PLAIN, "[bytes/s] capacity, > 0, shared max-min fair")
+
+/* Sorted by `task`. */
+#define PS_PLAN_TRANSFER_COLUMNS(X)                                                             \
+    X(1, task, U32, DELTA, "task whose bytes cross the link after its dur_ns")                  \
+    X(2, link, U32, PLAIN, "link row")
+
+#define PS_PLAN_BUFFER_COLUMNS(X)                                                               \
+    X(1, device, U32, PLAIN, "device row")                                                      \
+    X(2, bytes, U64, PLAIN, "[bytes] as asked for, or the block: see sizes_are_blocks")         \
+    X(3, stream, U64, PLAIN, "stream handle of the allocation")                                 \
+    X(4, pool_owner, U64, PLAIN, "private pool; 0,0 the default pool")                          \
+    X(5, pool_serial, U64, PLAIN, "private pool")                                               \
+    X(6, role, U8, PLAIN, "ps_role")                                                            \
+    X(7, label, STR, PLAIN, "operator or place that allocated it; empty unknown")               \
+    X(8, addr, U64, DELTA, "recorded address; 0 unknown")
+
+/* In program order of each device. */
+#define PS_PLAN_MEMOP_COLUMNS(X)                                                                \
+    X(1, device, U32, PLAIN, "device row")                                                      \
+    X(2, op, U8, PLAIN, "ps_memop")                                                             \
+    X(3, buffer, U32, DELTA, "buffer row; for PLACE unused")                                    \
+    X(4, task, U32, DELTA, "host task in whose course it happens")                              \
+    X(5, offset_ns, I64, PLAIN, "[ns] after that task's start; negative: before it, in the gap") \
+    X(6, bytes, U64, PLAIN, "[bytes] PLACE: the segment's size; OOM: what was asked for")       \
+    X(7, addr, U64, DELTA, "PLACE: address the driver gave")                                    \
+    X(8, expect, U64, DELTA, "[bytes] recorded allocated total after the request + 1; 0 unknown")
+
+/* The allocator's holdings at the origin: segments and, in address order, the blocks that tile them. */
+#define PS_PLAN_SEGMENT_COLUMNS(X)                                                              \
+    X(1, device, U32, PLAIN, "device row")                                                      \
+    X(2, addr, U64, DELTA, "address")                                                           \
+    X(3, bytes, U64, PLAIN, "[bytes]")                                                          \
+    X(4, stream, U64, PLAIN, "stream handle")                                                   \
+    X(5, is_large, U8, PLAIN, "1: large pool, 0: small pool")                                   \
+    X(6, is_expandable, U8, PLAIN, "1: mapped pages of an expandable segment")                  \
+    X(7, pool_owner, U64, PLAIN, "private pool; 0,0 the default pool")                          \
+    X(8, pool_serial, U64, PLAIN, "private pool")
+
+#define PS_PLAN_BLOCK_COLUMNS(X)                                                                \
+    X(1, device, U32, PLAIN, "device row")                                                      \
+    X(2, addr, U64, DELTA, "address")                                                           \
+    X(3, bytes, U64, PLAIN, "[bytes]")                                                          \
+    X(4, requested_bytes, U64, PLAIN, "[bytes]")                                                \
+    X(5, state, U8, PLAIN, "ps_block_state")                                                    \
+    X(6, buffer, U32, PLAIN, "buffer row + 1 of a live block; 0 free")
+
+#define PS_PLAN_STEP_COLUMNS(X)                                                                 \
+    X(1, name, STR, PLAIN, "as recorded, or \"step\" for a whole recording")                    \
+    X(2, begin_task, U32, PLAIN, "host task in whose course the step begins")                   \
+    X(3, begin_offset_ns, I64, PLAIN, "[ns] after that task's start")                           \
+    X(4, end_task, U32, PLAIN, "host task in whose course the step ends")                       \
+    X(5, end_offset_ns, I64, PLAIN, "[ns] after that task's start")                             \
+    X(6, recorded_ns, I64, PLAIN, "[ns] recorded length; 0 unknown")
+
+#define PS_PLAN_META_COLUMNS(X)                                                                 \
+    X(1, key, STR, PLAIN, "kebab-case")                                                         \
+    X(2, value, STR, PLAIN, "text")
+
+#define PS_PLAN_LOSS_COLUMNS(X)                                                                 \
+    X(1, name, STR, PLAIN, "loss name, kebab-case")                                             \
+    X(2, severity, U8, PLAIN, "ps_severity")                                                    \
+    X(3, count, U64, PLAIN, "how often")
+
+/* X(symbol, id, name, struct, COLUMNS, doc) */
+#define PS_PLAN_TABLES(X)                                                                       \
+    X(DEVICE, 1, device, ps_plan_device_table, PS_PLAN_DEVICE_COLUMNS, "devices")               \
+    X(LANE, 2, lane, ps_plan_lane_table, PS_PLAN_LANE_COLUMNS, "queues of tasks")               \
+    X(TASK, 3, task, ps_plan_task_table, PS_PLAN_TASK_COLUMNS, "work")                          \
+    X(DEP, 4, dep, ps_plan_dep_table, PS_PLAN_DEP_COLUMNS, "what waits for what")               \
+    X(LINK, 5, link, ps_plan_link_table, PS_PLAN_LINK_COLUMNS, "shared resources")              \
+    X(TRANSFER, 6, transfer, ps_plan_transfer_table, PS_PLAN_TRANSFER_COLUMNS, "use of links")  \
+    X(BUFFER, 7, buffer, ps_plan_buffer_table, PS_PLAN_BUFFER_COLUMNS, "device memory")         \
+    X(MEMOP, 8, memop, ps_plan_memop_table, PS_PLAN_MEMOP_COLUMNS, "allocator requests")        \
+    X(SEGMENT, 9, segment, ps_plan_segment_table, PS_PLAN_SEGMENT_COLUMNS, "cache at the origin") \
+    X(BLOCK, 10, block, ps_plan_block_table, PS_PLAN_BLOCK_COLUMNS, "blocks at the origin")     \
+    X(STEP, 11, step, ps_plan_step_table, PS_PLAN_STEP_COLUMNS, "training steps")               \
+    X(META, 12, meta, ps_plan_meta_table, PS_PLAN_META_COLUMNS, "facts about the plan")         \
+    X(LOSS, 13, loss, ps_plan_loss_table, PS_PLAN_LOSS_COLUMNS, "what was lost on the way")
+
+#endif
