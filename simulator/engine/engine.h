@@ -18,6 +18,8 @@
 #ifndef PS_ENGINE_ENGINE_H
 #define PS_ENGINE_ENGINE_H
 
+#include <stddef.h>
+
 #include "base/checked.h"
 #include "base/status.h"
 
@@ -33,33 +35,39 @@ typedef enum ps_engine_dep_kind {
 typedef struct ps_engine_input {
     size_t lane_count;
     size_t task_count;
-    const uint32_t *lane;                 /* per task: lane index */
-    const int64_t *gap_ns;                /* per task: >= 0 */
-    const int64_t *dur_ns;                /* per task: >= 0 */
-    const uint64_t *bytes;                /* per task; read only for tasks with transfers */
-    const uint64_t *rate_bytes_per_s;     /* per task: own cap, 0 none; read only with transfers */
+    const uint32_t *lane;             /* per task: lane index */
+    const int64_t *gap_ns;            /* per task: >= 0 */
+    const int64_t *dur_ns;            /* per task: >= 0 */
+    const uint64_t *bytes;            /* per task; read only for tasks with transfers */
+    const uint64_t *rate_bytes_per_s; /* per task: own cap, 0 none; read only with transfers */
     size_t dep_count;
     const uint32_t *dep_task, *dep_before; /* sorted by dep_task */
     const uint8_t *dep_kind;               /* ps_engine_dep_kind */
     const int64_t *dep_lag_ns;             /* >= 0 */
     size_t link_count;
-    const uint64_t *link_bytes_per_s;      /* > 0 */
+    const uint64_t *link_bytes_per_s; /* > 0 */
     size_t transfer_count;
     const uint32_t *transfer_task, *transfer_link; /* sorted by transfer_task */
 } ps_engine_input;
 
-/** Called when a run deadlocks, to name a task in the message: write at most `bytes` bytes, terminated. */
+/** Names a task in the report of a deadlock: writes at most `bytes` bytes, terminated. */
 typedef void (*ps_engine_namer)(const void *context, uint32_t task, char *out, size_t bytes);
 
 /**
  * Runs everything once.
  *
- * @param start_ns  receives task_count start times, from 0
- * @param end_ns    receives task_count end times
+ * A transfer takes ceil(bytes / rate) ns at a constant rate; what is left of
+ * it at a change of rate is kept exactly. A link that a task names twice is
+ * crossed twice. A task without bytes has no transfer.
+ *
+ * @param start_ns  receives task_count start times, from 0; undefined unless PS_OK
+ * @param end_ns    receives task_count end times; undefined unless PS_OK
  * @param namer     optional, with its context
- * @return PS_OK · PS_NOMEM · PS_BAD_INPUT an index out of range or a negative time ·
- *         PS_DEADLOCK with a cycle of waiting tasks in words
- * Cost: O((tasks + deps) log tasks) plus O(flows * links) per change of a shared link.
+ * @return PS_OK · PS_NOMEM · PS_BAD_INPUT an index out of range, rows not sorted, a negative
+ *         time, an end past the range of time · PS_DEADLOCK with a circle of waiting tasks
+ * Cost: O(tasks + deps), and for a transfer that starts or ends O(rounds * (links + flows)) over
+ *       the links and flows it is connected with; rounds at most the links and limits among them.
+ * Threads: any number of runs at a time.
  */
 ps_code ps_engine_run(const ps_engine_input *input, ps_engine_namer namer, const void *context,
                       int64_t *start_ns, int64_t *end_ns, ps_error *err) PS_MUST_USE;
