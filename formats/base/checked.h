@@ -49,6 +49,16 @@ static inline bool ps_mul_u64(uint64_t a, uint64_t b, uint64_t *out)
     return true;
 }
 
+/** Intermediate products that 64 bits cannot hold. */
+__extension__ typedef unsigned __int128 ps_u128;
+
+/** a * b / divisor (> 0), exact inside, rounded down; saturates at UINT64_MAX. */
+static inline uint64_t ps_mul_div_u64(uint64_t a, uint64_t b, uint64_t divisor)
+{
+    const ps_u128 quotient = (ps_u128)a * b / divisor;
+    return quotient > UINT64_MAX ? UINT64_MAX : (uint64_t)quotient;
+}
+
 /** Rounds up to a multiple of step (> 0); saturates at the largest multiple. */
 static inline uint64_t ps_round_up_u64(uint64_t value, uint64_t step)
 {

@@ -163,6 +163,21 @@ static void permute(void *array, void *scratch, size_t element, const uint32_t *
     memcpy(array, scratch, count * element);
 }
 
+ps_code ps_table_permute(const ps_table_spec *spec, ps_table_head *table, const uint32_t *order,
+                         ps_error *err)
+{
+    void *scratch = ps_calloc(table->count, 8);
+    if (scratch == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < spec->column_count; i++) {
+        permute(ps_table_array(&spec->columns[i], table), scratch,
+                ps_column_type_bytes(spec->columns[i].type), order, table->count);
+    }
+    ps_free(scratch);
+    return PS_OK;
+}
+
 ps_code ps_table_sort(const ps_table_spec *spec, ps_table_head *table, const ps_column_spec *key,
                       ps_error *err)
 {
@@ -172,19 +187,14 @@ ps_code ps_table_sort(const ps_table_spec *spec, ps_table_head *table, const ps_
     }
     uint32_t *order = ps_calloc(count, sizeof *order);
     uint32_t *other = ps_calloc(count, sizeof *other);
-    void *scratch = ps_calloc(count, 8);
     ps_code code = PS_OK;
-    if (order == NULL || other == NULL || scratch == NULL) {
+    if (order == NULL || other == NULL) {
         code = ps_fail_nomem(err);
     } else {
         const uint32_t *sorted = sort_rows(ps_table_array(key, table), order, other, count);
-        for (size_t i = 0; i < spec->column_count; i++) {
-            permute(ps_table_array(&spec->columns[i], table), scratch,
-                    ps_column_type_bytes(spec->columns[i].type), sorted, count);
-        }
+        code = ps_table_permute(spec, table, sorted, err);
     }
     ps_free(order);
     ps_free(other);
-    ps_free(scratch);
     return code;
 }

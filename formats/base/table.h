@@ -116,4 +116,8 @@ void *ps_table_array(const ps_column_spec *column, const ps_table_head *table);
 ps_code ps_table_sort(const ps_table_spec *spec, ps_table_head *table, const ps_column_spec *key,
                       ps_error *err) PS_MUST_USE;
 
+/** Reorders all rows: new row i is old row order[i]. `order` is a permutation of 0 .. count-1. */
+ps_code ps_table_permute(const ps_table_spec *spec, ps_table_head *table, const uint32_t *order,
+                         ps_error *err) PS_MUST_USE;
+
 #endif

@@ -27,7 +27,8 @@
     X(8, allocator_conf, STR, PLAIN, "PyTorch's own setting string")                            \
     X(9, sizes_are_blocks, U8, PLAIN, "1: buffer bytes are block sizes; 0: requested sizes")    \
     X(10, base_live_bytes, U64, PLAIN, "[bytes] allocated before the plan by buffers it never names") \
-    X(11, base_basis, U8, PLAIN, "ps_basis of base_bytes")
+    X(11, base_basis, U8, PLAIN, "ps_basis of base_bytes")                                      \
+    X(12, private_pools_expand, U8, PLAIN, "1: private pools use expandable segments too")
 
 #define PS_PLAN_LANE_COLUMNS(X)                                                                 \
     X(1, kind, U8, PLAIN, "ps_lane_kind")                                                       \
@@ -79,12 +80,14 @@
 #define PS_PLAN_MEMOP_COLUMNS(X)                                                                \
     X(1, device, U32, PLAIN, "device row")                                                      \
     X(2, op, U8, PLAIN, "ps_memop")                                                             \
-    X(3, buffer, U32, DELTA, "buffer row; for PLACE unused")                                    \
+    X(3, buffer, U32, DELTA, "buffer row of ALLOC, FREE*, OOM")                                    \
     X(4, task, U32, DELTA, "host task in whose course it happens")                              \
     X(5, offset_ns, I64, PLAIN, "[ns] after that task's start; negative: before it, in the gap") \
-    X(6, bytes, U64, PLAIN, "[bytes] PLACE: the segment's size; OOM: what was asked for")       \
-    X(7, addr, U64, DELTA, "PLACE: address the driver gave")                                    \
-    X(8, expect, U64, DELTA, "[bytes] recorded allocated total after the request + 1; 0 unknown")
+    X(6, bytes, U64, PLAIN, "[bytes] PLACE*: size; POOL_DEAD: second half of the pool id")       \
+    X(7, addr, U64, DELTA, "PLACE*: address the driver gave; POOL_DEAD: first half of the pool id") \
+    X(8, expect, U64, DELTA, "[bytes] recorded allocated total after the request + 1; 0 unknown") \
+    X(9, stream, U64, PLAIN, "PLACE*: stream handle")                                           \
+    X(10, is_capturing, U8, PLAIN, "1: a graph capture was under way, the cache could not be released")
 
 /* The allocator's holdings at the origin: segments and, in address order, the blocks that tile them. */
 #define PS_PLAN_SEGMENT_COLUMNS(X)                                                              \
@@ -95,7 +98,8 @@
     X(5, is_large, U8, PLAIN, "1: large pool, 0: small pool")                                   \
     X(6, is_expandable, U8, PLAIN, "1: mapped pages of an expandable segment")                  \
     X(7, pool_owner, U64, PLAIN, "private pool; 0,0 the default pool")                          \
-    X(8, pool_serial, U64, PLAIN, "private pool")
+    X(8, pool_serial, U64, PLAIN, "private pool")                                               \
+    X(9, range_addr, U64, DELTA, "expandable: lowest known address of its range; 0 otherwise")
 
 #define PS_PLAN_BLOCK_COLUMNS(X)                                                                \
     X(1, device, U32, PLAIN, "device row")                                                      \
@@ -107,9 +111,9 @@
 
 #define PS_PLAN_STEP_COLUMNS(X)                                                                 \
     X(1, name, STR, PLAIN, "as recorded, or \"step\" for a whole recording")                    \
-    X(2, begin_task, U32, PLAIN, "host task in whose course the step begins")                   \
+    X(2, begin_task, U32, PLAIN, "host task in whose course the step begins; PS_PLAN_WHOLE: the origin")                   \
     X(3, begin_offset_ns, I64, PLAIN, "[ns] after that task's start")                           \
-    X(4, end_task, U32, PLAIN, "host task in whose course the step ends")                       \
+    X(4, end_task, U32, PLAIN, "host task in whose course the step ends; PS_PLAN_WHOLE: the end of everything")                       \
     X(5, end_offset_ns, I64, PLAIN, "[ns] after that task's start")                             \
     X(6, recorded_ns, I64, PLAIN, "[ns] recorded length; 0 unknown")
 

@@ -68,7 +68,7 @@ typedef enum ps_role {
     PS_ROLE_TEMPORARY = 5,
     PS_ROLE_INPUT = 6,
     PS_ROLE_WORKSPACE = 7,
-    PS_ROLE_BEFORE = 8, /* allocated before the recording began */
+    PS_ROLE_BEFORE = 8, /* live at the origin: allocated there, never by a memop */
     PS_ROLE_COUNT
 } ps_role;
 
@@ -76,11 +76,17 @@ typedef enum ps_memop {
     PS_MEMOP_ALLOC = 0,
     PS_MEMOP_FREE = 1,          /* requested and completed at once */
     PS_MEMOP_FREE_REQUEST = 2,  /* another stream still uses it */
-    PS_MEMOP_FREE_COMPLETE = 3,
+    PS_MEMOP_FREE_COMPLETE = 3, /* nothing to do when the allocator had to wait for it before */
     PS_MEMOP_RELEASE_CACHE = 4, /* the program emptied the cache */
     PS_MEMOP_PLACE = 5,         /* address of the next new segment, as recorded */
-    PS_MEMOP_OOM = 6,           /* a request that was refused when recorded */
+    PS_MEMOP_PLACE_PAGES = 6,   /* address of pages mapped next, as recorded */
+    PS_MEMOP_OOM = 7,           /* a request that was refused when recorded */
+    PS_MEMOP_POOL_DEAD = 8,     /* the last user of a private pool is gone */
+    PS_MEMOP_COUNT
 } ps_memop;
+
+/** Stands in a step's begin_task for the origin, in its end_task for the end of everything. */
+#define PS_PLAN_WHOLE UINT32_MAX
 
 typedef enum ps_plan_table_id {
 #define PS_PLAN_TABLE_ENUM(sym, id, name, type, columns, doc) PS_PLAN_##sym,
