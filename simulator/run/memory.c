@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One device's allocator requests, in program order, against the model the
+ * plan names. Order comes from the rows, moments from the simulated tasks:
+ * a faster or slower device changes when, not in which order, a program asks.
+ *
+ * When a request does not fit, everything up to it has been counted and the
+ * rest is run again with endless memory, so that the result can say both
+ * where it fails and what it would have needed.
+ */
+#include <string.h>
+
+#include "base/memory.h"
+#include "run/memory_walk.h"
+
+static void note_chart(ps_memory_walk *walk, ps_ns now)
+{
+    const ps_ns span = walk->times->makespan_ns;
+    const ps_ns at = now < walk->chart_ns ? walk->chart_ns : now;
+    const size_t bin = span <= 0 ? 0
+                                 : (size_t)ps_mul_div_u64((uint64_t)at, PS_RESULT_CHART_BINS,
+                                                          (uint64_t)span + 1);
+    /* the level since the last request filled every bin on the way */
+    for (; walk->chart_bin < bin && walk->chart_bin + 1 < PS_RESULT_CHART_BINS;) {
+        walk->chart_bin++;
+        walk->out->chart_allocated[walk->chart_bin] = walk->allocated;
+        walk->out->chart_reserved[walk->chart_bin] = walk->reserved;
+    }
+    walk->chart_ns = at;
+}
+
+static void note_level(ps_memory_walk *walk, size_t memop)
+{
+    const ps_alloc_stats *stats = ps_allocator_stats(walk->model);
+    ps_result_device *out = walk->out;
+    walk->reserved = stats->reserved_bytes.current;
+    out->peak_live_bytes =
+        walk->live_bytes > out->peak_live_bytes ? walk->live_bytes : out->peak_live_bytes;
+    walk->allocated = walk->own_sizes ? walk->live_bytes : stats->allocated_bytes.current;
+    if (walk->allocated > out->peak_allocated_bytes || !walk->has_peak) {
+        out->peak_allocated_bytes = walk->allocated;
+        out->peak_time_ns = walk->chart_ns;
+        walk->peak_memop = memop;
+        walk->has_peak = true;
+    }
+    uint64_t *bin = &out->chart_allocated[walk->chart_bin];
+    *bin = walk->allocated > *bin ? walk->allocated : *bin;
+    bin = &out->chart_reserved[walk->chart_bin];
+    *bin = walk->reserved > *bin ? walk->reserved : *bin;
+}
+
+static ps_alloc_request request_of(const ps_memory_walk *walk, uint32_t buffer)
+{
+    const ps_plan_buffer_table *table = &walk->plan->buffer;
+    return (ps_alloc_request){
+        .bytes = table->bytes[buffer],
+        .stream = table->stream[buffer],
+        .pool = {table->pool_owner[buffer], table->pool_serial[buffer]},
+    };
+}
+
+void ps__memory_walk_refuse(ps_memory_walk *walk, size_t memop, ps_str label,
+                            const ps_alloc_shortage *why)
+{
+    if (walk->out->oom.happened) {
+        return;
+    }
+    walk->out->oom = (ps_result_oom){
+        .happened = true,
+        .memop = memop,
+        .time_ns = walk->chart_ns,
+        .label = label,
+        .requested_bytes = why->requested_bytes,
+        .segment_bytes = why->segment_bytes,
+        .limit_bytes = why->limit_bytes,
+        .reserved_bytes = why->reserved_bytes,
+        .allocated_bytes = why->allocated_bytes,
+        .free_bytes = why->limit_bytes - why->allocated_bytes,
+        .largest_free_bytes = why->largest_free_bytes,
+        .missing_bytes = why->missing_bytes,
+        .fragmented_bytes = why->unusable_bytes,
+        .would_fit_bytes = why->would_fit_bytes,
+    };
+}
+
+ps_code ps__memory_walk_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memop, ps_error *err)
+{
+    const ps_plan_buffer_table *table = &walk->plan->buffer;
+    const ps_alloc_request request = request_of(walk, buffer);
+    ps_alloc_block block;
+    ps_alloc_shortage why;
+    if (request.bytes == 0) {
+        return PS_OK; /* an empty tensor takes no block */
+    }
+    const ps_code code = ps_allocator_alloc(walk->model, &request, &block, &why, err);
+    if (code == PS_DEVICE_FULL) {
+        ps__memory_walk_refuse(walk, memop, table->label[buffer], &why);
+    }
+    PS_TRY(code);
+    walk->handle[buffer] = block.handle;
+    walk->live_bytes += request.bytes;
+    if (table->addr[buffer] != 0 && walk->compares_addresses && memop != SIZE_MAX) {
+        walk->out->address_check.compared++;
+        walk->out->address_check.equal += table->addr[buffer] == block.addr;
+    }
+    return PS_OK;
+}
+
+static bool is_live(const ps_memory_walk *walk, uint32_t buffer)
+{
+    return walk->handle[buffer].generation != 0 || walk->handle[buffer].block != 0;
+}
+
+static ps_code free_buffer(ps_memory_walk *walk, uint32_t buffer, bool is_deferred, ps_error *err)
+{
+    if (!is_live(walk, buffer)) {
+        walk->out->unmatched_free_count += walk->plan->buffer.bytes[buffer] != 0;
+        return PS_OK;
+    }
+    PS_TRY(ps_allocator_free(walk->model, walk->handle[buffer], is_deferred, err));
+    walk->live_bytes -= walk->plan->buffer.bytes[buffer];
+    if (!is_deferred) {
+        walk->handle[buffer] = (ps_alloc_handle){0};
+    }
+    return PS_OK;
+}
+
+/* A request that was refused when recorded: asked again, so that the cache is released likewise. */
+static ps_code ask_refused(ps_memory_walk *walk, size_t row, ps_error *err)
+{
+    const uint32_t buffer = walk->plan->memop.buffer[row];
+    ps_alloc_request request = request_of(walk, buffer);
+    ps_alloc_block block;
+    ps_alloc_shortage why;
+    request.is_capturing = walk->plan->memop.is_capturing[row] != 0;
+    const ps_code code = ps_allocator_alloc(walk->model, &request, &block, &why, err);
+    if (code == PS_OK) {
+        return ps_allocator_free(walk->model, block.handle, false, err);
+    }
+    if (code != PS_DEVICE_FULL) {
+        return code;
+    }
+    ps__memory_walk_refuse(walk, row, walk->plan->buffer.label[buffer], &why);
+    return PS_OK;
+}
+
+static ps_code apply_memop(ps_memory_walk *walk, size_t row, ps_error *err)
+{
+    const ps_plan_memop_table *memop = &walk->plan->memop;
+    const uint32_t buffer = memop->buffer[row];
+    walk->out->request_count++;
+    switch ((ps_memop)memop->op[row]) {
+    case PS_MEMOP_ALLOC:
+        return ps__memory_walk_alloc(walk, buffer, row, err);
+    case PS_MEMOP_FREE:
+        return free_buffer(walk, buffer, false, err);
+    case PS_MEMOP_FREE_REQUEST:
+        return free_buffer(walk, buffer, true, err);
+    case PS_MEMOP_FREE_COMPLETE:
+        if (is_live(walk, buffer)) {
+            /* Nothing is left to end where the model had to wait for it itself. A block whose free
+             * was requested before the origin was placed anew as a live one: it ends here. */
+            if (ps_allocator_complete(walk->model, walk->handle[buffer], NULL) != PS_OK &&
+                walk->plan->buffer.role[buffer] == PS_ROLE_BEFORE) {
+                PS_TRY(free_buffer(walk, buffer, false, err));
+            }
+            walk->handle[buffer] = (ps_alloc_handle){0};
+        }
+        return PS_OK;
+    case PS_MEMOP_RELEASE_CACHE:
+        return ps_allocator_release_cache(walk->model, err);
+    case PS_MEMOP_OOM:
+        return ask_refused(walk, row, err);
+    case PS_MEMOP_POOL_DEAD: {
+        const ps_pool_id pool = {walk->plan->memop.addr[row], walk->plan->memop.bytes[row]};
+        return ps_allocator_set_pool_state(walk->model, pool, PS_POOL_DEAD, err);
+    }
+    case PS_MEMOP_PLACE:
+    case PS_MEMOP_PLACE_PAGES:
+    case PS_MEMOP_COUNT:
+        walk->out->request_count--;
+        break;
+    }
+    return PS_OK;
+}
+
+static void compare_total(ps_memory_walk *walk, size_t row)
+{
+    const uint64_t expect = walk->plan->memop.expect[row];
+    if (expect != 0 && walk->own_sizes) {
+        walk->out->allocated_check.compared++;
+        walk->out->allocated_check.equal += expect - 1 == walk->allocated;
+    }
+}
+
+ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
+{
+    const ps_plan_memop_table *memop = &walk->plan->memop;
+    walk->next_place = 0;
+    walk->call_begin = 0;
+    note_level(walk, SIZE_MAX);
+    for (size_t row = 0; row < memop->head.count; row++) {
+        if (memop->device[row] != walk->device) {
+            continue;
+        }
+        walk->memop = row;
+        note_chart(walk, ps__run_moment(walk->times, memop->task[row], memop->offset_ns[row]));
+        PS_TRY(apply_memop(walk, row, err));
+        note_level(walk, row);
+        compare_total(walk, row);
+        if (memop->op[row] == PS_MEMOP_ALLOC || memop->op[row] == PS_MEMOP_OOM) {
+            walk->call_begin = row + 1;
+        }
+    }
+    note_chart(walk, walk->times->makespan_ns);
+    return PS_OK;
+}
+
+static void copy_stats(const ps_memory_walk *walk, ps_result_device *out)
+{
+    const ps_alloc_stats *stats = ps_allocator_stats(walk->model);
+    out->peak_reserved_bytes = stats->reserved_bytes.peak;
+    out->peak_active_bytes = stats->active_bytes.peak;
+    out->peak_requested_bytes = stats->requested_bytes.peak;
+    out->peak_device_bytes = out->peak_reserved_bytes + out->base_bytes;
+    out->retry_count = stats->retry_count;
+}
+
+static void copy_facts(const ps_plan *plan, uint32_t device, ps_result_device *out)
+{
+    const ps_plan_device_table *table = &plan->device;
+    out->rank = table->rank[device];
+    out->ordinal = table->ordinal[device];
+    out->name = table->name[device];
+    out->allocator = table->allocator[device];
+    out->base_bytes = table->base_bytes[device];
+    out->base_basis = (ps_basis)table->base_basis[device];
+    out->capacity_bytes = table->capacity_bytes[device];
+    out->limit_bytes = table->limit_bytes[device];
+}
+
+/* The same requests with endless memory: only the need counts. */
+static ps_code find_need(const ps_plan *plan, const ps_run_times *times, uint32_t device,
+                         ps_result_device *out, ps_error *err)
+{
+    ps_result_device scratch = {0};
+    ps_memory_walk walk;
+    ps_code code = ps__memory_walk_open(&walk, plan, times, device, false, &scratch, err);
+    if (code == PS_OK) {
+        code = ps__memory_walk_run(&walk, err);
+    }
+    if (code == PS_OK) {
+        out->needed_bytes = ps_allocator_stats(walk.model)->reserved_bytes.peak + out->base_bytes;
+    }
+    ps__memory_walk_close(&walk);
+    return code;
+}
+
+ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t device,
+                       ps_result_device *out, ps_error *err)
+{
+    ps_memory_walk walk;
+    copy_facts(plan, device, out);
+    ps_code code = ps__memory_walk_open(&walk, plan, times, device, true, out, err);
+    if (code == PS_OK) {
+        code = ps__memory_walk_run(&walk, err);
+    }
+    if (code == PS_OK || code == PS_DEVICE_FULL) {
+        copy_stats(&walk, out);
+        code = ps__run_breakdown(&walk, err);
+    }
+    ps__memory_walk_close(&walk);
+    PS_TRY(code);
+    out->fits = !out->oom.happened &&
+                (out->capacity_bytes == 0 || out->limit_bytes == 0 ||
+                 out->peak_device_bytes <= out->capacity_bytes);
+    out->needed_bytes = out->peak_device_bytes;
+    return out->oom.happened ? find_need(plan, times, device, out, err) : PS_OK;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * State of walking one device's requests (private to this folder).
+ */
+#ifndef PS_RUN_MEMORY_WALK_H
+#define PS_RUN_MEMORY_WALK_H
+
+#include "alloc/allocator.h"
+#include "run/run_parts.h"
+
+typedef struct ps_memory_walk {
+    const ps_plan *plan;
+    const ps_run_times *times;
+    uint32_t device;
+    ps_result_device *out;
+    ps_allocator *model;
+    ps_alloc_handle *handle; /* per buffer; zero: not live */
+    bool own_sizes;          /* recorded sizes are block sizes: they are what counts as allocated */
+    bool compares_addresses; /* the plan places segments where they were recorded */
+    size_t memop;            /* row at work */
+    size_t call_begin;       /* first row after the previous ALLOC: what the request at work comes with */
+    size_t next_place;       /* row from which the next PLACE is searched */
+    uint64_t live_bytes;     /* own sum, base included */
+    uint64_t allocated, reserved;
+    bool has_peak;
+    size_t peak_memop; /* SIZE_MAX: at the origin */
+    ps_ns chart_ns;
+    size_t chart_bin;
+} ps_memory_walk;
+
+/**
+ * Creates the model and brings it into the plan's starting state. Close it
+ * also after a failure. PS_DEVICE_FULL: not even the start fits.
+ *
+ * @param is_limited  false: the device's memory is endless
+ */
+ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps_run_times *times,
+                             uint32_t device, bool is_limited, ps_result_device *out,
+                             ps_error *err) PS_MUST_USE;
+
+/** All requests; PS_DEVICE_FULL when one was refused that had not been refused when recorded. */
+ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
+
+/** Places one buffer; memop SIZE_MAX: before the first request. */
+ps_code ps__memory_walk_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memop,
+                              ps_error *err) PS_MUST_USE;
+
+/** Notes the first refusal; memop SIZE_MAX: before the first request. */
+void ps__memory_walk_refuse(ps_memory_walk *walk, size_t memop, ps_str label,
+                            const ps_alloc_shortage *why);
+
+void ps__memory_walk_close(ps_memory_walk *walk);
+
+/** Groups what was live at the peak. */
+ps_code ps__run_breakdown(const ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
+
+#endif

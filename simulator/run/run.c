@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Simulating a plan: times first, then memory in program order at those times.
+ */
+#include "run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "run/run_parts.h"
+
+static void name_task(const void *context, uint32_t task, char *out, size_t bytes)
+{
+    const ps_plan *plan = context;
+    const uint32_t lane = plan->task.lane[task];
+    (void)snprintf(out, bytes, "%s on %s",
+                   ps_strings_text(plan->strings, plan->task.name[task]),
+                   ps_strings_text(plan->strings, plan->lane.name[lane]));
+}
+
+static ps_code run_times(const ps_plan *plan, ps_run_times *times, ps_error *err)
+{
+    const size_t count = plan->task.head.count;
+    times->start_ns = ps_calloc(count, sizeof *times->start_ns);
+    times->end_ns = ps_calloc(count, sizeof *times->end_ns);
+    if (times->start_ns == NULL || times->end_ns == NULL) {
+        return ps_fail_nomem(err);
+    }
+    const ps_engine_input input = {
+        .lane_count = plan->lane.head.count,
+        .task_count = count,
+        .lane = plan->task.lane,
+        .gap_ns = plan->task.gap_ns,
+        .dur_ns = plan->task.dur_ns,
+        .bytes = plan->task.bytes,
+        .rate_bytes_per_s = plan->task.rate_bytes_per_s,
+        .dep_count = plan->dep.head.count,
+        .dep_task = plan->dep.task,
+        .dep_before = plan->dep.before,
+        .dep_kind = plan->dep.kind,
+        .dep_lag_ns = plan->dep.lag_ns,
+        .link_count = plan->link.head.count,
+        .link_bytes_per_s = plan->link.bytes_per_s,
+        .transfer_count = plan->transfer.head.count,
+        .transfer_task = plan->transfer.task,
+        .transfer_link = plan->transfer.link,
+    };
+    PS_TRY(ps_engine_run(&input, name_task, plan, times->start_ns, times->end_ns, err));
+    for (size_t i = 0; i < count; i++) {
+        times->makespan_ns =
+            times->end_ns[i] > times->makespan_ns ? times->end_ns[i] : times->makespan_ns;
+    }
+    return PS_OK;
+}
+
+ps_ns ps__run_moment(const ps_run_times *times, uint32_t task, ps_ns offset_ns)
+{
+    const ps_ns at = ps_time_add(times->start_ns[task], offset_ns);
+    /* a moment inside a task stays inside it, also where a what-if made the task shorter */
+    return offset_ns >= 0 && at > times->end_ns[task] ? times->end_ns[task] : at;
+}
+
+static ps_code run_steps(const ps_plan *plan, const ps_run_times *times, ps_result *out,
+                         ps_error *err)
+{
+    const ps_plan_step_table *step = &plan->step;
+    out->step = ps_calloc(step->head.count, sizeof *out->step);
+    if (out->step == NULL) {
+        return ps_fail_nomem(err);
+    }
+    out->step_count = step->head.count;
+    for (size_t i = 0; i < step->head.count; i++) {
+        const ps_ns begin = step->begin_task[i] == PS_PLAN_WHOLE
+                                ? 0
+                                : ps__run_moment(times, step->begin_task[i],
+                                                 step->begin_offset_ns[i]);
+        const ps_ns end = step->end_task[i] == PS_PLAN_WHOLE
+                              ? times->makespan_ns
+                              : ps__run_moment(times, step->end_task[i], step->end_offset_ns[i]);
+        out->step[i] = (ps_result_step){
+            .name = step->name[i], .time_ns = end - begin, .recorded_ns = step->recorded_ns[i]};
+    }
+    return PS_OK;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const ps_ns x = *(const ps_ns *)a, y = *(const ps_ns *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median over the steps after the first, which differs (lazy state, autotuning); all when there is one. */
+static ps_code find_steady_state(ps_result *out, ps_error *err)
+{
+    const size_t skip = out->step_count > 1 ? 1 : 0;
+    const size_t count = out->step_count - skip;
+    if (count == 0) {
+        return PS_OK;
+    }
+    ps_ns *times = ps_calloc(count, sizeof *times);
+    if (times == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        times[i] = out->step[i + skip].time_ns;
+    }
+    qsort(times, count, sizeof *times, by_time);
+    out->step_time_ns = count % 2 == 1 ? times[count / 2]
+                                       : times[count / 2 - 1] +
+                                             (times[count / 2] - times[count / 2 - 1]) / 2;
+    ps_free(times);
+    return PS_OK;
+}
+
+static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_result *out,
+                           ps_error *err)
+{
+    const size_t count = plan->device.head.count;
+    out->device = ps_calloc(count, sizeof *out->device);
+    if (out->device == NULL) {
+        return ps_fail_nomem(err);
+    }
+    out->device_count = count;
+    for (uint32_t device = 0; device < count; device++) {
+        PS_TRY(ps__run_memory(plan, times, device, &out->device[device], err));
+        PS_TRY(ps__run_occupancy(plan, times, device, &out->device[device].time, err));
+    }
+    return PS_OK;
+}
+
+static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out, ps_error *err)
+{
+    PS_TRY(run_times(plan, times, err));
+    out->makespan_ns = times->makespan_ns;
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        out->basis_ns[plan->task.basis[i]] += times->end_ns[i] - times->start_ns[i];
+    }
+    PS_TRY(run_steps(plan, times, out, err));
+    PS_TRY(find_steady_state(out, err));
+    return run_devices(plan, times, out, err);
+}
+
+ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)
+{
+    ps_run_times times = {0};
+    ps_result result = {.plan = plan};
+    const ps_code code = run_all(plan, &times, &result, err);
+    ps_free(times.start_ns);
+    ps_free(times.end_ns);
+    if (code != PS_OK) {
+        ps_result_fini(&result);
+        return code;
+    }
+    *out = result;
+    return PS_OK;
+}
