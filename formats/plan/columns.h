@@ -28,7 +28,8 @@
     X(9, sizes_are_blocks, U8, PLAIN, "1: buffer bytes are block sizes; 0: requested sizes")    \
     X(10, base_live_bytes, U64, PLAIN, "[bytes] allocated before the plan by buffers it never names") \
     X(11, base_basis, U8, PLAIN, "ps_basis of base_bytes")                                      \
-    X(12, private_pools_expand, U8, PLAIN, "1: private pools use expandable segments too")
+    X(12, private_pools_expand, U8, PLAIN, "1: private pools use expandable segments too")      \
+    X(13, limit_basis, U8, PLAIN, "ps_basis of limit_bytes; guessed: the most that was ever granted")
 
 #define PS_PLAN_LANE_COLUMNS(X)                                                                 \
     X(1, kind, U8, PLAIN, "ps_lane_kind")                                                       \

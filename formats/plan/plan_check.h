@@ -8,7 +8,7 @@
 
 #include "plan/plan.h"
 
-/** Every cell by itself: strings exist, enumerations and references in range, times not negative. */
+/** Every cell by itself: strings exist, enumerations and references in range, times >= 0. */
 ps_code ps_plan_check_columns(const ps_plan *plan, ps_error *err) PS_MUST_USE;
 
 /** Segments ascend, blocks tile them, buffers are allocated once and freed at most once after. */

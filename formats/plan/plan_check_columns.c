@@ -29,6 +29,7 @@ typedef struct time_rule {
 static const value_rule value_rules[] = {
     {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, sizes_are_blocks), 1},
     {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, base_basis), PS_BASIS_COUNT - 1},
+    {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, limit_basis), PS_BASIS_COUNT - 1},
     {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, private_pools_expand), 1},
     {PS_PLAN_LANE, offsetof(ps_plan_lane_table, kind), PS_LANE_STREAM},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, kind), PS_TASK_KIND_COUNT - 1},

@@ -51,8 +51,8 @@ static ps_code check_block(const ps_plan *plan, size_t row, uint8_t *state, ps_e
     const ps_plan_block_table *block = &plan->block;
     const uint8_t use = block->state[row];
     if (block->requested_bytes[row] > block->bytes[row]) {
-        return ps_fail(err, PS_CHECK_FAILED, "block %zu of %llu bytes serves a request of %llu", row,
-                       (unsigned long long)block->bytes[row],
+        return ps_fail(err, PS_CHECK_FAILED, "block %zu of %llu bytes serves a request of %llu",
+                       row, (unsigned long long)block->bytes[row],
                        (unsigned long long)block->requested_bytes[row]);
     }
     if ((use == PS_BLOCK_INACTIVE && block->buffer[row] != 0) ||
@@ -87,8 +87,7 @@ static ps_code check_origin(const ps_plan *plan, uint8_t *state, ps_error *err)
         const uint64_t end = next + segment->bytes[i];
         for (; next < end; at++) {
             if (at == block->head.count || block->device[at] != segment->device[i] ||
-                block->addr[at] != next || block->bytes[at] == 0 ||
-                block->bytes[at] > end - next) {
+                block->addr[at] != next || block->bytes[at] == 0 || block->bytes[at] > end - next) {
                 return ps_fail(err, PS_CHECK_FAILED,
                                "segment %zu is not tiled: block %zu should start at 0x%llx", i, at,
                                (unsigned long long)next);
@@ -146,9 +145,9 @@ static ps_code check_memop(const ps_plan *plan, size_t row, uint8_t *state, ps_e
         return move_buffer(plan, row, BUFFER_LIVE, BUFFER_REQUESTED, state, err);
     case PS_MEMOP_FREE_COMPLETE:
         /* a block whose free was already requested at the origin counts as live when placed anew */
-        return move_buffer(plan, row, is_waiting_from_before(plan, row, state) ? BUFFER_LIVE
-                                                                               : BUFFER_REQUESTED,
-                           BUFFER_GONE, state, err);
+        return move_buffer(
+            plan, row, is_waiting_from_before(plan, row, state) ? BUFFER_LIVE : BUFFER_REQUESTED,
+            BUFFER_GONE, state, err);
     case PS_MEMOP_OOM:
         return move_buffer(plan, row, BUFFER_ABSENT, BUFFER_GONE, state, err);
     case PS_MEMOP_PLACE:

@@ -195,7 +195,8 @@ static ps_code lower_row(ps_memory_stage *stage, size_t row, ps_error *err)
         PS_TRY(lower_alloc(stage, row, err));
         return end_late_frees(stage, row, err);
     case PS_ACTION_FREE:
-        return lower_free(stage, row, PS_MEMOP_FREE, err);
+        PS_TRY(lower_free(stage, row, inputs.is_late ? PS_MEMOP_FREE_REQUEST : PS_MEMOP_FREE, err));
+        return inputs.is_late ? lower_late_free(stage, row, err) : PS_OK;
     case PS_ACTION_FREE_REQUESTED:
         return lower_free(stage, row, PS_MEMOP_FREE_REQUEST, err);
     case PS_ACTION_FREE_COMPLETED:
@@ -239,6 +240,47 @@ static uint64_t unnamed_live_bytes(const ps_memory_stage *stage, size_t first_ro
     return total;
 }
 
+/* Requests up to this go to the small pool, whose segments are separate: allocator rule. */
+#define SMALL_BYTES 1048576u
+#define SMALL_SEGMENT_BYTES 2097152u
+
+/*
+ * A profiler trace says how much the allocator held at its first event, but
+ * not in which pieces. The plan starts with one free piece of that size: what
+ * is live is placed into it, what is left is the cache. The total is right;
+ * how fragmented it was is unknown and taken as not at all.
+ */
+static ps_code add_recorded_reserve(ps_memory_stage *stage, size_t first_row, ps_error *err)
+{
+    ps_plan *plan = stage->lowering->plan;
+    const ps_memory_table *memory = &stage->lowering->trace->memory;
+    uint64_t small = 0;
+    size_t row;
+    if (memory->total_reserved[first_row] < 2 || memory->total_allocated[first_row] == 0) {
+        return PS_OK;
+    }
+    for (size_t b = stage->first_buffer; b < plan->buffer.head.count; b++) {
+        const bool is_small = plan->buffer.bytes[b] <= SMALL_BYTES;
+        small += plan->buffer.role[b] == PS_ROLE_BEFORE && is_small ? plan->buffer.bytes[b] : 0;
+    }
+    const uint64_t total = memory->total_reserved[first_row] - 1;
+    small = ps_round_up_u64(small, SMALL_SEGMENT_BYTES);
+    if (total <= small + SMALL_SEGMENT_BYTES) {
+        return PS_OK;
+    }
+    const uint64_t bytes = (total - small) / SMALL_SEGMENT_BYTES * SMALL_SEGMENT_BYTES;
+    PS_TRY(ps_plan_add(plan, PS_PLAN_SEGMENT, &row, err));
+    plan->segment.device[row] = stage->device;
+    plan->segment.addr[row] = SMALL_SEGMENT_BYTES; /* anywhere but 0 */
+    plan->segment.bytes[row] = bytes;
+    plan->segment.is_large[row] = 1;
+    PS_TRY(ps_plan_add(plan, PS_PLAN_BLOCK, &row, err));
+    plan->block.device[row] = stage->device;
+    plan->block.addr[row] = SMALL_SEGMENT_BYTES;
+    plan->block.bytes[row] = bytes;
+    return PS_OK;
+}
+
 static bool is_of_device(const ps_memory_table *memory, size_t row, uint32_t ordinal)
 {
     return memory->device_kind[row] != PS_DEVICE_HOST && memory->device[row] == ordinal;
@@ -259,6 +301,7 @@ static ps_code lower_device_rows(ps_memory_stage *stage, ps_error *err)
     }
     if (first_row < memory->head.count && !stage->has_start_state) {
         self->plan->device.base_live_bytes[stage->device] = unnamed_live_bytes(stage, first_row);
+        return add_recorded_reserve(stage, first_row, err);
     }
     return PS_OK;
 }

@@ -84,17 +84,12 @@ static ps_code add_segment(ps_memory_stage *stage, const ps_start_state *start, 
     return PS_OK;
 }
 
-static ps_code add_holdings(ps_memory_stage *stage, const ps_alloc_settings *settings,
-                            ps_alloc_device device, ps_error *err)
+static ps_code add_holdings(ps_memory_stage *stage, const ps_start_state *start, ps_error *err)
 {
-    ps_start_state start;
-    PS_TRY(ps_start_state_recover(stage->lowering->trace, device, settings, &start, err));
-    ps_code code = PS_OK;
-    for (size_t i = 0; i < start.segment_count && code == PS_OK; i++) {
-        code = add_segment(stage, &start, i, err);
+    for (size_t i = 0; i < start->segment_count; i++) {
+        PS_TRY(add_segment(stage, start, i, err));
     }
-    ps_start_state_fini(&start);
-    return code;
+    return PS_OK;
 }
 
 static void note_input(void *ctx, const ps_history_input *input)
@@ -110,8 +105,8 @@ static void note_input(void *ctx, const ps_history_input *input)
     }
 }
 
-static ps_code find_inputs(ps_memory_stage *stage, const ps_alloc_settings *settings,
-                           ps_alloc_device device, ps_error *err)
+static ps_code prove_history(ps_memory_stage *stage, const ps_alloc_settings *settings,
+                             ps_alloc_device device, ps_start_state *start, ps_error *err)
 {
     ps_plan_device_table *table = &stage->lowering->plan->device;
     ps_history_options options;
@@ -123,10 +118,13 @@ static ps_code find_inputs(ps_memory_stage *stage, const ps_alloc_settings *sett
     options.on_input = note_input;
     options.input_ctx = stage;
     stage->input_err = err;
-    PS_TRY(ps_history_replay(stage->lowering->trace, &options, &report, err));
-    PS_TRY(stage->input_code);
+    PS_TRY(ps_history_replay_from(stage->lowering->trace, &options, &report, start, err));
     if (report.is_limited) {
+        /* without a refusal that reports the free memory, the most ever granted is all that is known */
         table->limit_bytes[stage->device] = report.limit_bytes;
+        table->limit_basis[stage->device] =
+            report.limit_bytes == report.recorded_peak_reserved_bytes ? PS_BASIS_GUESSED
+                                                                      : PS_BASIS_MEASURED;
     }
     table->private_pools_expand[stage->device] = report.private_pools_expand;
     return PS_OK;
@@ -147,6 +145,10 @@ ps_code ps__lower_start_state(ps_memory_stage *stage, ps_error *err)
         &settings, ps_strings_text(plan->strings, plan->device.allocator_conf[stage->device]),
         err));
     stage->has_start_state = true;
-    PS_TRY(add_holdings(stage, &settings, device, err));
-    return find_inputs(stage, &settings, device, err);
+    ps_start_state start;
+    PS_TRY(prove_history(stage, &settings, device, &start, err));
+    const ps_code code = stage->input_code == PS_OK ? add_holdings(stage, &start, err)
+                                                    : stage->input_code;
+    ps_start_state_fini(&start);
+    return code;
 }

@@ -108,7 +108,7 @@ static void rescale_task(ps_plan *plan, size_t i, const rate_pairs *rates, ps_ns
 ps_code ps__whatif_compute(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id target,
                            ps_error *err)
 {
-    ps_ns fixed;
+    ps_ns fixed = 0;
     PS_TRY(find_fixed_part(plan, &fixed, err));
     for (uint32_t device = 0; device < plan->device.head.count; device++) {
         ps_hardware_id recorded;

@@ -43,13 +43,19 @@ static bool is_not_placement(const ps_plan *plan, size_t row)
 }
 
 /* Forgets where things were: live buffers stay and are placed anew at the origin. */
-static void start_cold(ps_plan *plan)
+static void start_cold(ps_plan *plan, bool is_other_allocator)
 {
     filter_rows(&ps_plan_specs()[PS_PLAN_MEMOP], &plan->memop.head, is_not_placement, plan);
     ps_table_clear(&plan->segment.head);
     ps_table_clear(&plan->block.head);
     memset(plan->buffer.addr, 0, plan->buffer.head.count * sizeof *plan->buffer.addr);
     memset(plan->device.private_pools_expand, 0, plan->device.head.count);
+    for (size_t i = 0; i < plan->device.head.count; i++) {
+        /* the most that the recorded run was granted explains its retries, not another allocator's */
+        if (is_other_allocator && plan->device.limit_basis[i] == PS_BASIS_GUESSED) {
+            plan->device.limit_bytes[i] = 0;
+        }
+    }
 }
 
 static ps_code check_settings(const ps_plan *plan, uint32_t device, const ps_whatif *change,
@@ -93,24 +99,40 @@ static ps_code join_settings(ps_plan *plan, uint32_t device, const ps_whatif *ch
     return code;
 }
 
+/* The model the recorded settings call for, until the plan says otherwise. */
+static ps_code name_recorded_allocator(ps_plan *plan, uint32_t device, ps_error *err)
+{
+    ps_alloc_settings settings;
+    if (plan->device.allocator[device] != 0) {
+        return PS_OK;
+    }
+    ps_alloc_settings_init(&settings);
+    PS_TRY(ps_alloc_settings_parse(
+        &settings, ps_strings_text(plan->strings, plan->device.allocator_conf[device]), err));
+    return set_text(plan, &plan->device.allocator[device], ps_allocators_default_name(&settings),
+                    err);
+}
+
 static ps_code change_allocator(ps_plan *plan, uint32_t device, const ps_whatif *change,
                                 bool *changed, ps_error *err)
 {
     ps_alloc_settings settings;
+    const bool other_settings = change->allocator_conf != NULL || change->allocator_option_count > 0;
+    PS_TRY(name_recorded_allocator(plan, device, err));
+    if (change->allocator_conf != NULL) {
+        PS_TRY(set_text(plan, &plan->device.allocator_conf[device], change->allocator_conf, err));
+    }
     PS_TRY(check_settings(plan, device, change, &settings, err));
     const char *present = ps_strings_text(plan->strings, plan->device.allocator[device]);
     const char *name = change->allocator;
     if (name == NULL) {
-        name = present[0] != '\0' && change->allocator_option_count == 0
-                   ? present
-                   : ps_allocators_default_name(&settings);
+        name = other_settings ? ps_allocators_default_name(&settings) : present;
     }
     if (ps_allocators_find(name) == NULL) {
         return ps_fail(err, PS_USAGE, "there is no allocator \"%s\": native, expandable, exact",
                        name);
     }
-    *changed = *changed || change->allocator_option_count > 0 ||
-               (present[0] != '\0' && strcmp(present, name) != 0);
+    *changed = *changed || other_settings || strcmp(present, name) != 0;
     PS_TRY(set_text(plan, &plan->device.allocator[device], name, err));
     return change->allocator_option_count > 0 ? join_settings(plan, device, change, err) : PS_OK;
 }
@@ -154,6 +176,9 @@ static ps_code change_capacity(ps_plan *plan, uint32_t device, const ps_catalogu
                            (unsigned long long)capacity, (unsigned long long)base);
         }
         plan->device.limit_bytes[device] = capacity == 0 ? 0 : capacity - base;
+        plan->device.limit_basis[device] = plan->device.base_basis[device] == PS_BASIS_GUESSED
+                                               ? PS_BASIS_ANALYTIC
+                                               : PS_BASIS_MEASURED;
     }
     return PS_OK;
 }
@@ -181,7 +206,7 @@ static ps_code change_cache(ps_plan *plan, const ps_whatif *change, bool is_othe
                                             "cache from: use --cache empty or steady");
     }
     if (is_other_allocator || (cache != NULL && strcmp(cache, "recovered") != 0)) {
-        start_cold(plan);
+        start_cold(plan, is_other_allocator);
     }
     if (cache == NULL && ps_plan_meta(plan, PS_PLAN_META_CACHE) != NULL && !is_other_allocator) {
         return PS_OK;

@@ -233,8 +233,9 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
         .device = device,
         .out = out,
         .own_sizes = plan->device.sizes_are_blocks[device] != 0,
-        .compares_addresses = has_places(plan, device) || plan->segment.head.count > 0,
     };
+    walk->compares_addresses =
+        !walk->own_sizes && (has_places(plan, device) || plan->segment.head.count > 0);
     walk->handle = ps_calloc(plan->buffer.head.count, sizeof *walk->handle);
     return walk->handle == NULL ? ps_fail_nomem(err) : start(walk, is_limited, err);
 }

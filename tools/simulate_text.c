@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A simulation's result as a person wants to see it: does it fit, how fast,
+ * what was live at the peak, where the time went.
+ */
+#include "simulate_text.h"
+
+#include <string.h>
+
+#include "base/units.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+/* Long recordings: the first steps and the last ones tell the story. */
+#define MAX_STEP_ROWS 12u
+
+#define LABEL_COLUMNS 44
+
+static const char *size_text(uint64_t bytes, char *buf)
+{
+    return ps_quantity_format(PS_UNIT_SIZE, bytes, buf);
+}
+
+static void print_percent(ps_output *out, uint64_t part, uint64_t whole)
+{
+    const uint64_t tenths = whole == 0 ? 0 : ps_mul_div_u64(part, 1000, whole);
+    ps_output_print(out, "%3llu.%llu %%", (unsigned long long)tenths / 10,
+                    (unsigned long long)tenths % 10);
+}
+
+static const char *fact(const ps_result *result, const char *key)
+{
+    const char *value = ps_plan_meta(result->plan, key);
+    return value == NULL ? "" : value;
+}
+
+static ps_code print_steps(const ps_result *result, ps_output *out, ps_error *err)
+{
+    static const ps_grid_column columns[] = {{"step", false}, {"simulated", true}, {"recorded", true}};
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    ps_grid grid;
+    ps_grid_init(&grid, columns, 3);
+    for (size_t i = 0; i < result->step_count; i++) {
+        const ps_result_step *step = &result->step[i];
+        if (result->step_count > MAX_STEP_ROWS && i == MAX_STEP_ROWS / 2) {
+            ps_grid_cell(&grid, "... %zu more", result->step_count - MAX_STEP_ROWS);
+            ps_grid_cell(&grid, "%s", "");
+            ps_grid_cell(&grid, "%s", "");
+            i = result->step_count - MAX_STEP_ROWS / 2 - 1;
+            continue;
+        }
+        ps_grid_cell(&grid, "%s", ps_strings_text(result->plan->strings, step->name));
+        ps_grid_cell(&grid, "%s", ps_time_format(step->time_ns, a));
+        ps_grid_cell(&grid, "%s", step->recorded_ns > 0 ? ps_time_format(step->recorded_ns, b) : "");
+    }
+    return ps_grid_print(&grid, out, 2, err);
+}
+
+static void print_capacity(const ps_result_device *device, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    if (device->capacity_bytes == 0) {
+        ps_output_print(out, "  capacity        unknown (--memory or --gpu asks whether it fits)\n");
+        return;
+    }
+    if (device->fits) {
+        const uint64_t left = device->capacity_bytes > device->peak_device_bytes
+                                  ? device->capacity_bytes - device->peak_device_bytes
+                                  : 0;
+        ps_output_print(out, "  capacity        %-12s fits, %s left\n",
+                        size_text(device->capacity_bytes, a), size_text(left, b));
+    } else {
+        ps_output_print(out, "  capacity        %-12s DOES NOT FIT, %s would\n",
+                        size_text(device->capacity_bytes, a), size_text(device->needed_bytes, b));
+    }
+}
+
+static void print_peaks(const ps_result *result, const ps_result_device *device, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    const char *name = ps_strings_text(result->plan->strings, device->name);
+    ps_output_print(out, "\nGPU %u%s%s (rank %u; allocator %s, cache %s)\n", device->ordinal,
+                    name[0] == '\0' ? "" : "  ", name, device->rank,
+                    ps_strings_text(result->plan->strings, device->allocator),
+                    fact(result, "cache"));
+    ps_output_print(out, "  peak allocated  %-12s bytes of live tensors\n",
+                    size_text(device->peak_allocated_bytes, a));
+    ps_output_print(out, "  peak reserved   %-12s held by the framework's allocator\n",
+                    size_text(device->peak_reserved_bytes, a));
+    ps_output_print(out, "  peak on device  %-12s reserved + %s outside the allocator (%s)\n",
+                    size_text(device->peak_device_bytes, a), size_text(device->base_bytes, b),
+                    ps_basis_name(device->base_basis));
+    print_capacity(device, out);
+}
+
+static void print_oom(const ps_result *result, const ps_result_device *device, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES], c[PS_QUANTITY_TEXT_BYTES];
+    const ps_result_oom *oom = &device->oom;
+    const char *label = ps_strings_text(result->plan->strings, oom->label);
+    if (!oom->happened) {
+        return;
+    }
+    ps_output_print(out, "\n  out of memory at %s: a request of %s%s%.*s\n",
+                    ps_time_format(oom->time_ns, a), size_text(oom->requested_bytes, b),
+                    label[0] == '\0' ? "" : " by ", LABEL_COLUMNS, label);
+    ps_output_print(out, "    needs %s from the driver; the allocator may hold %s and holds %s\n",
+                    size_text(oom->segment_bytes, a), size_text(oom->limit_bytes, b),
+                    size_text(oom->reserved_bytes, c));
+    ps_output_print(out, "    not in use: %s, largest free block %s\n",
+                    size_text(oom->free_bytes, a), size_text(oom->largest_free_bytes, b));
+    if (oom->missing_bytes > 0) {
+        ps_output_print(out, "    a true shortage of %s; the largest request that fits is %s\n",
+                        size_text(oom->missing_bytes, a), size_text(oom->would_fit_bytes, b));
+    } else {
+        ps_output_print(out,
+                        "    fragmentation: %s are free in sum but of no use to it; the largest\n"
+                        "    request that fits is %s\n",
+                        size_text(oom->fragmented_bytes, a), size_text(oom->would_fit_bytes, b));
+    }
+}
+
+static void print_group(const ps_result *result, const ps_result_device *device,
+                        const ps_result_group *group, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES];
+    const char *label = ps_strings_text(result->plan->strings, group->label);
+    const char *what = group->is_rest ? "everything smaller"
+                       : group->role == PS_ROLE_BEFORE ? "from before the recording"
+                       : group->role != PS_ROLE_UNKNOWN ? ps_role_name(group->role)
+                       : label[0] != '\0' ? label
+                                          : "unlabelled";
+    ps_output_print(out, "    %12s  ", size_text(group->bytes, a));
+    print_percent(out, group->bytes, device->peak_allocated_bytes);
+    ps_output_print(out, "  %6llu x  %.*s\n", (unsigned long long)group->buffer_count,
+                    LABEL_COLUMNS, what);
+}
+
+static void print_breakdown(const ps_result *result, const ps_result_device *device, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES];
+    if (device->group_count == 0) {
+        return;
+    }
+    ps_output_print(out, "\n  live at the allocated peak, %s after the start\n",
+                    ps_time_format(device->peak_time_ns, a));
+    for (size_t i = 0; i < device->group_count; i++) {
+        print_group(result, device, &device->group[i], out);
+    }
+}
+
+static void print_time_row(const ps_result *result, const char *what, ps_ns time, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES];
+    ps_output_print(out, "    %12s  ", ps_time_format(time, a));
+    print_percent(out, (uint64_t)time, (uint64_t)result->makespan_ns);
+    ps_output_print(out, "  %s\n", what);
+}
+
+static void print_time(const ps_result *result, const ps_result_device *device, ps_output *out)
+{
+    const ps_result_time *time = &device->time;
+    if (time->compute_ns + time->collective_ns + time->copy_ns == 0) {
+        return;
+    }
+    ps_output_print(out, "\n  where the time goes\n");
+    print_time_row(result, "compute", time->compute_ns, out);
+    print_time_row(result, "collectives not hidden by compute", time->collective_ns, out);
+    print_time_row(result, "copies not hidden by either", time->copy_ns, out);
+    print_time_row(result, "waiting for the host", time->host_ns, out);
+}
+
+static void print_basis(const ps_result *result, ps_output *out)
+{
+    ps_ns total = 0;
+    for (int i = 0; i < PS_BASIS_COUNT; i++) {
+        total += result->basis_ns[i];
+    }
+    ps_output_print(out, "\ntask times are");
+    for (int i = 0; i < PS_BASIS_COUNT; i++) {
+        if (result->basis_ns[i] > 0 || (i == 0 && total == 0)) {
+            print_percent(out, (uint64_t)result->basis_ns[i], (uint64_t)total);
+            ps_output_print(out, " %s ", ps_basis_name((ps_basis)i));
+        }
+    }
+    ps_output_print(out, "\n");
+    for (size_t i = 0; i < result->plan->loss.head.count; i++) {
+        ps_output_print(out, "%s: %llu %s\n",
+                        result->plan->loss.severity[i] == PS_SEVERITY_INFO ? "note" : "LOST",
+                        (unsigned long long)result->plan->loss.count[i],
+                        ps_strings_text(result->plan->strings, result->plan->loss.name[i]));
+    }
+}
+
+ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
+{
+    char a[PS_QUANTITY_TEXT_BYTES];
+    ps_output_print(out, "%s\n\n", fact(result, PS_META_TITLE));
+    ps_output_print(out, "step time  %s%s\n\n", ps_time_format(result->step_time_ns, a),
+                    result->step_count > 1 ? "  (median of the steps after the first)" : "");
+    PS_TRY(print_steps(result, out, err));
+    for (size_t i = 0; i < result->device_count; i++) {
+        const ps_result_device *device = &result->device[i];
+        print_peaks(result, device, out);
+        print_oom(result, device, out);
+        print_breakdown(result, device, out);
+        ps_simulate_chart(result, device, out);
+        print_time(result, device, out);
+    }
+    print_basis(result, out);
+    return PS_OK;
+}
