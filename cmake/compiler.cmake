@@ -8,21 +8,27 @@ target_compile_options(ps_options INTERFACE
     -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wdouble-promotion
     -Wformat=2 -Wswitch-enum -Wvla -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings
     -Wimplicit-fallthrough -Wdate-time>
+  $<$<COMPILE_LANG_AND_ID:C,GNU>:-Wlogical-op -Wduplicated-cond -Wduplicated-branches>
+  # clang wants it on functions that pass a va_list on, too; gcc checks the calls
+  $<$<COMPILE_LANG_AND_ID:C,Clang>:-Wno-format-nonliteral>
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
 target_compile_definitions(ps_options INTERFACE _POSIX_C_SOURCE=200809L)
 if(PS_WERROR)
   target_compile_options(ps_options INTERFACE -Werror)
 endif()
+# Instrumentation holds for every target, generated code included.
 if(PS_SANITIZE)
-  target_compile_options(ps_options INTERFACE -fsanitize=${PS_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer)
-  target_link_options(ps_options INTERFACE -fsanitize=${PS_SANITIZE})
+  add_compile_options(-fsanitize=${PS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${PS_SANITIZE})
 endif()
 if(PS_FUZZ)
-  target_compile_options(ps_options INTERFACE -fsanitize=fuzzer-no-link)
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "PS_FUZZ needs clang: libFuzzer is part of it")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 if(PS_COVERAGE)
-  target_compile_options(ps_options INTERFACE --coverage)
-  target_link_options(ps_options INTERFACE --coverage)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
 endif()
 target_include_directories(ps_options INTERFACE ${PROJECT_SOURCE_DIR}/formats)

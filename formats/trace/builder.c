@@ -38,7 +38,7 @@ static ps_code open_builder(ps_trace_builder **out, ps_error *err)
 
 ps_code ps_trace_builder_open(const char *path, ps_trace_builder **out, ps_error *err)
 {
-    ps_trace_builder *self;
+    ps_trace_builder *self = NULL;
     PS_TRY(open_builder(&self, err));
     const ps_code code = ps_container_create(path, PS_ARTEFACT_TRACE, &self->writer, err);
     if (code != PS_OK) {

@@ -2,8 +2,9 @@
  *
  * The columns of a trace: what one process did on its devices.
  *
- * X(id, name, type, coding, doc). Times are Unix nanoseconds unless the trace
- * says `clock = order` (then they are positions). Sizes are bytes. A
+ * X(id, name, type, coding, doc). Times are nanoseconds since the trace's
+ * `base-time-ns` (Unix time; 0 when absent), or positions where the trace says
+ * `clock = order`. Sizes are bytes. A
  * correlation joins a host call with the device work it caused; 0 is none. An
  * op_id joins anything with the operator range that caused it; 0 is none.
  */

@@ -143,6 +143,7 @@ const char *ps_trace_meta(const ps_trace *trace, const char *key);
 #define PS_META_ALLOCATOR_CONF "allocator-conf" /* PyTorch's own setting string */
 #define PS_META_RANK "rank"
 #define PS_META_WORLD_SIZE "world-size"
+#define PS_META_BASE_TIME "base-time-ns" /* Unix time of row time 0; absent: 0 */
 #define PS_META_TITLE "title"               /* name of the imported file, no folder */
 
 /**
