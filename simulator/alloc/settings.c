@@ -91,7 +91,7 @@ static ps_code read_max_split(ps_alloc_settings *self, const char *key, const ch
 static ps_code read_large_segment(ps_alloc_settings *self, const char *key, const char *value,
                                   ps_error *err)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
     PS_TRY(read_mib(key, value, 2, "an even number of MiB, at least 2", &bytes, err));
     if (bytes % PS_ALLOC_SEGMENT_STEP_BYTES != 0 || bytes > PS_ALLOC_MAX_REQUEST_BYTES) {
         return bad_value(err, key, value, "an even number of MiB, at least 2");
@@ -346,7 +346,7 @@ ps_code ps_alloc_settings_parse(ps_alloc_settings *self, const char *text, ps_er
 ps_code ps_alloc_settings_set(ps_alloc_settings *self, const char *pair, ps_error *err)
 {
     ps_alloc_settings next = *self;
-    const char *rest;
+    const char *rest = pair;
     PS_TRY(read_pair(&next, pair, "=:,", &rest, err));
     if (*rest != '\0') {
         return ps_fail(err, PS_USAGE, "allocator settings: one KEY=VALUE expected, got \"%.60s\"",

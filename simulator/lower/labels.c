@@ -7,6 +7,7 @@
  * outermost names the program's intent (aten::linear rather than aten::empty);
  * outside any operator the innermost annotation (Optimizer.step).
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -61,10 +62,86 @@ static ps_code open_until(ps_memory_stage *stage, ps_ns now, ps_error *err)
     return PS_OK;
 }
 
+/* One frame of a recorded stack: "at::_ops::mm::call" or "model.py:259 forward". */
+typedef struct frame {
+    const char *text;
+    int bytes;
+} frame;
+
+static bool next_frame(const char **at, frame *out)
+{
+    while (**at == ' ' || **at == ';') {
+        (*at)++;
+    }
+    out->text = *at;
+    out->bytes = (int)strcspn(*at, ";");
+    *at += out->bytes;
+    return out->bytes > 0;
+}
+
+static bool frame_has(const frame *f, const char *part)
+{
+    const char *hit = strstr(f->text, part);
+    return hit != NULL && hit + strlen(part) <= f->text + f->bytes;
+}
+
+/* "at::_ops::mm::call" -> "mm", "torch::autograd::generated::MmBackward0::apply" -> "MmBackward0". */
+static frame bare_name(frame f)
+{
+    static const char *const ends[] = {"::call", "::redispatch", "::apply"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        const int end = (int)strlen(ends[i]);
+        if (f.bytes > end && strncmp(f.text + f.bytes - end, ends[i], (size_t)end) == 0) {
+            f.bytes -= end;
+            break;
+        }
+    }
+    for (int i = f.bytes; i > 1; i--) {
+        if (f.text[i - 1] == ':' && f.text[i - 2] == ':') {
+            return (frame){f.text + i, f.bytes - i};
+        }
+    }
+    return f;
+}
+
+static frame without_folders(frame f)
+{
+    for (int i = f.bytes; i > 0; i--) {
+        if (f.text[i - 1] == '/' || f.text[i - 1] == '\\') {
+            return (frame){f.text + i, f.bytes - i};
+        }
+    }
+    return f;
+}
+
+/* What a stack says in a few words: the outermost operator or backward node, and the innermost
+ * Python frame of the user's own code (of any code where there is none). */
+static void describe_stack(const char *stack, char *out, size_t bytes)
+{
+    frame f, op = {"", 0}, python = {"", 0};
+    bool is_own = false;
+    while (next_frame(&stack, &f)) {
+        if (frame_has(&f, ".py:")) {
+            const bool own = strncmp(f.text, "torch/", 6) != 0;
+            if (python.bytes == 0 || (own && !is_own)) {
+                python = f;
+                is_own = own;
+            }
+        } else if (!frame_has(&f, "Engine::evaluate_function")) {
+            op = f;
+        }
+    }
+    op = bare_name(op);
+    python = without_folders(python);
+    (void)snprintf(out, bytes, "%.*s%s%.*s", op.bytes, op.text,
+                   op.bytes > 0 && python.bytes > 0 ? ", " : "", python.bytes, python.text);
+}
+
 static ps_code label_by_stack(ps_memory_stage *stage, ps_str stack, ps_str *out, ps_error *err)
 {
-    const char *text = ps_strings_text(stage->lowering->trace->strings, stack);
-    return ps_strings_put(stage->lowering->plan->strings, text, strcspn(text, ";"), out, err);
+    char text[256];
+    describe_stack(ps_strings_text(stage->lowering->trace->strings, stack), text, sizeof text);
+    return ps_strings_put_z(stage->lowering->plan->strings, text, out, err);
 }
 
 ps_code ps__lower_label(ps_memory_stage *stage, size_t row, ps_str *out, ps_error *err)

@@ -189,6 +189,21 @@ static bool is_cache_state(const char *name)
            strcmp(name, "steady") == 0;
 }
 
+/* The recorded cache is larger than what the device would now grant: it could not have come about. */
+static bool is_cache_too_large(const ps_plan *plan)
+{
+    for (uint32_t device = 0; device < plan->device.head.count; device++) {
+        uint64_t held = 0;
+        for (size_t i = 0; i < plan->segment.head.count; i++) {
+            held += plan->segment.device[i] == device ? plan->segment.bytes[i] : 0;
+        }
+        if (plan->device.limit_bytes[device] != 0 && held > plan->device.limit_bytes[device]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static ps_code change_cache(ps_plan *plan, const ps_whatif *change, bool is_other_allocator,
                             ps_error *err)
 {
@@ -205,7 +220,8 @@ static ps_code change_cache(ps_plan *plan, const ps_whatif *change, bool is_othe
                                           : "the recording holds no final segments to recover a "
                                             "cache from: use --cache empty or steady");
     }
-    if (is_other_allocator || (cache != NULL && strcmp(cache, "recovered") != 0)) {
+    if (is_other_allocator || is_cache_too_large(plan) ||
+        (cache != NULL && strcmp(cache, "recovered") != 0)) {
         start_cold(plan, is_other_allocator);
     }
     if (cache == NULL && ps_plan_meta(plan, PS_PLAN_META_CACHE) != NULL && !is_other_allocator) {

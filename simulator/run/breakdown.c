@@ -15,8 +15,10 @@ typedef struct grouping {
     ps_idmap by_key;
 } grouping;
 
-static ps_code add_to_group(grouping *g, const ps_plan *plan, uint32_t buffer, ps_error *err)
+static ps_code add_to_group(grouping *g, const ps_memory_walk *walk, uint32_t buffer,
+                            ps_error *err)
 {
+    const ps_plan *plan = walk->plan;
     const ps_role role = (ps_role)plan->buffer.role[buffer];
     const ps_str label = role == PS_ROLE_UNKNOWN ? plan->buffer.label[buffer] : 0;
     const uint64_t key = (uint64_t)role << 32 | label;
@@ -28,7 +30,7 @@ static ps_code add_to_group(grouping *g, const ps_plan *plan, uint32_t buffer, p
         PS_TRY(ps_idmap_put(&g->by_key, key, at, err));
         g->group[g->count++] = (ps_result_group){.role = role, .label = label};
     }
-    const uint64_t bytes = plan->buffer.bytes[buffer];
+    const uint64_t bytes = walk->own_sizes ? plan->buffer.bytes[buffer] : walk->block_bytes[buffer];
     g->group[at].bytes += bytes;
     g->group[at].buffer_count++;
     g->group[at].largest_bytes = bytes > g->group[at].largest_bytes ? bytes
@@ -77,6 +79,12 @@ static void find_live(const ps_memory_walk *walk, bool *live)
     for (size_t b = 0; b < plan->buffer.head.count; b++) {
         live[b] = plan->buffer.device[b] == walk->device && plan->buffer.role[b] == PS_ROLE_BEFORE;
     }
+    for (size_t i = 0; i < plan->block.head.count; i++) {
+        /* waiting for another stream: active, but no longer allocated */
+        if (plan->block.buffer[i] != 0 && plan->block.state[i] == PS_BLOCK_PENDING_FREE) {
+            live[plan->block.buffer[i] - 1] = false;
+        }
+    }
     for (size_t row = 0; walk->peak_memop != SIZE_MAX && row <= walk->peak_memop; row++) {
         const ps_memop op = (ps_memop)plan->memop.op[row];
         if (plan->memop.device[row] == walk->device && op == PS_MEMOP_ALLOC) {
@@ -93,7 +101,7 @@ static ps_code group_live(const ps_memory_walk *walk, const bool *live, grouping
     const ps_plan *plan = walk->plan;
     for (uint32_t b = 0; b < plan->buffer.head.count; b++) {
         if (live[b]) {
-            PS_TRY(add_to_group(g, plan, b, err));
+            PS_TRY(add_to_group(g, walk, b, err));
         }
     }
     const uint64_t base = plan->device.base_live_bytes[walk->device];

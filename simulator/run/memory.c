@@ -98,6 +98,7 @@ ps_code ps__memory_walk_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memo
     }
     PS_TRY(code);
     walk->handle[buffer] = block.handle;
+    walk->block_bytes[buffer] = block.block_bytes;
     walk->live_bytes += request.bytes;
     if (table->addr[buffer] != 0 && walk->compares_addresses && memop != SIZE_MAX) {
         walk->out->address_check.compared++;

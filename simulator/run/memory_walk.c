@@ -136,6 +136,7 @@ static ps_code seed_cache(ps_memory_walk *walk, ps_error *err)
         if (plan->block.device[i] == walk->device && plan->block.buffer[i] != 0) {
             const uint32_t buffer = plan->block.buffer[i] - 1;
             walk->handle[buffer] = ps_allocator_find(walk->model, plan->block.addr[i]);
+            walk->block_bytes[buffer] = plan->block.bytes[i];
             walk->live_bytes += plan->buffer.bytes[buffer];
         }
     }
@@ -237,13 +238,17 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
     walk->compares_addresses =
         !walk->own_sizes && (has_places(plan, device) || plan->segment.head.count > 0);
     walk->handle = ps_calloc(plan->buffer.head.count, sizeof *walk->handle);
-    return walk->handle == NULL ? ps_fail_nomem(err) : start(walk, is_limited, err);
+    walk->block_bytes = ps_calloc(plan->buffer.head.count, sizeof *walk->block_bytes);
+    return walk->handle == NULL || walk->block_bytes == NULL ? ps_fail_nomem(err)
+                                                             : start(walk, is_limited, err);
 }
 
 void ps__memory_walk_close(ps_memory_walk *walk)
 {
     ps_allocator_destroy(walk->model);
     ps_free(walk->handle);
+    ps_free(walk->block_bytes);
+    walk->block_bytes = NULL;
     walk->model = NULL;
     walk->handle = NULL;
 }

@@ -15,6 +15,7 @@ typedef struct ps_memory_walk {
     ps_result_device *out;
     ps_allocator *model;
     ps_alloc_handle *handle; /* per buffer; zero: not live */
+    uint64_t *block_bytes;   /* per buffer: the block it got, 0 before it was placed */
     bool own_sizes;          /* recorded sizes are block sizes: they are what counts as allocated */
     bool compares_addresses; /* the plan places segments where they were recorded */
     size_t memop;            /* row at work */
