@@ -87,9 +87,11 @@ static void print_peaks(const ps_result *result, const ps_result_device *device,
                     size_text(device->peak_allocated_bytes, a));
     ps_output_print(out, "  peak reserved   %-12s held by the framework's allocator\n",
                     size_text(device->peak_reserved_bytes, a));
-    ps_output_print(out, "  peak on device  %-12s reserved + %s outside the allocator (%s)\n",
+    ps_output_print(out, "  peak on device  %-12s reserved + %s outside the allocator%s%s%s\n",
                     size_text(device->peak_device_bytes, a), size_text(device->base_bytes, b),
-                    ps_basis_name(device->base_basis));
+                    device->base_bytes == 0 ? ", which is unknown" : " (",
+                    device->base_bytes == 0 ? "" : ps_basis_name(device->base_basis),
+                    device->base_bytes == 0 ? "" : ")");
     print_capacity(device, out);
 }
 
@@ -176,11 +178,12 @@ static void print_basis(const ps_result *result, ps_output *out)
     for (int i = 0; i < PS_BASIS_COUNT; i++) {
         total += result->basis_ns[i];
     }
-    ps_output_print(out, "\ntask times are");
+    ps_output_print(out, "\ntask times:");
     for (int i = 0; i < PS_BASIS_COUNT; i++) {
         if (result->basis_ns[i] > 0 || (i == 0 && total == 0)) {
+            ps_output_print(out, " ");
             print_percent(out, (uint64_t)result->basis_ns[i], (uint64_t)total);
-            ps_output_print(out, " %s ", ps_basis_name((ps_basis)i));
+            ps_output_print(out, " %s", ps_basis_name((ps_basis)i));
         }
     }
     ps_output_print(out, "\n");

@@ -71,8 +71,7 @@ static ps_code start_at_end(walk *self, ps_error *err)
             continue;
         }
         /* the program has let go of a pending block already */
-        raise_level(&self->allocated,
-                    block->state[i] == PS_BLOCK_ALLOCATED ? block->bytes[i] : 0);
+        raise_level(&self->allocated, block->state[i] == PS_BLOCK_ALLOCATED ? block->bytes[i] : 0);
         PS_TRY(ps_idmap_put(&self->held, block->addr[i], ps_block_units(block->bytes[i]), err));
     }
     return PS_OK;
@@ -86,9 +85,8 @@ static void undo_row(walk *self, size_t row)
     switch ((ps_memory_action)memory->action[row]) {
     case PS_ACTION_ALLOC:
         held = ps_idmap_take(&self->held, memory->addr[row]);
-        lower_level(&self->allocated, held == PS_IDMAP_NONE
-                                          ? block_bytes
-                                          : (uint64_t)held * PS_BLOCK_UNIT_BYTES);
+        lower_level(&self->allocated,
+                    held == PS_IDMAP_NONE ? block_bytes : (uint64_t)held * PS_BLOCK_UNIT_BYTES);
         break;
     case PS_ACTION_FREE:
     case PS_ACTION_FREE_REQUESTED:

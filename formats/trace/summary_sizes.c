@@ -95,8 +95,8 @@ static ps_code start_at_end(heap *self, ps_error *err)
     const ps_block_table *block = &self->trace->block;
     for (size_t i = 0; i < segment->head.count; i++) {
         if (segment->device[i] == self->device) {
-            PS_TRY(add_segment(self, segment->addr[i], segment->bytes[i],
-                               segment->is_large[i] != 0, err));
+            PS_TRY(add_segment(self, segment->addr[i], segment->bytes[i], segment->is_large[i] != 0,
+                               err));
         }
     }
     for (size_t i = 0; i < block->head.count; i++) {

@@ -8,6 +8,7 @@
  * active, and allocated too where nothing is deferred. Each block is its own
  * segment at an address never used twice.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "alloc/allocator.h"
@@ -285,33 +286,17 @@ static void show(const ps__block *block, uint32_t id, const ps_alloc_walker *wal
     }
 }
 
-/* A member of a min-heap would do; sorting indices by address is simpler and a walk is rare. */
-static void sift(const ps__block *at, uint32_t *order, size_t root, size_t count)
-{
-    for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && at[order[child]].addr < at[order[child + 1]].addr) {
-            child++;
-        }
-        if (at[order[root]].addr >= at[order[child]].addr) {
-            return;
-        }
-        const uint32_t swapped = order[root];
-        order[root] = order[child];
-        order[child] = swapped;
-    }
-}
+/* A live block with its address to sort by. */
+typedef struct place {
+    uint64_t addr;
+    uint32_t id;
+} place;
 
-static void sort_by_addr(const ps__block *at, uint32_t *order, size_t count)
+static int compare_places(const void *a, const void *b)
 {
-    for (size_t i = count / 2; i-- > 0;) {
-        sift(at, order, i, count);
-    }
-    for (size_t end = count; end-- > 1;) {
-        const uint32_t swapped = order[0];
-        order[0] = order[end];
-        order[end] = swapped;
-        sift(at, order, 0, end);
-    }
+    const place *x = a;
+    const place *y = b;
+    return (x->addr > y->addr) - (x->addr < y->addr);
 }
 
 static ps_code walk(const ps_allocator *base, ps_alloc_walk_order order,
@@ -322,20 +307,20 @@ static ps_code walk(const ps_allocator *base, ps_alloc_walk_order order,
     if (order == PS_ALLOC_WALK_FREE) {
         return PS_OK;
     }
-    uint32_t *ids = ps_calloc(self->blocks.count, sizeof *ids);
-    if (ids == NULL) {
+    place *places = ps_calloc(self->blocks.count, sizeof *places);
+    if (places == NULL) {
         return ps_fail_nomem(err);
     }
     for (size_t id = 0; id < self->blocks.count; id++) {
         if (self->blocks.at[id].state != PS__BLOCK_VACANT) {
-            ids[count++] = (uint32_t)id;
+            places[count++] = (place){self->blocks.at[id].addr, (uint32_t)id};
         }
     }
-    sort_by_addr(self->blocks.at, ids, count);
+    qsort(places, count, sizeof *places, compare_places);
     for (size_t i = 0; i < count; i++) {
-        show(&self->blocks.at[ids[i]], ids[i], walker);
+        show(&self->blocks.at[places[i].id], places[i].id, walker);
     }
-    ps_free(ids);
+    ps_free(places);
     return PS_OK;
 }
 

@@ -5,7 +5,6 @@
  */
 #include "alloc/history_compare.h"
 #include "alloc/history_replay.h"
-#include "alloc/sizes.h"
 #include "base/memory.h"
 
 void ps__replay_on_event(void *ctx, const ps_alloc_event *event)
@@ -258,72 +257,6 @@ static bool can_have_waited(const ps__replay *self, const ps__record_call *call)
            self->settings.max_split_bytes == PS_ALLOC_NO_SPLIT_LIMIT;
 }
 
-/* A walk for the free bytes behind a block. */
-typedef struct room_search {
-    uint64_t addr;
-    uint64_t bytes;
-    bool is_behind;
-} room_search;
-
-static void enter_segment(void *ctx, const ps_alloc_segment_info *segment)
-{
-    room_search *search = ctx;
-    (void)segment;
-    search->is_behind = false;
-}
-
-static void look_for_room(void *ctx, const ps_alloc_block_info *block)
-{
-    room_search *search = ctx;
-    if (search->is_behind && block->state == PS_ALLOC_BLOCK_FREE) {
-        search->bytes += block->bytes;
-    }
-    search->is_behind = block->addr == search->addr;
-    search->bytes += search->is_behind ? block->bytes : 0;
-}
-
-/*
- * The doubtful block, still in use since the start, that ends where the model placed a
- * block; else NULL.
- */
-static const ps_start_doubt *doubt_before(const ps__replay *self, uint64_t addr)
-{
-    for (size_t i = 0; i < self->start.doubt_count; i++) {
-        const ps_alloc_block_info *live = &self->start.block[self->start.doubt[i].block];
-        const ps_alloc_handle now = ps_allocator_find(self->model, live->addr);
-        if (live->addr + live->bytes == addr && now.block == live->handle.block &&
-            now.generation == live->handle.generation) {
-            return &self->start.doubt[i];
-        }
-    }
-    return NULL;
-}
-
-/*
- * The model put a block where the recorded allocator did not. If that is
- * right behind a block of doubtful size, then there was less room than
- * assumed: the best fit would have been there otherwise. The doubtful block
- * owns at least so much that the request did not fit.
- */
-static ps_code settle_doubt(ps__replay *self, size_t at, const ps_alloc_block *block)
-{
-    room_search search = {.addr = block->addr};
-    const ps_alloc_walker walker = {&search, enter_segment, look_for_room};
-    const ps_start_doubt *doubt = doubt_before(self, block->addr);
-    if (doubt == NULL) {
-        return PS_OK;
-    }
-    PS_TRY(ps_allocator_walk(self->model, PS_ALLOC_WALK_ADDRESS, &walker, self->err));
-    const uint64_t rounded =
-        ps__alloc_round(&self->settings, self->record.memory->bytes[ps__replay_row(self, at)]);
-    const uint64_t slack = search.bytes - rounded + PS_ALLOC_GRAIN_BYTES;
-    if (slack <= doubt->most_bytes) {
-        ps_start_state_widen(&self->start, (size_t)(doubt - self->start.doubt), slack);
-        self->must_repeat = true;
-    }
-    return PS_OK;
-}
-
 static ps_code compare_refusal(ps__replay *self, size_t at, ps_code code,
                                const ps_alloc_block *block)
 {
@@ -332,7 +265,7 @@ static ps_code compare_refusal(ps__replay *self, size_t at, ps_code code,
         self->report.oom.equal++;
         return PS_OK;
     }
-    PS_TRY(settle_doubt(self, at, block));
+    PS_TRY(ps__replay_settle_doubt(self, at, block));
     ps__history_note(&self->report, ps__replay_row(self, at),
                      "a refusal of %llu bytes recorded, the model finds room at %#llx",
                      (unsigned long long)self->record.memory->bytes[ps__replay_row(self, at)],
@@ -349,7 +282,7 @@ static ps_code compare_placement(ps__replay *self, size_t at, ps_code code,
     if (code == PS_OK && block->addr == addr) {
         self->report.address.equal++;
     } else if (code == PS_OK) {
-        PS_TRY(settle_doubt(self, at, block));
+        PS_TRY(ps__replay_settle_doubt(self, at, block));
         ps__history_note(&self->report, row, "%llu bytes recorded at %#llx, modelled at %#llx",
                          (unsigned long long)self->record.memory->bytes[row],
                          (unsigned long long)addr, (unsigned long long)block->addr);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * State of one replay, shared by its two ways: history_proof.c compares with
- * the record, history_what_if.c follows the program alone.
+ * the record (history_doubt.c learns from differences), history_what_if.c
+ * follows the program alone.
  */
 #ifndef PS_ALLOC_HISTORY_REPLAY_H
 #define PS_ALLOC_HISTORY_REPLAY_H
@@ -90,6 +91,10 @@ void ps__replay_on_event(void *ctx, const ps_alloc_event *event);
 
 /** history_proof.c: replays all calls and compares them, then the final map. */
 ps_code ps__replay_proof(ps__replay *self) PS_MUST_USE;
+
+/** history_doubt.c: learns from a block that the model placed elsewhere; may set must_repeat. */
+ps_code ps__replay_settle_doubt(ps__replay *self, size_t at,
+                                const ps_alloc_block *block) PS_MUST_USE;
 
 /** history_what_if.c: places the blocks of the start into an empty model. */
 ps_code ps__replay_place_start(ps__replay *self) PS_MUST_USE;

@@ -126,6 +126,27 @@ static ps_code free_buffer(ps_memory_walk *walk, uint32_t buffer, bool is_deferr
     return PS_OK;
 }
 
+/* Ends a deferred free; nothing is left to end where the model had to wait for it itself. */
+static ps_code complete_free(ps_memory_walk *walk, uint32_t buffer, ps_error *err)
+{
+    if (!is_live(walk, buffer)) {
+        return PS_OK;
+    }
+    const bool was_placed_anew =
+        ps_allocator_complete(walk->model, walk->handle[buffer], NULL) != PS_OK &&
+        walk->plan->buffer.role[buffer] == PS_ROLE_BEFORE && !walk->is_waiting[buffer];
+    if (was_placed_anew) {
+        /* its free was requested before the origin, where a cold start placed it as a live one */
+        return free_buffer(walk, buffer, false, err);
+    }
+    if (walk->is_waiting[buffer]) {
+        walk->live_bytes -= walk->plan->buffer.bytes[buffer];
+        walk->is_waiting[buffer] = false;
+    }
+    walk->handle[buffer] = (ps_alloc_handle){0};
+    return PS_OK;
+}
+
 /* A request that was refused when recorded: asked again, so that the cache is released likewise. */
 static ps_code ask_refused(ps_memory_walk *walk, size_t row, ps_error *err)
 {
@@ -158,16 +179,7 @@ static ps_code apply_memop(ps_memory_walk *walk, size_t row, ps_error *err)
     case PS_MEMOP_FREE_REQUEST:
         return free_buffer(walk, buffer, true, err);
     case PS_MEMOP_FREE_COMPLETE:
-        if (is_live(walk, buffer)) {
-            /* Nothing is left to end where the model had to wait for it itself. A block whose free
-             * was requested before the origin was placed anew as a live one: it ends here. */
-            if (ps_allocator_complete(walk->model, walk->handle[buffer], NULL) != PS_OK &&
-                walk->plan->buffer.role[buffer] == PS_ROLE_BEFORE) {
-                PS_TRY(free_buffer(walk, buffer, false, err));
-            }
-            walk->handle[buffer] = (ps_alloc_handle){0};
-        }
-        return PS_OK;
+        return complete_free(walk, buffer, err);
     case PS_MEMOP_RELEASE_CACHE:
         return ps_allocator_release_cache(walk->model, err);
     case PS_MEMOP_OOM:

@@ -137,6 +137,7 @@ static ps_code seed_cache(ps_memory_walk *walk, ps_error *err)
             const uint32_t buffer = plan->block.buffer[i] - 1;
             walk->handle[buffer] = ps_allocator_find(walk->model, plan->block.addr[i]);
             walk->block_bytes[buffer] = plan->block.bytes[i];
+            walk->is_waiting[buffer] = plan->block.state[i] == PS_BLOCK_PENDING_FREE;
             walk->live_bytes += plan->buffer.bytes[buffer];
         }
     }
@@ -239,8 +240,11 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
         !walk->own_sizes && (has_places(plan, device) || plan->segment.head.count > 0);
     walk->handle = ps_calloc(plan->buffer.head.count, sizeof *walk->handle);
     walk->block_bytes = ps_calloc(plan->buffer.head.count, sizeof *walk->block_bytes);
-    return walk->handle == NULL || walk->block_bytes == NULL ? ps_fail_nomem(err)
-                                                             : start(walk, is_limited, err);
+    walk->is_waiting = ps_calloc(plan->buffer.head.count, sizeof *walk->is_waiting);
+    if (walk->handle == NULL || walk->block_bytes == NULL || walk->is_waiting == NULL) {
+        return ps_fail_nomem(err);
+    }
+    return start(walk, is_limited, err);
 }
 
 void ps__memory_walk_close(ps_memory_walk *walk)
@@ -248,6 +252,8 @@ void ps__memory_walk_close(ps_memory_walk *walk)
     ps_allocator_destroy(walk->model);
     ps_free(walk->handle);
     ps_free(walk->block_bytes);
+    ps_free(walk->is_waiting);
+    walk->is_waiting = NULL;
     walk->block_bytes = NULL;
     walk->model = NULL;
     walk->handle = NULL;

@@ -16,6 +16,7 @@ typedef struct ps_memory_walk {
     ps_allocator *model;
     ps_alloc_handle *handle; /* per buffer; zero: not live */
     uint64_t *block_bytes;   /* per buffer: the block it got, 0 before it was placed */
+    bool *is_waiting;        /* per buffer: freed before the origin, waiting for another stream */
     bool own_sizes;          /* recorded sizes are block sizes: they are what counts as allocated */
     bool compares_addresses; /* the plan places segments where they were recorded */
     size_t memop;            /* row at work */
