@@ -31,6 +31,14 @@ typedef struct chunk_place {
     uint64_t payload_offset, stored_bytes, raw_bytes;
 } chunk_place;
 
+/* Rows of one table in the whole file, as the index says: room is made for them once. */
+typedef struct table_total {
+    uint32_t id;
+    uint64_t rows;
+} table_total;
+
+#define MAX_TOTALS 32
+
 struct ps_container_reader {
     const unsigned char *bytes;
     void *mapped; /* to unmap; NULL for borrowed memory */
@@ -39,6 +47,8 @@ struct ps_container_reader {
     ps_container_state state;
     ps_chunk_decoder *decoder;
     uint64_t budget;
+    table_total total[MAX_TOTALS];
+    size_t total_count;
 };
 
 bool ps_container_sniff(const unsigned char *head, size_t head_bytes, ps_artefact *artefact)
@@ -111,6 +121,21 @@ static ps_code add_chunk(ps_container_reader *self, uint64_t offset, const chunk
     return PS_OK;
 }
 
+static void add_total(ps_container_reader *self, uint32_t id, uint32_t rows)
+{
+    size_t i = 0;
+    while (i < self->total_count && self->total[i].id != id) {
+        i++;
+    }
+    if (i == MAX_TOTALS) {
+        return;
+    }
+    if (i == self->total_count) {
+        self->total[self->total_count++] = (table_total){.id = id};
+    }
+    self->total[i].rows += rows;
+}
+
 static ps_code add_indexed_chunks(ps_container_reader *self, const Peakstep__Index *index,
                                   bool *complete, ps_error *err)
 {
@@ -121,6 +146,9 @@ static ps_code add_indexed_chunks(ps_container_reader *self, const Peakstep__Ind
                     header.kind == PS_CHUNK_DATA;
         if (*complete) {
             PS_TRY(add_chunk(self, index->entries[i]->offset, &header, err));
+            for (size_t t = 0; t < index->entries[i]->n_tables; t++) {
+                add_total(self, index->entries[i]->tables[t]->id, index->entries[i]->tables[t]->rows);
+            }
         }
     }
     return PS_OK;
@@ -297,8 +325,27 @@ ps_code ps_container_read(ps_container_reader *self, size_t chunk, const ps_data
     return code;
 }
 
+/* What the index promises is only a hint: never more room than the chunks could fill. */
+static ps_code reserve_totals(const ps_container_reader *self, const ps_dataset *into, ps_error *err)
+{
+    const uint64_t most = (uint64_t)self->chunk_count * PS_CHUNK_MAX_ROWS;
+    for (size_t i = 0; i < self->total_count; i++) {
+        for (size_t t = 0; t < into->table_count; t++) {
+            const ps_table_spec *spec = &into->specs[t];
+            const uint64_t bytes = self->total[i].rows * spec->column_count * sizeof(uint64_t);
+            if (spec->id == self->total[i].id && self->total[i].rows <= most &&
+                bytes <= self->budget) {
+                PS_TRY(ps_table_reserve(spec, into->tables[t],
+                                        into->tables[t]->count + (size_t)self->total[i].rows, err));
+            }
+        }
+    }
+    return PS_OK;
+}
+
 ps_code ps_container_read_all(ps_container_reader *self, const ps_dataset *into, ps_error *err)
 {
+    PS_TRY(reserve_totals(self, into, err));
     for (size_t i = 0; i < self->chunk_count; i++) {
         const ps_code code = ps_container_read(self, i, into, err);
         if (code == PS_CORRUPT) {

@@ -121,58 +121,119 @@ void ps_table_set(const ps_column_spec *column, ps_table_head *table, size_t row
     ((uint64_t *)array)[row] = value;
 }
 
-static bool is_sorted(const int64_t *key, size_t count)
+/*
+ * Tables are runs of sorted rows, one or few a chunk, that overlap little. A
+ * natural merge sort of row numbers merges neighbouring runs and leaves alone
+ * what is in place; it is stable, and never worse than n log n.
+ */
+typedef struct row_sort {
+    const int64_t *key;
+    uint32_t *order;   /* row numbers */
+    uint32_t *scratch; /* as many */
+    size_t *bound;     /* where runs begin, and the end */
+    size_t bound_count, bound_capacity;
+} row_sort;
+
+static ps_code find_runs(row_sort *s, size_t count, ps_error *err)
 {
-    for (size_t i = 1; i < count; i++) {
-        if (key[i] < key[i - 1]) {
-            return false;
+    for (size_t i = 0; i <= count; i++) {
+        if (i > 0 && i < count && s->key[i] >= s->key[i - 1]) {
+            continue;
         }
+        void *bound = s->bound;
+        PS_TRY(ps_grow(&bound, &s->bound_capacity, s->bound_count + 1, PS_TABLE_MAX_ROWS,
+                       sizeof *s->bound, err));
+        s->bound = bound;
+        s->bound[s->bound_count++] = i;
     }
-    return true;
+    return PS_OK;
 }
 
-/* Bottom-up merge sort of row numbers: stable, and no recursion on hostile sizes. */
-static const uint32_t *sort_rows(const int64_t *key, uint32_t *order, uint32_t *scratch,
-                                 size_t count)
+/* First position of low .. high whose row has a key above `key`. */
+static size_t behind_key(const row_sort *s, size_t low, size_t high, int64_t key)
 {
-    for (size_t i = 0; i < count; i++) {
-        order[i] = (uint32_t)i;
-    }
-    for (size_t width = 1; width < count; width *= 2) {
-        for (size_t low = 0; low < count; low += 2 * width) {
-            const size_t mid = low + width < count ? low + width : count;
-            const size_t high = low + 2 * width < count ? low + 2 * width : count;
-            size_t a = low, b = mid;
-            for (size_t out = low; out < high; out++) {
-                const bool take_a = a < mid && (b >= high || key[order[a]] <= key[order[b]]);
-                scratch[out] = take_a ? order[a++] : order[b++];
-            }
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (s->key[s->order[mid]] <= key) {
+            low = mid + 1;
+        } else {
+            high = mid;
         }
-        uint32_t *swap = order;
-        order = scratch;
-        scratch = swap;
     }
-    return order;
+    return low;
 }
 
-static void permute(void *array, void *scratch, size_t element, const uint32_t *order, size_t count)
+/* Merges low .. mid with mid .. high; what already lies right is not touched. */
+static void merge_runs(row_sort *s, size_t low, size_t mid, size_t high)
 {
-    for (size_t i = 0; i < count; i++) {
-        memcpy((char *)scratch + i * element, (char *)array + order[i] * element, element);
+    low = behind_key(s, low, mid, s->key[s->order[mid]]);
+    const size_t left = mid - low;
+    memcpy(s->scratch, s->order + low, left * sizeof *s->order);
+    size_t a = 0, b = mid;
+    for (size_t out = low; a < left; out++) {
+        const bool take_left = b >= high || s->key[s->scratch[a]] <= s->key[s->order[b]];
+        s->order[out] = take_left ? s->scratch[a++] : s->order[b++];
     }
-    memcpy(array, scratch, count * element);
+}
+
+static void merge_all(row_sort *s)
+{
+    while (s->bound_count > 2) {
+        size_t kept = 1;
+        for (size_t i = 2; i < s->bound_count; i += 2) {
+            merge_runs(s, s->bound[i - 2], s->bound[i - 1], s->bound[i]);
+            s->bound[kept++] = s->bound[i];
+        }
+        if (s->bound_count % 2 == 0) {
+            s->bound[kept++] = s->bound[s->bound_count - 1]; /* a run without a partner */
+        }
+        s->bound_count = kept;
+    }
+}
+
+/* Rows that stay where they are at both ends are left alone. */
+static void permute(void *array, void *scratch, size_t element, const uint32_t *order, size_t begin,
+                    size_t end)
+{
+    char *to = scratch;
+    const char *from = array;
+    switch (element) {
+    case 1:
+        for (size_t i = begin; i < end; i++) {
+            to[i - begin] = from[order[i]];
+        }
+        break;
+    case 4:
+        for (size_t i = begin; i < end; i++) {
+            ((uint32_t *)scratch)[i - begin] = ((const uint32_t *)array)[order[i]];
+        }
+        break;
+    default:
+        for (size_t i = begin; i < end; i++) {
+            ((uint64_t *)scratch)[i - begin] = ((const uint64_t *)array)[order[i]];
+        }
+        break;
+    }
+    memcpy((char *)array + begin * element, scratch, (end - begin) * element);
 }
 
 ps_code ps_table_permute(const ps_table_spec *spec, ps_table_head *table, const uint32_t *order,
                          ps_error *err)
 {
-    void *scratch = ps_calloc(table->count, 8);
+    size_t begin = 0, end = table->count;
+    while (begin < end && order[begin] == begin) {
+        begin++;
+    }
+    while (end > begin && order[end - 1] == end - 1) {
+        end--;
+    }
+    void *scratch = ps_calloc(end - begin, sizeof(uint64_t));
     if (scratch == NULL) {
         return ps_fail_nomem(err);
     }
     for (size_t i = 0; i < spec->column_count; i++) {
         permute(ps_table_array(&spec->columns[i], table), scratch,
-                ps_column_type_bytes(spec->columns[i].type), order, table->count);
+                ps_column_type_bytes(spec->columns[i].type), order, begin, end);
     }
     ps_free(scratch);
     return PS_OK;
@@ -182,19 +243,22 @@ ps_code ps_table_sort(const ps_table_spec *spec, ps_table_head *table, const ps_
                       ps_error *err)
 {
     const size_t count = table->count;
-    if (is_sorted(ps_table_array(key, table), count)) {
-        return PS_OK;
+    row_sort s = {.key = ps_table_array(key, table)};
+    ps_code code = find_runs(&s, count, err);
+    if (code == PS_OK && s.bound_count > 2) {
+        s.order = ps_calloc(count, sizeof *s.order);
+        s.scratch = ps_calloc(count, sizeof *s.scratch);
+        code = s.order == NULL || s.scratch == NULL ? ps_fail_nomem(err) : PS_OK;
+        for (size_t i = 0; code == PS_OK && i < count; i++) {
+            s.order[i] = (uint32_t)i;
+        }
+        if (code == PS_OK) {
+            merge_all(&s);
+            code = ps_table_permute(spec, table, s.order, err);
+        }
     }
-    uint32_t *order = ps_calloc(count, sizeof *order);
-    uint32_t *other = ps_calloc(count, sizeof *other);
-    ps_code code = PS_OK;
-    if (order == NULL || other == NULL) {
-        code = ps_fail_nomem(err);
-    } else {
-        const uint32_t *sorted = sort_rows(ps_table_array(key, table), order, other, count);
-        code = ps_table_permute(spec, table, sorted, err);
-    }
-    ps_free(order);
-    ps_free(other);
+    ps_free(s.order);
+    ps_free(s.scratch);
+    ps_free(s.bound);
     return code;
 }

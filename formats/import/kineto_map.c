@@ -31,13 +31,11 @@ void ps_kineto_map_init(ps_kineto_map *self, ps_trace_builder *out)
     *self = (ps_kineto_map){.out = out};
     ps_kineto_words_init(&self->words);
     ps_idmap_init(&self->named);
-    ps_idmap_init(&self->live);
 }
 
 void ps_kineto_map_fini(ps_kineto_map *self)
 {
     ps_idmap_fini(&self->named);
-    ps_idmap_fini(&self->live);
     ps_free(self->scratch);
 }
 

@@ -30,8 +30,7 @@
     X(ARROWS, "flow-arrows")         \
     X(UNKNOWN, "unknown-categories") \
     X(MALFORMED, "malformed-events") \
-    X(TEXT, "invalid-text")          \
-    X(OLDER_FREES, "frees-of-older-blocks")
+    X(TEXT, "invalid-text")
 
 typedef enum ps_kineto_loss {
 #define PS_KINETO_LOSS_ENUM(symbol, name) PS_KINETO_LOSS_##symbol,
@@ -51,7 +50,6 @@ typedef struct ps_kineto_map {
     uint64_t device_seen[PS_KINETO_MAX_DEVICES / 64]; /* bit by ordinal */
     bool is_hip;
     ps_idmap named; /* textual thread ids that have a row */
-    ps_idmap live;  /* blocks allocated and not freed, by device and address */
     char *scratch;
     size_t scratch_capacity;
 } ps_kineto_map;

@@ -8,8 +8,7 @@
  *   Total Allocated, Total Reserved   total_allocated - 1, total_reserved - 1
  *
  * Rows stay in file order, which is nearly, not always, program order; times
- * settle the rest. The host allocator has no totals and writes 0. A free
- * without its allocation is normal: the block is older than the recording.
+ * settle the rest. The host allocator has no totals and writes 0.
  */
 #include "import/kineto_map.h"
 
@@ -28,24 +27,6 @@ static ps_device_kind device_kind(int64_t type)
     default:
         return PS_DEVICE_OTHER;
     }
-}
-
-/* Addresses use at most 57 bits, so the device fits above them. */
-static uint64_t block_key(ps_device_kind kind, uint32_t device, uint64_t addr)
-{
-    return addr ^ ((uint64_t)(device * 4 + (uint32_t)kind) << 57);
-}
-
-/* Follows which blocks are live, to tell frees of blocks that are older than the recording. */
-static ps_code follow_block(ps_kineto_map *self, uint64_t key, bool is_alloc, ps_error *err)
-{
-    if (is_alloc) {
-        return ps_idmap_put(&self->live, key, 1, err);
-    }
-    if (ps_idmap_take(&self->live, key) == PS_IDMAP_NONE) {
-        self->loss[PS_KINETO_LOSS_OLDER_FREES]++;
-    }
-    return PS_OK;
 }
 
 /* A recorded total + 1; 0 when it is not known. */
@@ -77,9 +58,6 @@ ps_code ps_kineto_map_memory(ps_kineto_map *self, const ps_kineto_event *event, 
     const uint32_t device =
         kind == PS_DEVICE_HOST ? 0 : (uint32_t)ps_kineto_event_u64(event, PS_KINETO_DEVICE_ID, 0);
     const uint64_t addr = ps_kineto_event_u64(event, PS_KINETO_ADDR, 0);
-    if (addr != 0 && !is_oom) {
-        PS_TRY(follow_block(self, block_key(kind, device, addr), is_alloc, err));
-    }
     PS_TRY(ps_kineto_map_row(self, PS_TABLE_MEMORY, &row, err));
     ps_memory_table *memory = &ps_kineto_map_chunk(self)->memory;
     memory->time_ns[row] = time;

@@ -121,6 +121,11 @@ static bool is_device_used(const ps_trace *trace, uint32_t ordinal)
             return true;
         }
     }
+    for (size_t i = 0; i < trace->memset.head.count; i++) {
+        if (trace->memset.device[i] == ordinal) {
+            return true;
+        }
+    }
     for (size_t i = 0; i < trace->memory.head.count; i++) {
         if (trace->memory.device_kind[i] != PS_DEVICE_HOST && trace->memory.device[i] == ordinal) {
             return true;
@@ -169,6 +174,7 @@ static ps_code add_devices(ps_lowering *self, ps_error *err)
         size_t count;
     } columns[] = {{trace->kernel.device, trace->kernel.head.count},
                    {trace->memcpy.device, trace->memcpy.head.count},
+                   {trace->memset.device, trace->memset.head.count},
                    {trace->memory.device, trace->memory.head.count},
                    {trace->segment.device, trace->segment.head.count}};
     for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++) {

@@ -98,6 +98,7 @@ static ps_code lower_free(ps_memory_stage *stage, size_t row, ps_memop op, ps_er
     if (buffer == PS_NONE) {
         PS_TRY(add_buffer(stage, row, PS_ROLE_BEFORE, &buffer, err));
         stage->same_size[buffer] = PS_NONE;
+        stage->older_frees++;
     }
     if (op == PS_MEMOP_FREE_REQUEST) {
         PS_TRY(ps_idmap_put(&stage->pending, memory->addr[row], buffer, err));
@@ -286,6 +287,19 @@ static bool is_of_device(const ps_memory_table *memory, size_t row, uint32_t ord
     return memory->device_kind[row] != PS_DEVICE_HOST && memory->device[row] == ordinal;
 }
 
+static ps_code note_older_frees(const ps_memory_stage *stage, ps_error *err)
+{
+    ps_plan *plan = stage->lowering->plan;
+    size_t row;
+    if (stage->older_frees == 0) {
+        return PS_OK;
+    }
+    PS_TRY(ps_plan_add(plan, PS_PLAN_LOSS, &row, err));
+    plan->loss.severity[row] = PS_SEVERITY_INFO;
+    plan->loss.count[row] = stage->older_frees;
+    return ps_strings_put_z(plan->strings, "frees-of-older-blocks", &plan->loss.name[row], err);
+}
+
 static ps_code lower_device_rows(ps_memory_stage *stage, ps_error *err)
 {
     ps_lowering *self = stage->lowering;
@@ -299,6 +313,7 @@ static ps_code lower_device_rows(ps_memory_stage *stage, ps_error *err)
             PS_TRY(lower_row(stage, row, err));
         }
     }
+    PS_TRY(note_older_frees(stage, err));
     if (first_row < memory->head.count && !stage->has_start_state) {
         self->plan->device.base_live_bytes[stage->device] = unnamed_live_bytes(stage, first_row);
         return add_recorded_reserve(stage, first_row, err);

@@ -19,6 +19,7 @@ typedef struct ps_memory_stage {
     uint32_t device; /* plan row */
     size_t first_buffer;
     bool has_start_state;
+    uint64_t older_frees; /* frees of buffers from before the recording */
     ps_idmap live;    /* address, or size where addresses are missing -> buffer */
     ps_idmap pending; /* address -> buffer whose free waits */
     uint32_t *same_size; /* per buffer: the next older live one of its size, or PS_NONE */

@@ -79,26 +79,50 @@ static ps_code make_wait(ps_lowering *self, uint32_t host, uint32_t awaited, ps_
 /* Return lag of a synchronisation that found its work done: what such calls cost anyway. */
 #define USUAL_RETURN_LAG_NS 5000
 
-static ps_code wait_for_lanes(ps_lowering *self, uint32_t host, bool whole_device, ps_error *err)
+/* The newest finished work of every stream; the one that ended last is what the call waited for. */
+static uint32_t find_awaited(const ps_lowering *self, uint32_t host, uint32_t *of_lane)
 {
     uint32_t best = PS_NONE;
     for (uint32_t lane = 0; lane < self->plan->lane.head.count; lane++) {
-        if (self->plan->lane.kind[lane] != PS_LANE_STREAM) {
-            continue;
-        }
-        const uint32_t task = last_ended(self, lane, host, self->rec_end[host] + NOISE_NS);
-        if (task == PS_NONE) {
-            continue;
-        }
-        if (whole_device) {
-            PS_TRY(make_wait(self, host, task, USUAL_RETURN_LAG_NS, PS_DEP_RULE, err));
-        } else if (best == PS_NONE || self->rec_end[task] > self->rec_end[best]) {
-            best = task;
+        of_lane[lane] = self->plan->lane.kind[lane] != PS_LANE_STREAM
+                            ? PS_NONE
+                            : last_ended(self, lane, host, self->rec_end[host] + NOISE_NS);
+        if (of_lane[lane] != PS_NONE &&
+            (best == PS_NONE || self->rec_end[of_lane[lane]] > self->rec_end[best])) {
+            best = of_lane[lane];
         }
     }
-    return best == PS_NONE
-               ? PS_OK
-               : make_wait(self, host, best, USUAL_RETURN_LAG_NS, PS_DEP_INFERRED, err);
+    return best;
+}
+
+/* A whole device is awaited on every stream; those that had finished earlier did not bind, and would
+ * return at the usual cost. */
+static ps_code wait_for_others(ps_lowering *self, uint32_t host, const uint32_t *of_lane,
+                               uint32_t best, ps_error *err)
+{
+    const ps_ns lag = self->rec_end[host] - self->rec_end[best];
+    const ps_ns usual = lag < USUAL_RETURN_LAG_NS ? lag : USUAL_RETURN_LAG_NS;
+    for (uint32_t lane = 0; lane < self->plan->lane.head.count; lane++) {
+        if (of_lane[lane] != PS_NONE && of_lane[lane] != best) {
+            PS_TRY(ps__lower_add_dep(self, host, of_lane[lane], PS_DEP_END_AFTER_END, usual,
+                                     PS_DEP_RULE, err));
+        }
+    }
+    return PS_OK;
+}
+
+static ps_code wait_for_lanes(ps_lowering *self, uint32_t host, bool whole_device,
+                              uint32_t *of_lane, ps_error *err)
+{
+    const uint32_t best = find_awaited(self, host, of_lane);
+    if (best == PS_NONE) {
+        return PS_OK;
+    }
+    if (whole_device) {
+        PS_TRY(wait_for_others(self, host, of_lane, best, err));
+    }
+    return make_wait(self, host, best, USUAL_RETURN_LAG_NS,
+                     whole_device ? PS_DEP_RULE : PS_DEP_INFERRED, err);
 }
 
 static bool is_synchronisation(const char *name, bool *whole_device)
@@ -109,13 +133,16 @@ static bool is_synchronisation(const char *name, bool *whole_device)
 
 static ps_code lower_synchronisations(ps_lowering *self, ps_error *err)
 {
-    for (uint32_t host = 0; host < self->host_count; host++) {
+    uint32_t *of_lane = ps_calloc(self->plan->lane.head.count, sizeof *of_lane);
+    ps_code code = of_lane == NULL ? ps_fail_nomem(err) : PS_OK;
+    for (uint32_t host = 0; host < self->host_count && code == PS_OK; host++) {
         bool whole_device;
         if (is_synchronisation(name_of(self, host), &whole_device)) {
-            PS_TRY(wait_for_lanes(self, host, whole_device, err));
+            code = wait_for_lanes(self, host, whole_device, of_lane, err);
         }
     }
-    return PS_OK;
+    ps_free(of_lane);
+    return code;
 }
 
 /* Copies between device and pageable memory, and the synchronous copy calls, return when done. */

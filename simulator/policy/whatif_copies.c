@@ -10,6 +10,7 @@
  * the host cannot feed both.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "policy/whatif_parts.h"
@@ -133,6 +134,39 @@ static ps_code move_copy(ps_plan *plan, size_t i, const host_links *links, ps_er
     return add_transfer(plan, i, links->both_link, err);
 }
 
+/* Link row of a name, or UINT32_MAX: an earlier what-if has made transfers of the copies already. */
+static uint32_t find_link(const ps_plan *plan, uint32_t device, const char *what)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "GPU %u host link %s", plan->device.ordinal[device], what);
+    for (uint32_t row = 0; row < plan->link.head.count; row++) {
+        if (strcmp(ps_strings_text(plan->strings, plan->link.name[row]), name) == 0) {
+            return row;
+        }
+    }
+    return UINT32_MAX;
+}
+
+/* Another bandwidth for links that are there: the copies keep their share of it. */
+static void change_links(ps_plan *plan, uint32_t device, const host_links *links, uint32_t to,
+                         uint32_t from, uint32_t both)
+{
+    const uint32_t rows[2] = {to, from};
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        const uint8_t kind = plan->task.copy_kind[i];
+        if (plan->task.kind[i] == PS_TASK_MEMCPY && plan->task.rate_bytes_per_s[i] > 0 &&
+            plan->lane.device[plan->task.lane[i]] == device + 1) {
+            const int d = kind == PS_COPY_HTOD ? 0 : 1;
+            const uint64_t rate = ps_mul_div_u64(plan->task.rate_bytes_per_s[i], links->new_rate[d],
+                                                 plan->link.bytes_per_s[rows[d]]);
+            plan->task.rate_bytes_per_s[i] = rate == 0 ? 1 : rate;
+        }
+    }
+    plan->link.bytes_per_s[to] = links->new_rate[0];
+    plan->link.bytes_per_s[from] = links->new_rate[1];
+    plan->link.bytes_per_s[both] = links->both_rate;
+}
+
 static ps_code add_links(ps_plan *plan, uint32_t device, host_links *links, ps_error *err)
 {
     PS_TRY(add_link(plan, device, "to device", links->new_rate[0], &links->link[0], err));
@@ -146,6 +180,7 @@ static ps_code move_copies(ps_plan *plan, const host_links *links, ps_error *err
         const uint8_t kind = plan->task.copy_kind[i];
         const uint32_t device = plan->lane.device[plan->task.lane[i]];
         if (plan->task.kind[i] == PS_TASK_MEMCPY && device > 0 &&
+            plan->task.rate_bytes_per_s[i] == 0 &&
             (kind == PS_COPY_HTOD || kind == PS_COPY_DTOH)) {
             PS_TRY(move_copy(plan, i, &links[device - 1], err));
         }
@@ -163,8 +198,12 @@ ps_code ps__whatif_copies(ps_plan *plan, const ps_catalogue *catalogue, const ps
     }
     ps_code code = PS_OK;
     for (uint32_t device = 0; device < count && code == PS_OK; device++) {
+        const uint32_t to = find_link(plan, device, "to device");
         code = fill_rates(plan, device, catalogue, change, target, &links[device], err);
-        if (code == PS_OK) {
+        if (code == PS_OK && to != UINT32_MAX) {
+            change_links(plan, device, &links[device], to, find_link(plan, device, "from device"),
+                         find_link(plan, device, "both ways"));
+        } else if (code == PS_OK) {
             code = add_links(plan, device, &links[device], err);
         }
     }

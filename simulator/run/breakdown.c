@@ -4,16 +4,47 @@
  * allocated them; the small rest in one group.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/idmap.h"
 #include "base/memory.h"
 #include "run/memory_walk.h"
 
+typedef struct entry {
+    ps_result_group group;
+    const char *text; /* of the label: ids depend on the order in which texts were first seen */
+} entry;
+
 typedef struct grouping {
-    ps_result_group *group;
+    entry *entry;
     size_t count, capacity;
     ps_idmap by_key;
 } grouping;
+
+/* The group of a role and label, made at first use. */
+static ps_code find_group(grouping *g, const ps_plan *plan, ps_role role, ps_str label,
+                          ps_result_group **out, ps_error *err)
+{
+    const uint64_t key = (uint64_t)role << 32 | label;
+    uint32_t at = ps_idmap_get(&g->by_key, key);
+    if (at == PS_IDMAP_NONE) {
+        at = (uint32_t)g->count;
+        PS_TRY(ps_grow((void **)&g->entry, &g->capacity, g->count + 1, PS_TABLE_MAX_ROWS,
+                       sizeof *g->entry, err));
+        PS_TRY(ps_idmap_put(&g->by_key, key, at, err));
+        g->entry[g->count++] = (entry){.group = {.role = role, .label = label},
+                                       .text = ps_strings_text(plan->strings, label)};
+    }
+    *out = &g->entry[at].group;
+    return PS_OK;
+}
+
+static void add_bytes(ps_result_group *group, uint64_t bytes)
+{
+    group->bytes += bytes;
+    group->buffer_count++;
+    group->largest_bytes = bytes > group->largest_bytes ? bytes : group->largest_bytes;
+}
 
 static ps_code add_to_group(grouping *g, const ps_memory_walk *walk, uint32_t buffer,
                             ps_error *err)
@@ -21,42 +52,32 @@ static ps_code add_to_group(grouping *g, const ps_memory_walk *walk, uint32_t bu
     const ps_plan *plan = walk->plan;
     const ps_role role = (ps_role)plan->buffer.role[buffer];
     const ps_str label = role == PS_ROLE_UNKNOWN ? plan->buffer.label[buffer] : 0;
-    const uint64_t key = (uint64_t)role << 32 | label;
-    uint32_t at = ps_idmap_get(&g->by_key, key);
-    if (at == PS_IDMAP_NONE) {
-        at = (uint32_t)g->count;
-        PS_TRY(ps_grow((void **)&g->group, &g->capacity, g->count + 1, PS_TABLE_MAX_ROWS,
-                       sizeof *g->group, err));
-        PS_TRY(ps_idmap_put(&g->by_key, key, at, err));
-        g->group[g->count++] = (ps_result_group){.role = role, .label = label};
-    }
-    const uint64_t bytes = walk->own_sizes ? plan->buffer.bytes[buffer] : walk->block_bytes[buffer];
-    g->group[at].bytes += bytes;
-    g->group[at].buffer_count++;
-    g->group[at].largest_bytes = bytes > g->group[at].largest_bytes ? bytes
-                                                                    : g->group[at].largest_bytes;
+    ps_result_group *group = NULL;
+    PS_TRY(find_group(g, plan, role, label, &group, err));
+    add_bytes(group, walk->own_sizes ? plan->buffer.bytes[buffer] : walk->block_bytes[buffer]);
     return PS_OK;
 }
 
 /* Largest first; equal sizes by role, then by label, so that the order never depends on the sort. */
 static int by_bytes(const void *a, const void *b)
 {
-    const ps_result_group *x = a, *y = b;
-    if (x->bytes != y->bytes) {
-        return x->bytes > y->bytes ? -1 : 1;
+    const entry *x = a, *y = b;
+    if (x->group.bytes != y->group.bytes) {
+        return x->group.bytes > y->group.bytes ? -1 : 1;
     }
-    if (x->role != y->role) {
-        return x->role < y->role ? -1 : 1;
+    if (x->group.role != y->group.role) {
+        return x->group.role < y->group.role ? -1 : 1;
     }
-    return (x->label > y->label) - (x->label < y->label);
+    return strcmp(x->text, y->text);
 }
 
 static void keep_largest(const grouping *g, ps_result_device *out)
 {
-    qsort(g->group, g->count, sizeof *g->group, by_bytes);
+    qsort(g->entry, g->count, sizeof *g->entry, by_bytes);
     for (size_t i = 0; i < g->count; i++) {
+        const ps_result_group *group = &g->entry[i].group;
         if (i < PS_RESULT_MAX_GROUPS - 1 || g->count == PS_RESULT_MAX_GROUPS) {
-            out->group[out->group_count++] = g->group[i];
+            out->group[out->group_count++] = *group;
             continue;
         }
         ps_result_group *rest = &out->group[PS_RESULT_MAX_GROUPS - 1];
@@ -64,11 +85,10 @@ static void keep_largest(const grouping *g, ps_result_device *out)
             *rest = (ps_result_group){.is_rest = true};
             out->group_count = PS_RESULT_MAX_GROUPS;
         }
-        rest->bytes += g->group[i].bytes;
-        rest->buffer_count += g->group[i].buffer_count;
-        rest->largest_bytes = g->group[i].largest_bytes > rest->largest_bytes
-                                  ? g->group[i].largest_bytes
-                                  : rest->largest_bytes;
+        rest->bytes += group->bytes;
+        rest->buffer_count += group->buffer_count;
+        rest->largest_bytes =
+            group->largest_bytes > rest->largest_bytes ? group->largest_bytes : rest->largest_bytes;
     }
 }
 
@@ -77,7 +97,8 @@ static void find_live(const ps_memory_walk *walk, bool *live)
 {
     const ps_plan *plan = walk->plan;
     for (size_t b = 0; b < plan->buffer.head.count; b++) {
-        live[b] = plan->buffer.device[b] == walk->device && plan->buffer.role[b] == PS_ROLE_BEFORE;
+        live[b] = plan->buffer.device[b] == walk->device && plan->buffer.role[b] == PS_ROLE_BEFORE &&
+                  walk->block_bytes[b] > 0;
     }
     for (size_t i = 0; i < plan->block.head.count; i++) {
         /* waiting for another stream: active, but no longer allocated */
@@ -104,19 +125,10 @@ static ps_code group_live(const ps_memory_walk *walk, const bool *live, grouping
             PS_TRY(add_to_group(g, walk, b, err));
         }
     }
-    const uint64_t base = plan->device.base_live_bytes[walk->device];
-    if (base > 0) {
-        ps_result_group *group;
-        const uint64_t key = (uint64_t)PS_ROLE_BEFORE << 32;
-        const uint32_t at = ps_idmap_get(&g->by_key, key);
-        if (at == PS_IDMAP_NONE) {
-            PS_TRY(ps_grow((void **)&g->group, &g->capacity, g->count + 1, PS_TABLE_MAX_ROWS,
-                           sizeof *g->group, err));
-            g->group[g->count++] = (ps_result_group){.role = PS_ROLE_BEFORE};
-        }
-        group = &g->group[at == PS_IDMAP_NONE ? g->count - 1 : at];
-        group->bytes += base;
-        group->buffer_count++;
+    if (walk->base_block_bytes > 0) {
+        ps_result_group *group = NULL;
+        PS_TRY(find_group(g, plan, PS_ROLE_BEFORE, 0, &group, err));
+        add_bytes(group, walk->base_block_bytes);
     }
     keep_largest(g, walk->out);
     return PS_OK;
@@ -133,7 +145,7 @@ ps_code ps__run_breakdown(const ps_memory_walk *walk, ps_error *err)
         result = group_live(walk, live, &g, err);
     }
     ps_free(live);
-    ps_free(g.group);
+    ps_free(g.entry);
     ps_idmap_fini(&g.by_key);
     return result;
 }

@@ -29,7 +29,7 @@ static void note_chart(ps_memory_walk *walk, ps_ns now)
     walk->chart_ns = at;
 }
 
-static void note_level(ps_memory_walk *walk, size_t memop)
+void ps__memory_walk_note(ps_memory_walk *walk, size_t memop)
 {
     const ps_alloc_stats *stats = ps_allocator_stats(walk->model);
     ps_result_device *out = walk->out;
@@ -211,7 +211,7 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
     const ps_plan_memop_table *memop = &walk->plan->memop;
     walk->next_place = 0;
     walk->call_begin = 0;
-    note_level(walk, SIZE_MAX);
+    ps__memory_walk_note(walk, SIZE_MAX);
     for (size_t row = 0; row < memop->head.count; row++) {
         if (memop->device[row] != walk->device) {
             continue;
@@ -219,7 +219,7 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
         walk->memop = row;
         note_chart(walk, ps__run_moment(walk->times, memop->task[row], memop->offset_ns[row]));
         PS_TRY(apply_memop(walk, row, err));
-        note_level(walk, row);
+        ps__memory_walk_note(walk, row);
         compare_total(walk, row);
         if (memop->op[row] == PS_MEMOP_ALLOC || memop->op[row] == PS_MEMOP_OOM) {
             walk->call_begin = row + 1;
@@ -277,6 +277,8 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
     ps_code code = ps__memory_walk_open(&walk, plan, times, device, true, out, err);
     if (code == PS_OK) {
         code = ps__memory_walk_run(&walk, err);
+    } else if (code == PS_DEVICE_FULL && !walk.has_peak) {
+        ps__memory_walk_note(&walk, SIZE_MAX); /* not even the start fits: what there is of it */
     }
     if (code == PS_OK || code == PS_DEVICE_FULL) {
         copy_stats(&walk, out);

@@ -164,6 +164,7 @@ static ps_code place_live(ps_memory_walk *walk, ps_error *err)
         }
         PS_TRY(code);
         walk->live_bytes += base;
+        walk->base_block_bytes = walk->own_sizes ? base : block.block_bytes;
     }
     for (uint32_t b = 0; b < plan->buffer.head.count; b++) {
         if (plan->buffer.device[b] == walk->device && plan->buffer.role[b] == PS_ROLE_BEFORE &&
@@ -197,23 +198,17 @@ static ps_code turn_around(ps_memory_walk *walk, ps_error *err)
     return PS_OK;
 }
 
+/* The first run counts only where it does not even get through: then the result tells of it. */
 static ps_code warm_up(ps_memory_walk *walk, ps_error *err)
 {
-    ps_result_device *real = walk->out;
-    ps_result_device scratch = {0};
-    walk->out = &scratch;
-    ps_code code = ps__memory_walk_run(walk, err);
-    if (code == PS_OK) {
-        code = turn_around(walk, err);
-    }
-    walk->out = real;
+    const ps_result_device before = *walk->out;
+    PS_TRY(ps__memory_walk_run(walk, err));
+    PS_TRY(turn_around(walk, err));
+    *walk->out = before;
     walk->has_peak = false;
     walk->chart_ns = 0;
     walk->chart_bin = 0;
-    if (code == PS_DEVICE_FULL) {
-        real->oom = scratch.oom;
-    }
-    return code;
+    return PS_OK;
 }
 
 static ps_code start(ps_memory_walk *walk, bool is_limited, ps_error *err)

@@ -22,6 +22,7 @@ typedef struct ps_memory_walk {
     size_t memop;            /* row at work */
     size_t call_begin;       /* first row after the previous ALLOC: what the request at work comes with */
     size_t next_place;       /* row from which the next PLACE is searched */
+    uint64_t base_block_bytes; /* what the unnamed older buffers take, 0 none */
     uint64_t live_bytes;     /* own sum, base included */
     uint64_t allocated, reserved;
     bool has_peak;
@@ -46,6 +47,9 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
 /** Places one buffer; memop SIZE_MAX: before the first request. */
 ps_code ps__memory_walk_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memop,
                               ps_error *err) PS_MUST_USE;
+
+/** Takes the present level into peaks and chart; memop SIZE_MAX: at the origin. */
+void ps__memory_walk_note(ps_memory_walk *walk, size_t memop);
 
 /** Notes the first refusal; memop SIZE_MAX: before the first request. */
 void ps__memory_walk_refuse(ps_memory_walk *walk, size_t memop, ps_str label,
