@@ -228,8 +228,11 @@ static void point_at_planes(const ps_chunk_encoder *self, chunk_message *m)
     unsigned char *at = self->planes.data;
     for (size_t t = 0; t < m->chunk.n_tables; t++) {
         for (size_t c = 0; c < m->tables[t].n_columns; c++) {
-            m->column_list[t][c]->planes.data = at;
-            at += m->column_list[t][c]->planes.len;
+            ProtobufCBinaryData *planes = &m->column_list[t][c]->planes;
+            if (planes->len > 0) { /* when every column is constant there is no buffer */
+                planes->data = at;
+                at += planes->len;
+            }
         }
     }
 }

@@ -227,6 +227,9 @@ ps_code ps_table_permute(const ps_table_spec *spec, ps_table_head *table, const 
     while (end > begin && order[end - 1] == end - 1) {
         end--;
     }
+    if (begin == end) {
+        return PS_OK;
+    }
     void *scratch = ps_calloc(end - begin, sizeof(uint64_t));
     if (scratch == NULL) {
         return ps_fail_nomem(err);

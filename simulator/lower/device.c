@@ -218,13 +218,13 @@ static bool has_room(const ps_lowering *self, uint32_t lane, ps_ns start)
 }
 
 /* The first lane of the stream whose last task has ended; a new one when all are busy. */
-static ps_code lane_of_stream(ps_lowering *self, uint32_t *first, uint32_t *next, uint32_t device,
+static ps_code lane_of_stream(ps_lowering *self, uint32_t *first, uint32_t device,
                               const device_row *from, ps_ns start, uint32_t *out, ps_error *err)
 {
     uint32_t branch = 1;
     uint32_t lane = *first;
     uint32_t last = PS_NONE;
-    for (; lane != PS_NONE; lane = next[lane], branch++) {
+    for (; lane != PS_NONE; lane = self->lane_next[lane], branch++) {
         if (has_room(self, lane, start)) {
             *out = lane;
             return PS_OK;
@@ -332,8 +332,7 @@ static ps_code add_device_task(ps_lowering *self, stream_list *streams, const de
     const uint32_t device = ps__lower_device_row(self, from->device);
     const ps_ns start = from->start - self->origin_ns;
     PS_TRY(find_stream(streams, device, from->stream, &slot, err));
-    PS_TRY(lane_of_stream(self, &streams->entry[slot].first_lane, self->lane_next, device, from,
-                          start, &lane, err));
+    PS_TRY(lane_of_stream(self, &streams->entry[slot].first_lane, device, from, start, &lane, err));
     lane_queue *queue = &self->queue[lane];
     if (queue->count > 0) {
         const uint32_t last = queue->task[queue->count - 1];

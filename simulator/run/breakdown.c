@@ -73,7 +73,9 @@ static int by_bytes(const void *a, const void *b)
 
 static void keep_largest(const grouping *g, ps_result_device *out)
 {
-    qsort(g->entry, g->count, sizeof *g->entry, by_bytes);
+    if (g->count > 0) {
+        qsort(g->entry, g->count, sizeof *g->entry, by_bytes);
+    }
     for (size_t i = 0; i < g->count; i++) {
         const ps_result_group *group = &g->entry[i].group;
         if (i < PS_RESULT_MAX_GROUPS - 1 || g->count == PS_RESULT_MAX_GROUPS) {
