@@ -83,7 +83,7 @@
     X(2, op, U8, PLAIN, "ps_memop")                                                             \
     X(3, buffer, U32, DELTA, "buffer row of ALLOC, FREE*, OOM")                                    \
     X(4, task, U32, DELTA, "host task in whose course it happens")                              \
-    X(5, offset_ns, I64, PLAIN, "[ns] after that task's start; negative: before it, in the gap") \
+    X(5, offset_ns, I64, PLAIN, "[ns] after that task's start, at most its end; negative: before it, in the gap") \
     X(6, bytes, U64, PLAIN, "[bytes] PLACE*: size; POOL_DEAD: second half of the pool id")       \
     X(7, addr, U64, DELTA, "PLACE*: address the driver gave; POOL_DEAD: first half of the pool id") \
     X(8, expect, U64, DELTA, "[bytes] recorded allocated total after the request + 1; 0 unknown") \

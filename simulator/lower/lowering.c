@@ -115,10 +115,10 @@ ps_moment ps__lower_moment(const ps_lowering *self, uint32_t lane, ps_ns time_ns
     if (turn == PS_NONE || time_ns >= self->rec_end[turn]) {
         return moment_of(self, next, time_ns);
     }
-    return before != PS_NONE ? moment_of(self, before, self->rec_end[before])
-                             : moment_of(self, turn, time_ns < self->rec_start[turn]
-                                                         ? self->rec_start[turn]
-                                                         : time_ns);
+    if (before != PS_NONE) {
+        return (ps_moment){.task = before, .offset_ns = PS_TIME_NEVER}; /* its end, whenever that is */
+    }
+    return moment_of(self, turn, time_ns < self->rec_start[turn] ? self->rec_start[turn] : time_ns);
 }
 
 static ps_ns first_time(const ps_trace *trace)

@@ -111,6 +111,9 @@ static ps_code lower_place(ps_memory_stage *stage, size_t row, ps_memop op, ps_e
     const ps_memory_table *memory = &stage->lowering->trace->memory;
     ps_plan_memop_table *memop = &stage->lowering->plan->memop;
     size_t at;
+    if (memory->bytes[row] == 0) {
+        return PS_OK; /* nothing was obtained */
+    }
     PS_TRY(ps__lower_memop(stage, row, op, 0, &at, err));
     memop->bytes[at] = memory->bytes[row];
     memop->addr[at] = memory->addr[row];

@@ -109,14 +109,17 @@ static void settle_waits(ps_lowering *self, stream_walk *walk, uint32_t task)
     for (size_t p = 0; p < walk->pending_count; p++) {
         const pending_wait wait = walk->pending[p];
         const uint32_t awaited_lane = self->plan->task.lane[wait.awaited];
-        const bool is_mine = wait.wait_lane == PS_NONE ? lane != awaited_lane
-                                                       : lane == wait.wait_lane;
+        if (wait.wait_lane == awaited_lane) {
+            continue; /* a stream that waits for itself waits for nothing: it is in order */
+        }
+        const bool is_mine =
+            wait.wait_lane == PS_NONE ? lane != awaited_lane : lane == wait.wait_lane;
         if (!is_mine) {
             walk->pending[kept++] = wait;
             continue;
         }
         const uint32_t awaited = fit_to_times(self, wait.awaited, self->rec_start[task]);
-        if (awaited != PS_NONE && (self->cross[i] == PS_NONE ||
+        if (awaited != PS_NONE && awaited != task && (self->cross[i] == PS_NONE ||
                                    self->rec_end[awaited] > self->rec_end[self->cross[i]])) {
             self->cross[i] = awaited;
             self->cross_origin[i] = wait.origin;

@@ -79,7 +79,13 @@ static ps_code make_wait(ps_lowering *self, uint32_t host, uint32_t awaited, ps_
 /* Return lag of a synchronisation that found its work done: what such calls cost anyway. */
 #define USUAL_RETURN_LAG_NS 5000
 
-/* The newest finished work of every stream; the one that ended last is what the call waited for. */
+static ps_ns distance(ps_ns a, ps_ns b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* The newest finished work of every stream; the one that ended closest to the return is what the
+ * call waited for. (Host and device clocks differ a little: it may seem to end after the return.) */
 static uint32_t find_awaited(const ps_lowering *self, uint32_t host, uint32_t *of_lane)
 {
     uint32_t best = PS_NONE;
@@ -87,8 +93,10 @@ static uint32_t find_awaited(const ps_lowering *self, uint32_t host, uint32_t *o
         of_lane[lane] = self->plan->lane.kind[lane] != PS_LANE_STREAM
                             ? PS_NONE
                             : last_ended(self, lane, host, self->rec_end[host] + NOISE_NS);
+        const ps_ns end = self->rec_end[host];
         if (of_lane[lane] != PS_NONE &&
-            (best == PS_NONE || self->rec_end[of_lane[lane]] > self->rec_end[best])) {
+            (best == PS_NONE || distance(self->rec_end[of_lane[lane]], end) <
+                                    distance(self->rec_end[best], end))) {
             best = of_lane[lane];
         }
     }

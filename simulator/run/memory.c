@@ -120,7 +120,9 @@ static ps_code free_buffer(ps_memory_walk *walk, uint32_t buffer, bool is_deferr
     }
     PS_TRY(ps_allocator_free(walk->model, walk->handle[buffer], is_deferred, err));
     walk->live_bytes -= walk->plan->buffer.bytes[buffer];
-    if (!is_deferred) {
+    if (is_deferred) {
+        walk->wait[buffer] = PS_WAIT_REQUESTED;
+    } else {
         walk->handle[buffer] = (ps_alloc_handle){0};
     }
     return PS_OK;
@@ -134,15 +136,15 @@ static ps_code complete_free(ps_memory_walk *walk, uint32_t buffer, ps_error *er
     }
     const bool was_placed_anew =
         ps_allocator_complete(walk->model, walk->handle[buffer], NULL) != PS_OK &&
-        walk->plan->buffer.role[buffer] == PS_ROLE_BEFORE && !walk->is_waiting[buffer];
+        walk->plan->buffer.role[buffer] == PS_ROLE_BEFORE && walk->wait[buffer] == PS_WAIT_NONE;
     if (was_placed_anew) {
         /* its free was requested before the origin, where a cold start placed it as a live one */
         return free_buffer(walk, buffer, false, err);
     }
-    if (walk->is_waiting[buffer]) {
+    if (walk->wait[buffer] == PS_WAIT_FROM_ORIGIN) {
         walk->live_bytes -= walk->plan->buffer.bytes[buffer];
-        walk->is_waiting[buffer] = false;
     }
+    walk->wait[buffer] = PS_WAIT_NONE;
     walk->handle[buffer] = (ps_alloc_handle){0};
     return PS_OK;
 }
@@ -155,6 +157,9 @@ static ps_code ask_refused(ps_memory_walk *walk, size_t row, ps_error *err)
     ps_alloc_block block;
     ps_alloc_shortage why;
     request.is_capturing = walk->plan->memop.is_capturing[row] != 0;
+    if (request.bytes == 0) {
+        return PS_OK;
+    }
     const ps_code code = ps_allocator_alloc(walk->model, &request, &block, &why, err);
     if (code == PS_OK) {
         return ps_allocator_free(walk->model, block.handle, false, err);
@@ -236,7 +241,7 @@ static void copy_stats(const ps_memory_walk *walk, ps_result_device *out)
     out->peak_active_bytes = stats->active_bytes.peak;
     out->peak_requested_bytes = stats->requested_bytes.peak;
     out->peak_device_bytes = out->peak_reserved_bytes + out->base_bytes;
-    out->retry_count = stats->retry_count;
+    out->retry_count = stats->retry_count - walk->earlier_retries;
 }
 
 static void copy_facts(const ps_plan *plan, uint32_t device, ps_result_device *out)

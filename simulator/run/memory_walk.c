@@ -137,7 +137,8 @@ static ps_code seed_cache(ps_memory_walk *walk, ps_error *err)
             const uint32_t buffer = plan->block.buffer[i] - 1;
             walk->handle[buffer] = ps_allocator_find(walk->model, plan->block.addr[i]);
             walk->block_bytes[buffer] = plan->block.bytes[i];
-            walk->is_waiting[buffer] = plan->block.state[i] == PS_BLOCK_PENDING_FREE;
+            walk->wait[buffer] = plan->block.state[i] == PS_BLOCK_PENDING_FREE ? PS_WAIT_FROM_ORIGIN
+                                                                              : PS_WAIT_NONE;
             walk->live_bytes += plan->buffer.bytes[buffer];
         }
     }
@@ -175,6 +176,21 @@ static ps_code place_live(ps_memory_walk *walk, ps_error *err)
     return PS_OK;
 }
 
+/* A free that still waits at the end of the first run is over when the second begins. */
+static ps_code end_buffer(ps_memory_walk *walk, uint32_t buffer, ps_error *err)
+{
+    if (walk->wait[buffer] == PS_WAIT_REQUESTED) {
+        /* nothing is left to end where the model had to wait for it itself */
+        (void)!ps_allocator_complete(walk->model, walk->handle[buffer], NULL);
+    } else {
+        PS_TRY(ps_allocator_free(walk->model, walk->handle[buffer], false, err));
+        walk->live_bytes -= walk->plan->buffer.bytes[buffer];
+    }
+    walk->wait[buffer] = PS_WAIT_NONE;
+    walk->handle[buffer] = (ps_alloc_handle){0};
+    return PS_OK;
+}
+
 /* Frees what the first run left over and takes back what it freed, so that the second run starts
  * with the same live buffers over the cache of the first. */
 static ps_code turn_around(ps_memory_walk *walk, ps_error *err)
@@ -183,17 +199,21 @@ static ps_code turn_around(ps_memory_walk *walk, ps_error *err)
     for (uint32_t b = 0; b < plan->buffer.head.count; b++) {
         if (plan->buffer.device[b] == walk->device && plan->buffer.role[b] != PS_ROLE_BEFORE &&
             is_placed(walk, b)) {
-            PS_TRY(ps_allocator_free(walk->model, walk->handle[b], false, err));
-            walk->live_bytes -= plan->buffer.bytes[b];
-            walk->handle[b] = (ps_alloc_handle){0};
+            PS_TRY(end_buffer(walk, b, err));
         }
     }
     for (uint32_t b = 0; b < plan->buffer.head.count; b++) {
-        if (plan->buffer.device[b] == walk->device && plan->buffer.role[b] == PS_ROLE_BEFORE &&
-            !is_placed(walk, b)) {
+        if (plan->buffer.device[b] != walk->device || plan->buffer.role[b] != PS_ROLE_BEFORE) {
+            continue;
+        }
+        if (is_placed(walk, b) && walk->wait[b] == PS_WAIT_REQUESTED) {
+            PS_TRY(end_buffer(walk, b, err));
+        }
+        if (!is_placed(walk, b)) {
             PS_TRY(ps__memory_walk_alloc(walk, b, SIZE_MAX, err));
         }
     }
+    walk->earlier_retries = ps_allocator_stats(walk->model)->retry_count;
     ps_allocator_reset_peaks(walk->model);
     return PS_OK;
 }
@@ -235,8 +255,8 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
         !walk->own_sizes && (has_places(plan, device) || plan->segment.head.count > 0);
     walk->handle = ps_calloc(plan->buffer.head.count, sizeof *walk->handle);
     walk->block_bytes = ps_calloc(plan->buffer.head.count, sizeof *walk->block_bytes);
-    walk->is_waiting = ps_calloc(plan->buffer.head.count, sizeof *walk->is_waiting);
-    if (walk->handle == NULL || walk->block_bytes == NULL || walk->is_waiting == NULL) {
+    walk->wait = ps_calloc(plan->buffer.head.count, sizeof *walk->wait);
+    if (walk->handle == NULL || walk->block_bytes == NULL || walk->wait == NULL) {
         return ps_fail_nomem(err);
     }
     return start(walk, is_limited, err);
@@ -247,8 +267,8 @@ void ps__memory_walk_close(ps_memory_walk *walk)
     ps_allocator_destroy(walk->model);
     ps_free(walk->handle);
     ps_free(walk->block_bytes);
-    ps_free(walk->is_waiting);
-    walk->is_waiting = NULL;
+    ps_free(walk->wait);
+    walk->wait = NULL;
     walk->block_bytes = NULL;
     walk->model = NULL;
     walk->handle = NULL;

@@ -8,6 +8,13 @@
 #include "alloc/allocator.h"
 #include "run/run_parts.h"
 
+/* A free that another stream still holds up. */
+typedef enum ps_memory_wait {
+    PS_WAIT_NONE = 0,
+    PS_WAIT_FROM_ORIGIN, /* requested before the plan begins: counts as live until it ends */
+    PS_WAIT_REQUESTED,   /* requested by the plan: no longer live */
+} ps_memory_wait;
+
 typedef struct ps_memory_walk {
     const ps_plan *plan;
     const ps_run_times *times;
@@ -16,13 +23,14 @@ typedef struct ps_memory_walk {
     ps_allocator *model;
     ps_alloc_handle *handle; /* per buffer; zero: not live */
     uint64_t *block_bytes;   /* per buffer: the block it got, 0 before it was placed */
-    bool *is_waiting;        /* per buffer: freed before the origin, waiting for another stream */
+    uint8_t *wait;           /* per buffer: ps_memory_wait */
     bool own_sizes;          /* recorded sizes are block sizes: they are what counts as allocated */
     bool compares_addresses; /* the plan places segments where they were recorded */
     size_t memop;            /* row at work */
     size_t call_begin;       /* first row after the previous ALLOC: what the request at work comes with */
     size_t next_place;       /* row from which the next PLACE is searched */
     uint64_t base_block_bytes; /* what the unnamed older buffers take, 0 none */
+    uint64_t earlier_retries;  /* of a first run that only warmed up */
     uint64_t live_bytes;     /* own sum, base included */
     uint64_t allocated, reserved;
     bool has_peak;
