@@ -17,6 +17,10 @@
 /* Overlap up to this is taken for clock noise: files with microsecond stamps show 1-2 us. */
 #define NOISE_NS 5000
 
+/* Host and device clocks are matched to within microseconds; work that begins earlier than this
+ * before its own launch was not launched by that call. */
+#define SKEW_NS 10000
+
 typedef enum source_kind { SOURCE_KERNEL, SOURCE_MEMCPY, SOURCE_MEMSET } source_kind;
 
 /* One row of the three tables, seen alike. */
@@ -349,10 +353,20 @@ static ps_code add_device_task(ps_lowering *self, stream_list *streams, const de
     self->launch[i] = from->correlation == 0
                           ? PS_NONE
                           : ps_idmap_get(&self->host_of_correlation, from->correlation);
+    if (self->launch[i] != PS_NONE && self->rec_start[self->launch[i]] > start + SKEW_NS) {
+        self->launch[i] = PS_NONE;
+        self->contradictions++;
+    }
     return PS_OK;
 }
 
-/* Merges the three tables by start; equal starts in the order kernel, copy, fill. */
+/* What has no length comes before what starts with it; else the order is kernel, copy, fill. */
+static bool comes_before(const device_row *a, const device_row *b)
+{
+    return a->start != b->start ? a->start < b->start : a->dur == 0 && b->dur > 0;
+}
+
+/* Merges the three tables by start. */
 static ps_code add_device_tasks(ps_lowering *self, stream_list *streams, ps_error *err)
 {
     size_t next[3] = {0, 0, 0};
@@ -363,7 +377,7 @@ static ps_code add_device_tasks(ps_lowering *self, stream_list *streams, ps_erro
         for (int kind = SOURCE_KERNEL; kind <= SOURCE_MEMSET; kind++) {
             device_row row;
             if (at_row(self->trace, (source_kind)kind, next[kind], &row) &&
-                (!found || row.start < best.start)) {
+                (!found || comes_before(&row, &best))) {
                 best = row;
                 found = true;
             }
@@ -383,5 +397,7 @@ ps_code ps__lower_device(ps_lowering *self, ps_error *err)
     stream_list streams = {0};
     const ps_code code = add_device_tasks(self, &streams, err);
     ps_free(streams.entry);
-    return code;
+    PS_TRY(code);
+    return ps__lower_add_loss(self, "contradicting-links", PS_SEVERITY_LOSS, self->contradictions,
+                              err);
 }

@@ -25,6 +25,19 @@ ps_code ps__lower_add_dep(ps_lowering *self, uint32_t task, uint32_t before, ps_
     return PS_OK;
 }
 
+ps_code ps__lower_add_loss(ps_lowering *self, const char *name, ps_severity severity,
+                           uint64_t count, ps_error *err)
+{
+    size_t row;
+    if (count == 0) {
+        return PS_OK;
+    }
+    PS_TRY(ps_plan_add(self->plan, PS_PLAN_LOSS, &row, err));
+    self->plan->loss.severity[row] = (uint8_t)severity;
+    self->plan->loss.count[row] = count;
+    return ps_strings_put_z(self->plan->strings, name, &self->plan->loss.name[row], err);
+}
+
 ps_code ps__lower_text(ps_lowering *self, ps_str id, ps_str *out, ps_error *err)
 {
     return ps_strings_put(self->plan->strings, ps_strings_text(self->trace->strings, id),

@@ -35,6 +35,7 @@ typedef struct ps_lowering {
     size_t lane_pid_capacity, lane_next_capacity;
     lane_queue *queue; /* per lane */
     size_t queue_capacity;
+    uint64_t contradictions; /* device work that began before its launching call */
     ps_ns typical_launch_lag_ns, typical_gap_ns;
     uint32_t *turn; /* per host task: task of the thread that hands over to it, or PS_NONE */
     size_t turn_capacity;
@@ -100,6 +101,10 @@ bool ps__lower_is_step_name(const char *name);
 
 /** Process of a thread that has a lane, else 0: memory rows carry no process id. */
 uint32_t ps__lower_pid_of_thread(const ps_lowering *self, uint64_t tid);
+
+/** Adds a loss counter to the plan; nothing when the count is 0. */
+ps_code ps__lower_add_loss(ps_lowering *self, const char *name, ps_severity severity,
+                           uint64_t count, ps_error *err) PS_MUST_USE;
 
 /** Copies a trace string into the plan. */
 ps_code ps__lower_text(ps_lowering *self, ps_str id, ps_str *out, ps_error *err) PS_MUST_USE;

@@ -290,19 +290,6 @@ static bool is_of_device(const ps_memory_table *memory, size_t row, uint32_t ord
     return memory->device_kind[row] != PS_DEVICE_HOST && memory->device[row] == ordinal;
 }
 
-static ps_code note_older_frees(const ps_memory_stage *stage, ps_error *err)
-{
-    ps_plan *plan = stage->lowering->plan;
-    size_t row;
-    if (stage->older_frees == 0) {
-        return PS_OK;
-    }
-    PS_TRY(ps_plan_add(plan, PS_PLAN_LOSS, &row, err));
-    plan->loss.severity[row] = PS_SEVERITY_INFO;
-    plan->loss.count[row] = stage->older_frees;
-    return ps_strings_put_z(plan->strings, "frees-of-older-blocks", &plan->loss.name[row], err);
-}
-
 static ps_code lower_device_rows(ps_memory_stage *stage, ps_error *err)
 {
     ps_lowering *self = stage->lowering;
@@ -316,7 +303,8 @@ static ps_code lower_device_rows(ps_memory_stage *stage, ps_error *err)
             PS_TRY(lower_row(stage, row, err));
         }
     }
-    PS_TRY(note_older_frees(stage, err));
+    PS_TRY(ps__lower_add_loss(self, "frees-of-older-blocks", PS_SEVERITY_INFO, stage->older_frees,
+                              err));
     if (first_row < memory->head.count && !stage->has_start_state) {
         self->plan->device.base_live_bytes[stage->device] = unnamed_live_bytes(stage, first_row);
         return add_recorded_reserve(stage, first_row, err);

@@ -48,9 +48,11 @@ static void start_cold(ps_plan *plan, bool is_other_allocator)
     filter_rows(&ps_plan_specs()[PS_PLAN_MEMOP], &plan->memop.head, is_not_placement, plan);
     ps_table_clear(&plan->segment.head);
     ps_table_clear(&plan->block.head);
-    memset(plan->buffer.addr, 0, plan->buffer.head.count * sizeof *plan->buffer.addr);
-    memset(plan->device.private_pools_expand, 0, plan->device.head.count);
+    for (size_t i = 0; i < plan->buffer.head.count; i++) {
+        plan->buffer.addr[i] = 0;
+    }
     for (size_t i = 0; i < plan->device.head.count; i++) {
+        plan->device.private_pools_expand[i] = 0;
         /* the most that the recorded run was granted explains its retries, not another allocator's */
         if (is_other_allocator && plan->device.limit_basis[i] == PS_BASIS_GUESSED) {
             plan->device.limit_bytes[i] = 0;
