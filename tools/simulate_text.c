@@ -36,7 +36,8 @@ static const char *fact(const ps_result *result, const char *key)
 
 static ps_code print_steps(const ps_result *result, ps_output *out, ps_error *err)
 {
-    static const ps_grid_column columns[] = {{"step", false}, {"simulated", true}, {"recorded", true}};
+    static const ps_grid_column columns[] = {
+        {"step", false}, {"simulated", true}, {"recorded", true}};
     char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
     ps_grid grid;
     ps_grid_init(&grid, columns, 3);
@@ -51,7 +52,8 @@ static ps_code print_steps(const ps_result *result, ps_output *out, ps_error *er
         }
         ps_grid_cell(&grid, "%s", ps_strings_text(result->plan->strings, step->name));
         ps_grid_cell(&grid, "%s", ps_time_format(step->time_ns, a));
-        ps_grid_cell(&grid, "%s", step->recorded_ns > 0 ? ps_time_format(step->recorded_ns, b) : "");
+        ps_grid_cell(&grid, "%s",
+                     step->recorded_ns > 0 ? ps_time_format(step->recorded_ns, b) : "");
     }
     return ps_grid_print(&grid, out, 2, err);
 }
@@ -60,7 +62,8 @@ static void print_capacity(const ps_result_device *device, ps_output *out)
 {
     char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
     if (device->capacity_bytes == 0) {
-        ps_output_print(out, "  capacity        unknown (--memory or --gpu asks whether it fits)\n");
+        ps_output_print(out,
+                        "  capacity        unknown (--memory or --gpu asks whether it fits)\n");
         return;
     }
     if (device->fits) {
@@ -127,11 +130,11 @@ static void print_group(const ps_result *result, const ps_result_device *device,
 {
     char a[PS_QUANTITY_TEXT_BYTES];
     const char *label = ps_strings_text(result->plan->strings, group->label);
-    const char *what = group->is_rest ? "everything smaller"
-                       : group->role == PS_ROLE_BEFORE ? "from before the recording"
+    const char *what = group->is_rest                   ? "everything smaller"
+                       : group->role == PS_ROLE_BEFORE  ? "from before the recording"
                        : group->role != PS_ROLE_UNKNOWN ? ps_role_name(group->role)
-                       : label[0] != '\0' ? label
-                                          : "unlabelled";
+                       : label[0] != '\0'               ? label
+                                                        : "unlabelled";
     ps_output_print(out, "    %12s  ", size_text(group->bytes, a));
     print_percent(out, group->bytes, device->peak_allocated_bytes);
     ps_output_print(out, "  %6llu x  %.*s\n", (unsigned long long)group->buffer_count,

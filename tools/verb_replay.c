@@ -136,7 +136,8 @@ static void print_devices(const replayed *r, ps_output *out)
     for (size_t i = 0; i < r->measured.device_count; i++) {
         const ps_replay_device *device = &r->measured.devices[i];
         const uint64_t simulated = r->simulated.device[i].peak_live_bytes;
-        ps_output_print(out, "\nGPU %u\n  peak live       %llu bytes measured, %llu simulated: %s\n",
+        ps_output_print(out,
+                        "\nGPU %u\n  peak live       %llu bytes measured, %llu simulated: %s\n",
                         r->plan->device.ordinal[i], (unsigned long long)device->peak_live_bytes,
                         (unsigned long long)simulated,
                         device->peak_live_bytes == simulated ? "equal" : "DIFFERENT");
@@ -149,13 +150,14 @@ static void print_devices(const replayed *r, ps_output *out)
     }
     for (int kind = 0; kind < PS_REPLAY_COPY_KINDS; kind++) {
         const ps_replay_traffic *copies = &r->measured.copies[kind];
-        static const char *const names[] = {"other", "to device",       "from device",
+        static const char *const names[] = {"other",     "to device",       "from device",
                                             "on device", "between devices", "on host"};
         if (copies->count > 0) {
-            ps_output_print(out, "  copies %-15s %llu, %s moved at %s\n", names[kind],
-                            (unsigned long long)copies->count,
-                            ps_quantity_format(PS_UNIT_SIZE, copies->moved_bytes, a),
-                            ps_quantity_format(PS_UNIT_BANDWIDTH, (uint64_t)copies->bytes_per_s, b));
+            ps_output_print(
+                out, "  copies %-15s %llu, %s moved at %s\n", names[kind],
+                (unsigned long long)copies->count,
+                ps_quantity_format(PS_UNIT_SIZE, copies->moved_bytes, a),
+                ps_quantity_format(PS_UNIT_BANDWIDTH, (uint64_t)copies->bytes_per_s, b));
         }
     }
 }

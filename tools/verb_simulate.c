@@ -169,8 +169,9 @@ static ps_code show(const ps_args *args, const ps_plan *plan, ps_output *out, ps
 {
     ps_result result;
     PS_TRY(ps_run_plan(plan, &result, err));
-    ps_code code = ps_args_has(args, "json") ? ps_result_write_json(&result, ps_output_text, out, err)
-                                             : ps_simulate_text(&result, out, err);
+    ps_code code = ps_args_has(args, "json")
+                       ? ps_result_write_json(&result, ps_output_text, out, err)
+                       : ps_simulate_text(&result, out, err);
     if (code == PS_OK) {
         code = explain_refusal(&result, err);
     }

@@ -80,8 +80,8 @@ static ps_code decompress(ps_chunk_decoder *self, const unsigned char *payload,
     }
     PS_TRY(ps_grow((void **)&self->raw.data, &self->raw.capacity, (size_t)raw_bytes, SIZE_MAX / 2,
                    1, err));
-    const size_t got = ZSTD_decompressDCtx(self->zstd, self->raw.data, (size_t)raw_bytes, payload,
-                                           payload_bytes);
+    const size_t got =
+        ZSTD_decompressDCtx(self->zstd, self->raw.data, (size_t)raw_bytes, payload, payload_bytes);
     if (ZSTD_isError(got)) {
         return ps_fail(err, PS_CORRUPT, "chunk does not decompress: %s", ZSTD_getErrorName(got));
     }
@@ -222,8 +222,8 @@ static bool store_values(const ps_chunk_decoder *self, const ps_column_spec *spe
                          ps_table_head *table, size_t rows, size_t string_count)
 {
     const uint64_t *values = self->values;
-    char *array = (char *)ps_table_array(spec, table) +
-                  table->count * ps_column_type_bytes(spec->type);
+    char *array =
+        (char *)ps_table_array(spec, table) + table->count * ps_column_type_bytes(spec->type);
     switch (spec->type) {
     case PS_COLUMN_U8:
         for (size_t i = 0; i < rows; i++) {

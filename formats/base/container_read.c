@@ -56,9 +56,8 @@ bool ps_container_sniff(const unsigned char *head, size_t head_bytes, ps_artefac
     if (head_bytes < PS_HEADER_BYTES || memcmp(head, PS_FILE_MAGIC, 8) != 0) {
         return false;
     }
-    *artefact = memcmp(head + 8, ps_artefact_letters(PS_ARTEFACT_PLAN), 4) == 0
-                    ? PS_ARTEFACT_PLAN
-                    : PS_ARTEFACT_TRACE;
+    *artefact = memcmp(head + 8, ps_artefact_letters(PS_ARTEFACT_PLAN), 4) == 0 ? PS_ARTEFACT_PLAN
+                                                                                : PS_ARTEFACT_TRACE;
     return true;
 }
 
@@ -111,8 +110,8 @@ static bool parse_chunk_header(const ps_container_reader *self, uint64_t offset,
 static ps_code add_chunk(ps_container_reader *self, uint64_t offset, const chunk_header *header,
                          ps_error *err)
 {
-    PS_TRY(ps_grow((void **)&self->chunks, &self->chunk_capacity, self->chunk_count + 1,
-                   MAX_CHUNKS, sizeof *self->chunks, err));
+    PS_TRY(ps_grow((void **)&self->chunks, &self->chunk_capacity, self->chunk_count + 1, MAX_CHUNKS,
+                   sizeof *self->chunks, err));
     self->chunks[self->chunk_count++] = (chunk_place){
         .payload_offset = offset + PS_CHUNK_HEADER_BYTES,
         .stored_bytes = header->stored_bytes,
@@ -147,7 +146,8 @@ static ps_code add_indexed_chunks(ps_container_reader *self, const Peakstep__Ind
         if (*complete) {
             PS_TRY(add_chunk(self, index->entries[i]->offset, &header, err));
             for (size_t t = 0; t < index->entries[i]->n_tables; t++) {
-                add_total(self, index->entries[i]->tables[t]->id, index->entries[i]->tables[t]->rows);
+                add_total(self, index->entries[i]->tables[t]->id,
+                          index->entries[i]->tables[t]->rows);
             }
         }
     }
@@ -190,8 +190,8 @@ static uint64_t next_magic(const ps_container_reader *self, uint64_t from)
 {
     const uint64_t size = self->state.file_bytes;
     while (from < size) {
-        const unsigned char *hit = memchr(self->bytes + from, PS_CHUNK_MAGIC[0],
-                                          (size_t)(size - from));
+        const unsigned char *hit =
+            memchr(self->bytes + from, PS_CHUNK_MAGIC[0], (size_t)(size - from));
         if (hit == NULL) {
             break;
         }
@@ -315,9 +315,9 @@ ps_code ps_container_read(ps_container_reader *self, size_t chunk, const ps_data
                           ps_error *err)
 {
     const chunk_place *place = &self->chunks[chunk];
-    const ps_code code = ps_chunk_decode(self->decoder, self->bytes + place->payload_offset,
-                                         (size_t)place->stored_bytes, place->raw_bytes,
-                                         &self->budget, into, err);
+    const ps_code code =
+        ps_chunk_decode(self->decoder, self->bytes + place->payload_offset,
+                        (size_t)place->stored_bytes, place->raw_bytes, &self->budget, into, err);
     if (code != PS_OK && err != NULL && !err->has_offset) {
         err->has_offset = true;
         err->offset_bytes = place->payload_offset;
@@ -326,7 +326,8 @@ ps_code ps_container_read(ps_container_reader *self, size_t chunk, const ps_data
 }
 
 /* What the index promises is only a hint: never more room than the chunks could fill. */
-static ps_code reserve_totals(const ps_container_reader *self, const ps_dataset *into, ps_error *err)
+static ps_code reserve_totals(const ps_container_reader *self, const ps_dataset *into,
+                              ps_error *err)
 {
     const uint64_t most = (uint64_t)self->chunk_count * PS_CHUNK_MAX_ROWS;
     for (size_t i = 0; i < self->total_count; i++) {

@@ -86,8 +86,8 @@ ps_code ps_sink_create(const char *path, ps_sink **out, ps_error *err)
     self->path = copy_text(path, "");
     ps_code code = self->path == NULL ? ps_fail_nomem(err) : PS_OK;
     if (code == PS_OK) {
-        code = exists && !S_ISREG(info.st_mode) ? open_in_place(self, err)
-                                                : open_temporary(self, err);
+        code =
+            exists && !S_ISREG(info.st_mode) ? open_in_place(self, err) : open_temporary(self, err);
     }
     if (code != PS_OK) {
         ps_sink_abandon(self);

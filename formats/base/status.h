@@ -14,21 +14,21 @@
 #include <stdint.h>
 
 /* X(symbol, number, name, exit status of the command) */
-#define PS_CODE_MAP(X)                                                  \
-    X(PS_OK, 0, "ok", 0)                                                \
-    X(PS_NOMEM, 1, "out-of-memory", 4)                                  \
-    X(PS_LIMIT, 2, "limit-exceeded", 3)                                 \
-    X(PS_IO, 3, "io-error", 4)                                          \
-    X(PS_BAD_INPUT, 10, "bad-input", 3)                                 \
-    X(PS_TRUNCATED, 11, "truncated", 3)                                 \
-    X(PS_CORRUPT, 12, "corrupt", 3)                                     \
-    X(PS_UNSUPPORTED, 13, "unsupported", 3)                             \
-    X(PS_USAGE, 20, "usage", 2)                                         \
-    X(PS_NOT_FOUND, 21, "not-found", 2)                                 \
-    X(PS_DEVICE_FULL, 30, "device-full", 1)                             \
-    X(PS_CHECK_FAILED, 31, "check-failed", 1)                           \
-    X(PS_DEADLOCK, 32, "deadlock", 3)                                   \
-    X(PS_NO_DEVICE, 40, "no-device", 4)                                 \
+#define PS_CODE_MAP(X)                        \
+    X(PS_OK, 0, "ok", 0)                      \
+    X(PS_NOMEM, 1, "out-of-memory", 4)        \
+    X(PS_LIMIT, 2, "limit-exceeded", 3)       \
+    X(PS_IO, 3, "io-error", 4)                \
+    X(PS_BAD_INPUT, 10, "bad-input", 3)       \
+    X(PS_TRUNCATED, 11, "truncated", 3)       \
+    X(PS_CORRUPT, 12, "corrupt", 3)           \
+    X(PS_UNSUPPORTED, 13, "unsupported", 3)   \
+    X(PS_USAGE, 20, "usage", 2)               \
+    X(PS_NOT_FOUND, 21, "not-found", 2)       \
+    X(PS_DEVICE_FULL, 30, "device-full", 1)   \
+    X(PS_CHECK_FAILED, 31, "check-failed", 1) \
+    X(PS_DEADLOCK, 32, "deadlock", 3)         \
+    X(PS_NO_DEVICE, 40, "no-device", 4)       \
     X(PS_INTERNAL, 50, "internal", 5)
 
 typedef enum ps_code {
@@ -88,12 +88,12 @@ int ps_code_exit_status(ps_code code);
 /** One line "frame: frame: message (at byte N)" into buf, always terminated. */
 void ps_error_format(const ps_error *err, char *buf, unsigned long buf_bytes);
 
-#define PS_TRY(call)                                                    \
-    do {                                                                \
-        const ps_code ps_try_code = (call);                             \
-        if (ps_try_code != PS_OK) {                                     \
-            return ps_try_code;                                         \
-        }                                                               \
+#define PS_TRY(call)                        \
+    do {                                    \
+        const ps_code ps_try_code = (call); \
+        if (ps_try_code != PS_OK) {         \
+            return ps_try_code;             \
+        }                                   \
     } while (0)
 
 #endif

@@ -38,7 +38,8 @@ ps_code ps_strings_put(ps_strings *self, const char *text, size_t bytes, ps_str 
                        ps_error *err) PS_MUST_USE;
 
 /** ps_strings_put for a terminated string. */
-ps_code ps_strings_put_z(ps_strings *self, const char *text, ps_str *out, ps_error *err) PS_MUST_USE;
+ps_code ps_strings_put_z(ps_strings *self, const char *text, ps_str *out,
+                         ps_error *err) PS_MUST_USE;
 
 /** Id of a text already interned, or -1. */
 int64_t ps_strings_find(const ps_strings *self, const char *text, size_t bytes);

@@ -40,12 +40,12 @@ typedef enum ps_column_coding {
 
 /** One column as data. */
 typedef struct ps_column_spec {
-    uint32_t id;        /* identity in files */
-    const char *name;   /* snake_case with its unit */
+    uint32_t id;      /* identity in files */
+    const char *name; /* snake_case with its unit */
     ps_column_type type;
     ps_column_coding coding;
-    const char *doc;    /* meaning, unit, range */
-    size_t offset;      /* of the array pointer in the table struct */
+    const char *doc; /* meaning, unit, range */
+    size_t offset;   /* of the array pointer in the table struct */
 } ps_column_spec;
 
 /** One table type as data. */
@@ -72,10 +72,10 @@ typedef struct ps_table_head {
 #define PS_CTYPE_STR ps_str
 
 #define PS_TABLE_FIELD(id, name, type, coding, doc) PS_CTYPE_##type *name;
-#define PS_TABLE_STRUCT(struct_name, COLUMNS)     \
-    typedef struct struct_name {                  \
-        ps_table_head head;                       \
-        COLUMNS(PS_TABLE_FIELD)                   \
+#define PS_TABLE_STRUCT(struct_name, COLUMNS) \
+    typedef struct struct_name {              \
+        ps_table_head head;                   \
+        COLUMNS(PS_TABLE_FIELD)               \
     } struct_name
 
 /** [bytes] size of one value of a type: 1, 4 or 8. */

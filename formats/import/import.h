@@ -10,14 +10,14 @@
 
 /** Choices of an import. Zero-initialise: {0}. */
 typedef struct ps_import_options {
-    const char *member; /* path of a member of a tar archive; NULL: the first that can be imported */
+    const char *member; /* path inside a tar archive; NULL: the first that can be imported */
 } ps_import_options;
 
 #define PS_IMPORT_MEMBER_BYTES 512u
 
 /** What was imported. */
 typedef struct ps_import_report {
-    const char *format; /* name of the importer; static storage */
+    const char *format;                  /* name of the importer; static storage */
     char member[PS_IMPORT_MEMBER_BYTES]; /* of the archive, cut when longer; "" when it is none */
     uint64_t member_count; /* members of the archive that can be imported; 0 when it is none */
 } ps_import_report;

@@ -20,8 +20,8 @@ typedef enum ps_lane_kind {
 } ps_lane_kind;
 
 typedef enum ps_task_kind {
-    PS_TASK_HOST = 0,   /* host work, calls that launch included */
-    PS_TASK_WAIT = 1,   /* host call that returns when device work is done */
+    PS_TASK_HOST = 0, /* host work, calls that launch included */
+    PS_TASK_WAIT = 1, /* host call that returns when device work is done */
     PS_TASK_KERNEL = 2,
     PS_TASK_MEMCPY = 3,
     PS_TASK_MEMSET = 4,

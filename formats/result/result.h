@@ -28,8 +28,8 @@ typedef struct ps_result_step {
 /** Buffers live at the peak, put together by role where known, else by who allocated them. */
 typedef struct ps_result_group {
     ps_role role;
-    ps_str label;        /* 0: none recorded, or several */
-    bool is_rest;        /* everything too small for a group of its own */
+    ps_str label; /* 0: none recorded, or several */
+    bool is_rest; /* everything too small for a group of its own */
     uint64_t bytes;
     uint64_t buffer_count;
     uint64_t largest_bytes;
@@ -37,25 +37,25 @@ typedef struct ps_result_group {
 
 /** Time of a device over the whole plan; the five parts sum to the makespan. */
 typedef struct ps_result_time {
-    ps_ns compute_ns;    /* a kernel or fill runs */
-    ps_ns collective_ns; /* a collective runs and no kernel */
-    ps_ns copy_ns;       /* a copy runs and nothing of the above */
-    ps_ns host_ns;       /* nothing runs: the device waits for the host */
-    ps_ns all_copies_ns; /* copies, hidden ones too: not part of the sum */
+    ps_ns compute_ns;         /* a kernel or fill runs */
+    ps_ns collective_ns;      /* a collective runs and no kernel */
+    ps_ns copy_ns;            /* a copy runs and nothing of the above */
+    ps_ns host_ns;            /* nothing runs: the device waits for the host */
+    ps_ns all_copies_ns;      /* copies, hidden ones too: not part of the sum */
     ps_ns all_collectives_ns; /* likewise */
 } ps_result_time;
 
 /** Why and where memory ran out. */
 typedef struct ps_result_oom {
     bool happened;
-    size_t memop;              /* row of the refused request */
-    ps_ns time_ns;             /* simulated */
+    size_t memop;  /* row of the refused request */
+    ps_ns time_ns; /* simulated */
     ps_str label;
     uint64_t requested_bytes;
-    uint64_t segment_bytes;    /* what the driver would have had to give */
+    uint64_t segment_bytes; /* what the driver would have had to give */
     uint64_t limit_bytes;
     uint64_t reserved_bytes, allocated_bytes;
-    uint64_t free_bytes;       /* not allocated: cached or still with the driver */
+    uint64_t free_bytes; /* not allocated: cached or still with the driver */
     uint64_t largest_free_bytes;
     uint64_t missing_bytes;    /* true shortage; 0: fragmentation alone */
     uint64_t fragmented_bytes; /* free in sum but of no use to the request */
@@ -78,8 +78,8 @@ typedef struct ps_result_device {
     uint64_t capacity_bytes; /* 0 unknown */
     uint64_t limit_bytes;    /* 0 none */
     bool fits;
-    uint64_t needed_bytes;   /* peak on the device if memory were endless */
-    ps_ns peak_time_ns;      /* of the allocated peak */
+    uint64_t needed_bytes; /* peak on the device if memory were endless */
+    ps_ns peak_time_ns;    /* of the allocated peak */
     uint64_t request_count;
     uint64_t unmatched_free_count;
     uint64_t retry_count;

@@ -54,10 +54,10 @@ typedef enum ps_memory_kind {
 
 typedef enum ps_sync_kind {
     PS_SYNC_UNKNOWN = 0,
-    PS_SYNC_EVENT = 1,        /* host waits for an event */
-    PS_SYNC_STREAM_WAIT = 2,  /* stream waits for an event */
-    PS_SYNC_STREAM = 3,       /* host waits for a stream */
-    PS_SYNC_DEVICE = 4,       /* host waits for the whole device */
+    PS_SYNC_EVENT = 1,       /* host waits for an event */
+    PS_SYNC_STREAM_WAIT = 2, /* stream waits for an event */
+    PS_SYNC_STREAM = 3,      /* host waits for a stream */
+    PS_SYNC_DEVICE = 4,      /* host waits for the whole device */
 } ps_sync_kind;
 
 typedef enum ps_memory_action {
@@ -87,8 +87,8 @@ typedef enum ps_block_state {
 } ps_block_state;
 
 typedef enum ps_severity {
-    PS_SEVERITY_INFO = 0, /* normal for this kind of recording */
-    PS_SEVERITY_LOSS = 1, /* something happened that the trace does not hold */
+    PS_SEVERITY_INFO = 0,  /* normal for this kind of recording */
+    PS_SEVERITY_LOSS = 1,  /* something happened that the trace does not hold */
     PS_SEVERITY_ERROR = 2, /* the recording contradicts itself */
 } ps_severity;
 
@@ -137,14 +137,14 @@ ps_code ps_trace_set_meta(ps_trace *trace, const char *key, const char *value,
 const char *ps_trace_meta(const ps_trace *trace, const char *key);
 
 /* Well-known keys of the meta table. */
-#define PS_META_SOURCE "source"             /* kineto | memory-snapshot | tracer | ... */
-#define PS_META_CLOCK "clock"               /* unix-ns | order */
-#define PS_META_MEMORY_SIZES "memory-sizes" /* requested | block : what memory.bytes means */
+#define PS_META_SOURCE "source"                 /* kineto | memory-snapshot | tracer | ... */
+#define PS_META_CLOCK "clock"                   /* unix-ns | order */
+#define PS_META_MEMORY_SIZES "memory-sizes"     /* requested | block : what memory.bytes means */
 #define PS_META_ALLOCATOR_CONF "allocator-conf" /* PyTorch's own setting string */
 #define PS_META_RANK "rank"
 #define PS_META_WORLD_SIZE "world-size"
 #define PS_META_BASE_TIME "base-time-ns" /* Unix time of row time 0; absent: 0 */
-#define PS_META_TITLE "title"               /* name of the imported file, no folder */
+#define PS_META_TITLE "title"            /* name of the imported file, no folder */
 
 /**
  * Adds to a loss counter, creating it at first use.

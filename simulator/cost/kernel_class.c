@@ -28,9 +28,9 @@ ps_kernel_class ps_kernel_classify(const char *name)
         return (ps_kernel_class){PS_BOUND_MEMORY, PS_FIGURE_MEMORY_BANDWIDTH};
     }
 #define ARITHMETIC(part)
-#define FORMAT(part, figure)                                                     \
-    if (strstr(lower, part) != NULL) {                                           \
-        return (ps_kernel_class){PS_BOUND_ARITHMETIC, PS_FIGURE_##figure};       \
+#define FORMAT(part, figure)                                               \
+    if (strstr(lower, part) != NULL) {                                     \
+        return (ps_kernel_class){PS_BOUND_ARITHMETIC, PS_FIGURE_##figure}; \
     }
 #include "cost/kernel_class.def"
 #undef ARITHMETIC

@@ -159,7 +159,8 @@ static ps_code add_device(ps_lowering *self, uint32_t ordinal, ps_error *err)
                             &plan->device.allocator_conf[row], err));
     for (size_t i = 0; i < trace->device.head.count; i++) {
         /* the only device listed is the one in use, whatever number it carries */
-        if ((trace->device.device[i] == ordinal || trace->device.head.count == 1) && trace->device.kind[i] != PS_DEVICE_HOST) {
+        if ((trace->device.device[i] == ordinal || trace->device.head.count == 1) &&
+            trace->device.kind[i] != PS_DEVICE_HOST) {
             plan->device.capacity_bytes[row] = trace->device.memory_bytes[i];
             PS_TRY(ps__lower_text(self, trace->device.name[i], &plan->device.name[row], err));
         }
@@ -253,7 +254,7 @@ typedef struct stream_list {
         uint32_t device;
         uint64_t stream;
         uint32_t first_lane;
-    } *entry;
+    } * entry;
     size_t count, capacity, hit;
 } stream_list;
 
@@ -291,8 +292,8 @@ static bool is_collective(const ps_trace *trace, size_t kernel, size_t *cursor)
            collective->start_ns[*cursor] < trace->kernel.start_ns[kernel]) {
         (*cursor)++;
     }
-    for (size_t i = *cursor; i < collective->head.count &&
-                             collective->start_ns[i] == trace->kernel.start_ns[kernel];
+    for (size_t i = *cursor;
+         i < collective->head.count && collective->start_ns[i] == trace->kernel.start_ns[kernel];
          i++) {
         if (collective->stream[i] == trace->kernel.stream[kernel] &&
             collective->correlation[i] == trace->kernel.correlation[kernel]) {
@@ -309,8 +310,8 @@ static ps_code describe_task(ps_lowering *self, const device_row *from, size_t t
     const ps_trace *trace = self->trace;
     switch (from->kind) {
     case SOURCE_KERNEL:
-        out->kind[task] = is_collective(trace, from->row, collective) ? PS_TASK_COLLECTIVE
-                                                                      : PS_TASK_KERNEL;
+        out->kind[task] =
+            is_collective(trace, from->row, collective) ? PS_TASK_COLLECTIVE : PS_TASK_KERNEL;
         return ps__lower_text(self, trace->kernel.name[from->row], &out->name[task], err);
     case SOURCE_MEMCPY: {
         const uint8_t src = trace->memcpy.src[from->row], dst = trace->memcpy.dst[from->row];

@@ -116,8 +116,8 @@ static void divide_delay(ps_ns start, const edge edges[3], ps_ns lag[3])
     int binding = -1;
     for (int i = 0; i < 3; i++) {
         if (edges[i].is_there && edges[i].since <= start &&
-            (binding < 0 || edges[i].since + edges[i].typical >
-                                edges[binding].since + edges[binding].typical)) {
+            (binding < 0 ||
+             edges[i].since + edges[i].typical > edges[binding].since + edges[binding].typical)) {
             binding = i;
         }
     }

@@ -36,8 +36,8 @@
 ps_code ps_lower_trace(ps_trace *trace, ps_plan **out, ps_error *err) PS_MUST_USE;
 
 /* Well-known keys of a plan's meta table that lowering writes; trace keys are passed on. */
-#define PS_PLAN_META_ORIGIN "origin-unix-ns"           /* time of the plan's zero */
-#define PS_PLAN_META_QUEUE "launch-queue-entries"      /* recovered depth of a full launch queue */
+#define PS_PLAN_META_ORIGIN "origin-unix-ns"      /* time of the plan's zero */
+#define PS_PLAN_META_QUEUE "launch-queue-entries" /* recovered depth of a full launch queue */
 #define PS_PLAN_META_LAUNCH_LAG "typical-launch-lag-ns"
 #define PS_PLAN_META_KERNEL_GAP "typical-kernel-gap-ns"
 

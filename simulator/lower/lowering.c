@@ -118,8 +118,8 @@ ps_moment ps__lower_moment(const ps_lowering *self, uint32_t lane, ps_ns time_ns
     }
     const uint32_t before = low > 0 ? queue->task[low - 1] : PS_NONE;
     /* The very end of a task belongs to what follows: a call may return later in a what-if. */
-    const bool is_inside = before != PS_NONE && (time_ns < self->rec_end[before] ||
-                                                 time_ns == self->rec_start[before]);
+    const bool is_inside = before != PS_NONE &&
+                           (time_ns < self->rec_end[before] || time_ns == self->rec_start[before]);
     if (low == queue->count || is_inside) {
         return moment_of(self, before, time_ns);
     }
@@ -129,7 +129,8 @@ ps_moment ps__lower_moment(const ps_lowering *self, uint32_t lane, ps_ns time_ns
         return moment_of(self, next, time_ns);
     }
     if (before != PS_NONE) {
-        return (ps_moment){.task = before, .offset_ns = PS_TIME_NEVER}; /* its end, whenever that is */
+        /* its end, whenever that is */
+        return (ps_moment){.task = before, .offset_ns = PS_TIME_NEVER};
     }
     return moment_of(self, turn, time_ns < self->rec_start[turn] ? self->rec_start[turn] : time_ns);
 }
@@ -167,8 +168,8 @@ static ps_code sort_deps(ps_plan *plan, ps_error *err)
     for (size_t i = 0; i < count; i++) {
         order[next[plan->dep.task[i]]++] = (uint32_t)i;
     }
-    const ps_code code = ps_table_permute(&ps_plan_specs()[PS_PLAN_DEP], &plan->dep.head, order,
-                                          err);
+    const ps_code code =
+        ps_table_permute(&ps_plan_specs()[PS_PLAN_DEP], &plan->dep.head, order, err);
     ps_free(next);
     ps_free(order);
     return code;
@@ -181,8 +182,8 @@ static ps_code copy_facts(ps_lowering *self, ps_error *err)
     char text[32];
     (void)snprintf(text, sizeof text, "%lld", (long long)self->origin_ns);
     PS_TRY(ps_plan_set_meta(self->plan, PS_PLAN_META_ORIGIN, text, err));
-    static const char *const keys[] = {PS_META_SOURCE, PS_META_CLOCK, PS_META_TITLE,
-                                       PS_META_RANK,   PS_META_WORLD_SIZE};
+    static const char *const keys[] = {PS_META_SOURCE, PS_META_CLOCK, PS_META_TITLE, PS_META_RANK,
+                                       PS_META_WORLD_SIZE};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = ps_trace_meta(trace, keys[i]);
         if (value != NULL) {

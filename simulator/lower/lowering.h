@@ -39,7 +39,7 @@ typedef struct ps_lowering {
     ps_ns typical_launch_lag_ns, typical_gap_ns;
     uint32_t *turn; /* per host task: task of the thread that hands over to it, or PS_NONE */
     size_t turn_capacity;
-    uint32_t *cross; /* per device task: a task of another stream it waits for, or PS_NONE */
+    uint32_t *cross;       /* per device task: a task of another stream it waits for, or PS_NONE */
     uint8_t *cross_origin; /* ps_dep_origin of that */
     size_t cross_capacity, cross_origin_capacity;
 } ps_lowering;

@@ -21,8 +21,8 @@ static ps_code add_buffer(ps_memory_stage *stage, size_t row, ps_role role, uint
     ps_plan_buffer_table *buffer = &self->plan->buffer;
     size_t b;
     PS_TRY(ps_plan_add(self->plan, PS_PLAN_BUFFER, &b, err));
-    PS_TRY(ps_grow((void **)&stage->same_size, &stage->same_size_capacity, b + 1,
-                   PS_TABLE_MAX_ROWS, sizeof *stage->same_size, err));
+    PS_TRY(ps_grow((void **)&stage->same_size, &stage->same_size_capacity, b + 1, PS_TABLE_MAX_ROWS,
+                   sizeof *stage->same_size, err));
     buffer->device[b] = stage->device;
     buffer->bytes[b] = memory->bytes[row];
     buffer->stream[b] = memory->stream[row];
@@ -31,8 +31,7 @@ static ps_code add_buffer(ps_memory_stage *stage, size_t row, ps_role role, uint
     buffer->role[b] = (uint8_t)role;
     buffer->addr[b] = memory->addr[row];
     *out = (uint32_t)b;
-    return role == PS_ROLE_BEFORE ? PS_OK
-                                  : ps__lower_label(stage, row, &buffer->label[b], err);
+    return role == PS_ROLE_BEFORE ? PS_OK : ps__lower_label(stage, row, &buffer->label[b], err);
 }
 
 ps_code ps__lower_memop(ps_memory_stage *stage, size_t row, ps_memop op, uint32_t buffer,
@@ -67,8 +66,8 @@ static ps_code lower_alloc(ps_memory_stage *stage, size_t row, ps_error *err)
     size_t memop;
     PS_TRY(add_buffer(stage, row, PS_ROLE_UNKNOWN, &buffer, err));
     PS_TRY(ps__lower_memop(stage, row, PS_MEMOP_ALLOC, buffer, &memop, err));
-    stage->same_size[buffer] = memory->addr[row] == 0 ? ps_idmap_get(&stage->live, key_of(memory, row))
-                                                      : PS_NONE;
+    stage->same_size[buffer] =
+        memory->addr[row] == 0 ? ps_idmap_get(&stage->live, key_of(memory, row)) : PS_NONE;
     return ps_idmap_put(&stage->live, key_of(memory, row), buffer, err);
 }
 
@@ -91,8 +90,7 @@ static ps_code lower_free(ps_memory_stage *stage, size_t row, ps_memop op, ps_er
     size_t memop;
     if (op == PS_MEMOP_FREE_COMPLETE) {
         buffer = ps_idmap_take(&stage->pending, memory->addr[row]);
-        return buffer == PS_NONE ? PS_OK
-                                 : ps__lower_memop(stage, row, op, buffer, &memop, err);
+        return buffer == PS_NONE ? PS_OK : ps__lower_memop(stage, row, op, buffer, &memop, err);
     }
     PS_TRY(take_live(stage, row, &buffer, err));
     if (buffer == PS_NONE) {

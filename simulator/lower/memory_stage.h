@@ -20,9 +20,9 @@ typedef struct ps_memory_stage {
     size_t first_buffer;
     bool has_start_state;
     uint64_t older_frees; /* frees of buffers from before the recording */
-    ps_idmap live;    /* address, or size where addresses are missing -> buffer */
-    ps_idmap pending; /* address -> buffer whose free waits */
-    uint32_t *same_size; /* per buffer: the next older live one of its size, or PS_NONE */
+    ps_idmap live;        /* address, or size where addresses are missing -> buffer */
+    ps_idmap pending;     /* address -> buffer whose free waits */
+    uint32_t *same_size;  /* per buffer: the next older live one of its size, or PS_NONE */
     size_t same_size_capacity;
     ps_history_input *input; /* what came from outside the allocator, by row */
     size_t input_count, input_capacity, next_input;

@@ -28,8 +28,8 @@ static ps_code add_live_buffer(ps_memory_stage *stage, const ps_start_segment *s
     ps_plan *plan = stage->lowering->plan;
     size_t b;
     PS_TRY(ps_plan_add(plan, PS_PLAN_BUFFER, &b, err));
-    PS_TRY(ps_grow((void **)&stage->same_size, &stage->same_size_capacity, b + 1,
-                   PS_TABLE_MAX_ROWS, sizeof *stage->same_size, err));
+    PS_TRY(ps_grow((void **)&stage->same_size, &stage->same_size_capacity, b + 1, PS_TABLE_MAX_ROWS,
+                   sizeof *stage->same_size, err));
     stage->same_size[b] = PS_NONE;
     plan->buffer.device[b] = stage->device;
     plan->buffer.bytes[b] = block->requested_bytes;
@@ -136,8 +136,7 @@ ps_code ps__lower_start_state(ps_memory_stage *stage, ps_error *err)
     const ps_plan *plan = stage->lowering->plan;
     const ps_alloc_device device = {PS_DEVICE_CUDA, plan->device.ordinal[stage->device]};
     ps_alloc_settings settings;
-    if (plan->device.sizes_are_blocks[stage->device] != 0 ||
-        !has_segments(trace, device.ordinal)) {
+    if (plan->device.sizes_are_blocks[stage->device] != 0 || !has_segments(trace, device.ordinal)) {
         return PS_OK;
     }
     ps_alloc_settings_init(&settings);
@@ -147,8 +146,8 @@ ps_code ps__lower_start_state(ps_memory_stage *stage, ps_error *err)
     stage->has_start_state = true;
     ps_start_state start;
     PS_TRY(prove_history(stage, &settings, device, &start, err));
-    const ps_code code = stage->input_code == PS_OK ? add_holdings(stage, &start, err)
-                                                    : stage->input_code;
+    const ps_code code =
+        stage->input_code == PS_OK ? add_holdings(stage, &start, err) : stage->input_code;
     ps_start_state_fini(&start);
     return code;
 }

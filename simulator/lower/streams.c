@@ -28,7 +28,7 @@ typedef struct stream_walk {
     uint32_t *next_of_launch;  /* per device task: next one of the same launch */
     uint32_t *sync_row;        /* per host task: its recorded stream-wait row, or PS_NONE */
     uint32_t last_launched;
-    uint32_t recorded;         /* task that the newest event record stands behind */
+    uint32_t recorded; /* task that the newest event record stands behind */
     pending_wait pending[MAX_PENDING];
     size_t pending_count;
 } stream_walk;
@@ -119,8 +119,8 @@ static void settle_waits(ps_lowering *self, stream_walk *walk, uint32_t task)
             continue;
         }
         const uint32_t awaited = fit_to_times(self, wait.awaited, self->rec_start[task]);
-        if (awaited != PS_NONE && awaited != task && (self->cross[i] == PS_NONE ||
-                                   self->rec_end[awaited] > self->rec_end[self->cross[i]])) {
+        if (awaited != PS_NONE && awaited != task &&
+            (self->cross[i] == PS_NONE || self->rec_end[awaited] > self->rec_end[self->cross[i]])) {
             self->cross[i] = awaited;
             self->cross_origin[i] = wait.origin;
         }

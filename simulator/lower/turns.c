@@ -42,7 +42,8 @@ static size_t count_changes(const ps_lowering *self, const bool *launches, size_
     *calls = 0;
     for (uint32_t host = 0; host < self->host_count; host++) {
         if (launches[self->plan->task.lane[host]]) {
-            changes += last != PS_NONE && self->plan->task.lane[last] != self->plan->task.lane[host];
+            changes +=
+                last != PS_NONE && self->plan->task.lane[last] != self->plan->task.lane[host];
             last = host;
             (*calls)++;
         }
@@ -57,12 +58,12 @@ static ps_code link_changes(ps_lowering *self, const bool *launches, ps_error *e
         if (!launches[self->plan->task.lane[host]]) {
             continue;
         }
-        const bool changed = last != PS_NONE &&
-                             self->plan->task.lane[last] != self->plan->task.lane[host];
+        const bool changed =
+            last != PS_NONE && self->plan->task.lane[last] != self->plan->task.lane[host];
         if (changed && self->rec_end[last] <= self->rec_start[host] + OVERLAP_NS) {
             PS_TRY(ps__lower_add_dep(self, host, last, PS_DEP_START_AFTER_END,
-                                     self->rec_start[host] - self->rec_end[last],
-                                     PS_DEP_INFERRED, err));
+                                     self->rec_start[host] - self->rec_end[last], PS_DEP_INFERRED,
+                                     err));
             self->plan->task.gap_ns[host] = 0;
             self->turn[host] = last;
         }

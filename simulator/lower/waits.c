@@ -95,8 +95,8 @@ static uint32_t find_awaited(const ps_lowering *self, uint32_t host, uint32_t *o
                             : last_ended(self, lane, host, self->rec_end[host] + NOISE_NS);
         const ps_ns end = self->rec_end[host];
         if (of_lane[lane] != PS_NONE &&
-            (best == PS_NONE || distance(self->rec_end[of_lane[lane]], end) <
-                                    distance(self->rec_end[best], end))) {
+            (best == PS_NONE ||
+             distance(self->rec_end[of_lane[lane]], end) < distance(self->rec_end[best], end))) {
             best = of_lane[lane];
         }
     }
@@ -262,17 +262,17 @@ static ps_code lower_queue(ps_lowering *self, const lane_queue *queue, size_t de
             const uint32_t freed = queue->task[i - now];
             if (self->rec_end[freed] > self->rec_start[launch]) {
                 PS_TRY(ps__lower_add_dep(self, launch, freed, PS_DEP_END_AFTER_END,
-                                         self->rec_end[launch] - self->rec_end[freed],
-                                         PS_DEP_RULE, err));
-                self->plan->task.dur_ns[launch] =
-                    usual < self->plan->task.dur_ns[launch] ? usual
-                                                            : self->plan->task.dur_ns[launch];
+                                         self->rec_end[launch] - self->rec_end[freed], PS_DEP_RULE,
+                                         err));
+                self->plan->task.dur_ns[launch] = usual < self->plan->task.dur_ns[launch]
+                                                      ? usual
+                                                      : self->plan->task.dur_ns[launch];
                 continue;
             }
         }
         if (self->rec_end[oldest] <= self->rec_end[launch]) {
-            PS_TRY(ps__lower_add_dep(self, launch, oldest, PS_DEP_END_AFTER_END, 0, PS_DEP_RULE,
-                                     err));
+            PS_TRY(
+                ps__lower_add_dep(self, launch, oldest, PS_DEP_END_AFTER_END, 0, PS_DEP_RULE, err));
         }
     }
     return PS_OK;

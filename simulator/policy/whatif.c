@@ -6,8 +6,8 @@
 
 #include "policy/whatif_parts.h"
 
-ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device,
-                                const ps_catalogue *catalogue, ps_hardware_id *out, ps_error *err)
+ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
+                                ps_hardware_id *out, ps_error *err)
 {
     const char *name = ps_strings_text(plan->strings, plan->device.name[device]);
     if (name[0] == '\0') {

@@ -17,12 +17,12 @@ typedef struct ps_whatif {
     uint64_t memory_bytes;     /* device capacity; 0: as recorded, or of `gpu` */
     uint64_t base_bytes;       /* memory outside the allocator, with has_base */
     bool has_base;
-    const char *allocator;     /* native, expandable, exact; NULL: as recorded */
-    const char *allocator_conf; /* PYTORCH_CUDA_ALLOC_CONF in place of the recorded one; "" PyTorch's
-                                   defaults; NULL: as recorded */
+    const char *allocator; /* native, expandable, exact; NULL: as recorded */
+    /* PYTORCH_CUDA_ALLOC_CONF in place of the recorded one: "" PyTorch's defaults; NULL as recorded */
+    const char *allocator_conf;
     const char *const *allocator_option; /* "KEY=VALUE" in PyTorch's words */
     size_t allocator_option_count;
-    const char *cache; /* recovered, empty, steady; NULL: recovered where possible and still valid */
+    const char *cache; /* recovered, empty, steady; NULL: recovered where possible and valid */
 } ps_whatif;
 
 /**

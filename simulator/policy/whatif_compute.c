@@ -100,8 +100,8 @@ static void rescale_task(ps_plan *plan, size_t i, const rate_pairs *rates, ps_ns
     case PS_TASK_KIND_COUNT:
         return;
     }
-    plan->task.dur_ns[i] = rescale(plan->task.dur_ns[i], fixed, rates->old_rate[figure],
-                                   rates->new_rate[figure]);
+    plan->task.dur_ns[i] =
+        rescale(plan->task.dur_ns[i], fixed, rates->old_rate[figure], rates->new_rate[figure]);
     plan->task.basis[i] = PS_BASIS_SCALED;
 }
 

@@ -36,8 +36,8 @@ static uint64_t best_recorded_rate(const ps_plan *plan, uint32_t device, uint8_t
         if (plan->task.kind[i] == PS_TASK_MEMCPY && plan->task.copy_kind[i] == kind &&
             plan->lane.device[plan->task.lane[i]] == device + 1 && plan->task.dur_ns[i] > 0 &&
             plan->task.bytes[i] >= LARGE_COPY_BYTES) {
-            const uint64_t rate = ps_mul_div_u64(plan->task.bytes[i], NS_PER_S,
-                                                 (uint64_t)plan->task.dur_ns[i]);
+            const uint64_t rate =
+                ps_mul_div_u64(plan->task.bytes[i], NS_PER_S, (uint64_t)plan->task.dur_ns[i]);
             best = rate > best ? rate : best;
         }
     }
@@ -83,8 +83,8 @@ static ps_code fill_rates(const ps_plan *plan, uint32_t device, const ps_catalog
     }
     const ps_hardware_id now = target != NULL ? *target : recorded;
     PS_TRY(ps_catalogue_need(catalogue, now, PS_FIGURE_HOST_BOTH_FACTOR, &figure, err));
-    const uint64_t faster = out->new_rate[0] > out->new_rate[1] ? out->new_rate[0]
-                                                                : out->new_rate[1];
+    const uint64_t faster =
+        out->new_rate[0] > out->new_rate[1] ? out->new_rate[0] : out->new_rate[1];
     out->both_rate = ps_mul_div_u64(faster, figure.value, PS_RATIO_ONE);
     PS_TRY(ps_catalogue_need(catalogue, now, PS_FIGURE_COPY_LATENCY, &figure, err));
     out->start_ns = (ps_ns)figure.value;
@@ -180,8 +180,7 @@ static ps_code move_copies(ps_plan *plan, const host_links *links, ps_error *err
         const uint8_t kind = plan->task.copy_kind[i];
         const uint32_t device = plan->lane.device[plan->task.lane[i]];
         if (plan->task.kind[i] == PS_TASK_MEMCPY && device > 0 &&
-            plan->task.rate_bytes_per_s[i] == 0 &&
-            (kind == PS_COPY_HTOD || kind == PS_COPY_DTOH)) {
+            plan->task.rate_bytes_per_s[i] == 0 && (kind == PS_COPY_HTOD || kind == PS_COPY_DTOH)) {
             PS_TRY(move_copy(plan, i, &links[device - 1], err));
         }
     }

@@ -119,7 +119,8 @@ static ps_code change_allocator(ps_plan *plan, uint32_t device, const ps_whatif 
                                 bool *changed, ps_error *err)
 {
     ps_alloc_settings settings;
-    const bool other_settings = change->allocator_conf != NULL || change->allocator_option_count > 0;
+    const bool other_settings =
+        change->allocator_conf != NULL || change->allocator_option_count > 0;
     PS_TRY(name_recorded_allocator(plan, device, err));
     if (change->allocator_conf != NULL) {
         PS_TRY(set_text(plan, &plan->device.allocator_conf[device], change->allocator_conf, err));
@@ -141,13 +142,12 @@ static ps_code change_allocator(ps_plan *plan, uint32_t device, const ps_whatif 
 
 /* Capacity and what lies outside the allocator: given, of the other GPU, recorded, or of the catalogue. */
 static ps_code change_capacity(ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
-                               const ps_whatif *change, const ps_hardware_id *target,
-                               ps_error *err)
+                               const ps_whatif *change, const ps_hardware_id *target, ps_error *err)
 {
     ps_hardware_id gpu;
     ps_figure figure;
-    const bool is_known = target != NULL ||
-                          ps__whatif_recorded_gpu(plan, device, catalogue, &gpu, NULL) == PS_OK;
+    const bool is_known =
+        target != NULL || ps__whatif_recorded_gpu(plan, device, catalogue, &gpu, NULL) == PS_OK;
     if (target != NULL) {
         gpu = *target;
     }
@@ -211,13 +211,13 @@ static ps_code change_cache(ps_plan *plan, const ps_whatif *change, bool is_othe
 {
     const char *cache = change->cache;
     if (cache != NULL && !is_cache_state(cache)) {
-        return ps_fail(err, PS_USAGE,
-                       "there is no cache state \"%s\": recovered, empty, steady", cache);
+        return ps_fail(err, PS_USAGE, "there is no cache state \"%s\": recovered, empty, steady",
+                       cache);
     }
     if (cache != NULL && strcmp(cache, "recovered") == 0 &&
         (is_other_allocator || plan->segment.head.count == 0)) {
-        return ps_fail(err, PS_USAGE, is_other_allocator
-                                          ? "the recorded cache belongs to the recorded allocator "
+        return ps_fail(err, PS_USAGE,
+                       is_other_allocator ? "the recorded cache belongs to the recorded allocator "
                                             "and settings: use --cache empty or steady"
                                           : "the recording holds no final segments to recover a "
                                             "cache from: use --cache empty or steady");

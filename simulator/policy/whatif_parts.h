@@ -8,9 +8,8 @@
 #include "policy/whatif.h"
 
 /** Entry of a device of the plan; PS_NOT_FOUND when its name is unknown or not in the catalogue. */
-ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device,
-                                const ps_catalogue *catalogue, ps_hardware_id *out,
-                                ps_error *err) PS_MUST_USE;
+ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
+                                ps_hardware_id *out, ps_error *err) PS_MUST_USE;
 
 /** Kernels, fills and device copies rescaled to another GPU by what bounds them. */
 ps_code ps__whatif_compute(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id target,

@@ -46,8 +46,7 @@ static void add_bytes(ps_result_group *group, uint64_t bytes)
     group->largest_bytes = bytes > group->largest_bytes ? bytes : group->largest_bytes;
 }
 
-static ps_code add_to_group(grouping *g, const ps_memory_walk *walk, uint32_t buffer,
-                            ps_error *err)
+static ps_code add_to_group(grouping *g, const ps_memory_walk *walk, uint32_t buffer, ps_error *err)
 {
     const ps_plan *plan = walk->plan;
     const ps_role role = (ps_role)plan->buffer.role[buffer];
@@ -99,8 +98,8 @@ static void find_live(const ps_memory_walk *walk, bool *live)
 {
     const ps_plan *plan = walk->plan;
     for (size_t b = 0; b < plan->buffer.head.count; b++) {
-        live[b] = plan->buffer.device[b] == walk->device && plan->buffer.role[b] == PS_ROLE_BEFORE &&
-                  walk->block_bytes[b] > 0;
+        live[b] = plan->buffer.device[b] == walk->device &&
+                  plan->buffer.role[b] == PS_ROLE_BEFORE && walk->block_bytes[b] > 0;
     }
     for (size_t i = 0; i < plan->block.head.count; i++) {
         /* waiting for another stream: active, but no longer allocated */

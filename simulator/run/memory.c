@@ -17,9 +17,9 @@ static void note_chart(ps_memory_walk *walk, ps_ns now)
 {
     const ps_ns span = walk->times->makespan_ns;
     const ps_ns at = now < walk->chart_ns ? walk->chart_ns : now;
-    const size_t bin = span <= 0 ? 0
-                                 : (size_t)ps_mul_div_u64((uint64_t)at, PS_RESULT_CHART_BINS,
-                                                          (uint64_t)span + 1);
+    const size_t bin =
+        span <= 0 ? 0
+                  : (size_t)ps_mul_div_u64((uint64_t)at, PS_RESULT_CHART_BINS, (uint64_t)span + 1);
     /* the level since the last request filled every bin on the way */
     for (; walk->chart_bin < bin && walk->chart_bin + 1 < PS_RESULT_CHART_BINS;) {
         walk->chart_bin++;
@@ -291,9 +291,8 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
     }
     ps__memory_walk_close(&walk);
     PS_TRY(code);
-    out->fits = !out->oom.happened &&
-                (out->capacity_bytes == 0 || out->limit_bytes == 0 ||
-                 out->peak_device_bytes <= out->capacity_bytes);
+    out->fits = !out->oom.happened && (out->capacity_bytes == 0 || out->limit_bytes == 0 ||
+                                       out->peak_device_bytes <= out->capacity_bytes);
     out->needed_bytes = out->peak_device_bytes;
     return out->oom.happened ? find_need(plan, times, device, out, err) : PS_OK;
 }

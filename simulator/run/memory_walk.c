@@ -40,8 +40,7 @@ static uint64_t choose_address(void *ctx, ps_alloc_address_kind kind, uint64_t b
 {
     ps_memory_walk *walk = ctx;
     (void)bytes;
-    return kind == PS_ALLOC_ADDRESS_SEGMENT ? recorded_segment(walk)
-                                            : recorded_range(walk, stream);
+    return kind == PS_ALLOC_ADDRESS_SEGMENT ? recorded_segment(walk) : recorded_range(walk, stream);
 }
 
 static bool has_places(const ps_plan *plan, uint32_t device)
@@ -137,8 +136,8 @@ static ps_code seed_cache(ps_memory_walk *walk, ps_error *err)
             const uint32_t buffer = plan->block.buffer[i] - 1;
             walk->handle[buffer] = ps_allocator_find(walk->model, plan->block.addr[i]);
             walk->block_bytes[buffer] = plan->block.bytes[i];
-            walk->wait[buffer] = plan->block.state[i] == PS_BLOCK_PENDING_FREE ? PS_WAIT_FROM_ORIGIN
-                                                                              : PS_WAIT_NONE;
+            walk->wait[buffer] =
+                plan->block.state[i] == PS_BLOCK_PENDING_FREE ? PS_WAIT_FROM_ORIGIN : PS_WAIT_NONE;
             walk->live_bytes += plan->buffer.bytes[buffer];
         }
     }
@@ -241,8 +240,7 @@ static ps_code start(ps_memory_walk *walk, bool is_limited, ps_error *err)
 }
 
 ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps_run_times *times,
-                             uint32_t device, bool is_limited, ps_result_device *out,
-                             ps_error *err)
+                             uint32_t device, bool is_limited, ps_result_device *out, ps_error *err)
 {
     *walk = (ps_memory_walk){
         .plan = plan,

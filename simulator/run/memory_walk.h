@@ -27,11 +27,11 @@ typedef struct ps_memory_walk {
     bool own_sizes;          /* recorded sizes are block sizes: they are what counts as allocated */
     bool compares_addresses; /* the plan places segments where they were recorded */
     size_t memop;            /* row at work */
-    size_t call_begin;       /* first row after the previous ALLOC: what the request at work comes with */
+    size_t call_begin;       /* first row after the previous ALLOC: the request's own events */
     size_t next_place;       /* row from which the next PLACE is searched */
     uint64_t base_block_bytes; /* what the unnamed older buffers take, 0 none */
     uint64_t earlier_retries;  /* of a first run that only warmed up */
-    uint64_t live_bytes;     /* own sum, base included */
+    uint64_t live_bytes;       /* own sum, base included */
     uint64_t allocated, reserved;
     bool has_peak;
     size_t peak_memop; /* SIZE_MAX: at the origin */

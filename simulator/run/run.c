@@ -16,8 +16,7 @@ static void name_task(const void *context, uint32_t task, char *out, size_t byte
 {
     const ps_plan *plan = context;
     const uint32_t lane = plan->task.lane[task];
-    (void)snprintf(out, bytes, "%s on %s",
-                   ps_strings_text(plan->strings, plan->task.name[task]),
+    (void)snprintf(out, bytes, "%s on %s", ps_strings_text(plan->strings, plan->task.name[task]),
                    ps_strings_text(plan->strings, plan->lane.name[lane]));
 }
 
@@ -73,10 +72,10 @@ static ps_code run_steps(const ps_plan *plan, const ps_run_times *times, ps_resu
     }
     out->step_count = step->head.count;
     for (size_t i = 0; i < step->head.count; i++) {
-        const ps_ns begin = step->begin_task[i] == PS_PLAN_WHOLE
-                                ? 0
-                                : ps__run_moment(times, step->begin_task[i],
-                                                 step->begin_offset_ns[i]);
+        const ps_ns begin =
+            step->begin_task[i] == PS_PLAN_WHOLE
+                ? 0
+                : ps__run_moment(times, step->begin_task[i], step->begin_offset_ns[i]);
         const ps_ns end = step->end_task[i] == PS_PLAN_WHOLE
                               ? times->makespan_ns
                               : ps__run_moment(times, step->end_task[i], step->end_offset_ns[i]);
@@ -108,9 +107,9 @@ static ps_code find_steady_state(ps_result *out, ps_error *err)
         times[i] = out->step[i + skip].time_ns;
     }
     qsort(times, count, sizeof *times, by_time);
-    out->step_time_ns = count % 2 == 1 ? times[count / 2]
-                                       : times[count / 2 - 1] +
-                                             (times[count / 2] - times[count / 2 - 1]) / 2;
+    out->step_time_ns = count % 2 == 1
+                            ? times[count / 2]
+                            : times[count / 2 - 1] + (times[count / 2] - times[count / 2 - 1]) / 2;
     ps_free(times);
     return PS_OK;
 }

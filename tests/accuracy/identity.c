@@ -80,10 +80,10 @@ static void print_steps(const subject *s)
     }
     for (size_t i = 0; i < s->result.step_count; i++) {
         const ps_result_step *step = &s->result.step[i];
-        const double off = step->recorded_ns == 0
-                               ? 0
-                               : 100.0 * (double)(step->time_ns - step->recorded_ns) /
-                                     (double)step->recorded_ns;
+        const double off =
+            step->recorded_ns == 0
+                ? 0
+                : 100.0 * (double)(step->time_ns - step->recorded_ns) / (double)step->recorded_ns;
         worst = (off < 0 ? -off : off) > worst ? (off < 0 ? -off : off) : worst;
     }
     printf("| %s | %zu | %.2f | %.3f %% |\n", short_name(s->name), s->result.step_count,
@@ -121,8 +121,8 @@ static void print_reserved(const subject *s)
         const ps_result_device *device = &s->result.device[i];
         const uint64_t recorded = recorded_peak_reserved(s->trace, device->ordinal);
         if (!is_snapshot(s) && recorded > 0) {
-            printf("| %s | %.3f | %.3f | %+.2f %% |\n", short_name(s->name),
-                   (double)recorded / GIB, (double)device->peak_reserved_bytes / GIB,
+            printf("| %s | %.3f | %.3f | %+.2f %% |\n", short_name(s->name), (double)recorded / GIB,
+                   (double)device->peak_reserved_bytes / GIB,
                    100.0 * ((double)device->peak_reserved_bytes / (double)recorded - 1.0));
         }
     }
@@ -187,7 +187,8 @@ static double cold_deviation(const subject *s, size_t device, uint64_t recorded,
     if (ps_catalogue_create(&catalogue, err) == PS_OK) {
         if (ps_whatif_apply(plan, catalogue, &change, err) == PS_OK &&
             ps_run_plan(plan, &result, err) == PS_OK) {
-            off = 100.0 * ((double)result.device[device].peak_reserved_bytes / (double)recorded - 1.0);
+            off = 100.0 *
+                  ((double)result.device[device].peak_reserved_bytes / (double)recorded - 1.0);
             ps_result_fini(&result);
         }
         ps_catalogue_destroy(catalogue);
@@ -243,9 +244,12 @@ static const char *const titles[] = {
     "| recording | events with a recorded total | equal | peak allocated [bytes] |\n"
     "| --- | ---: | ---: | ---: |\n",
     "\n### Reserved bytes of profiler traces\n\n"
-    "These recordings hold block sizes without streams. Of the allocator's holdings at their start\n"
-    "only the total is known, so the prediction starts with one unfragmented piece of that size.\n\n"
-    "| recording | recorded peak [GiB] | predicted [GiB] | deviation |\n| --- | ---: | ---: | ---: |\n",
+    "These recordings hold block sizes without streams. Of the allocator's holdings at their "
+    "start\n"
+    "only the total is known, so the prediction starts with one unfragmented piece of that "
+    "size.\n\n"
+    "| recording | recorded peak [GiB] | predicted [GiB] | deviation |\n| --- | ---: | ---: | ---: "
+    "|\n",
     "\n### Allocator histories, every decision compared\n\n"
     "Given: requests and frees, and from the record the addresses of new segments, when the\n"
     "program emptied its cache, and when deferred frees completed. `plan` is the same through a\n"

@@ -19,14 +19,14 @@
 #include "base/status.h"
 
 /** Fails the test with the whole error text unless the call is PS_OK. Declares nothing. */
-#define assert_ok(err, call)                                                   \
-    do {                                                                       \
-        const ps_code assert_ok_code = (call);                                 \
-        if (assert_ok_code != PS_OK) {                                         \
-            char assert_ok_text[1024];                                         \
-            ps_error_format((err), assert_ok_text, sizeof assert_ok_text);     \
-            fail_msg("%s: %s", ps_code_name(assert_ok_code), assert_ok_text);  \
-        }                                                                      \
+#define assert_ok(err, call)                                                  \
+    do {                                                                      \
+        const ps_code assert_ok_code = (call);                                \
+        if (assert_ok_code != PS_OK) {                                        \
+            char assert_ok_text[1024];                                        \
+            ps_error_format((err), assert_ok_text, sizeof assert_ok_text);    \
+            fail_msg("%s: %s", ps_code_name(assert_ok_code), assert_ok_text); \
+        }                                                                     \
     } while (0)
 
 /**
@@ -37,7 +37,8 @@ static inline const char *ps_test_shared(void)
 {
     static char path[1024];
     const char *given = getenv("PS_SHARED");
-    (void)snprintf(path, sizeof path, "%s", given != NULL ? given : PS_TEST_SOURCE_DIR "/../shared");
+    (void)snprintf(path, sizeof path, "%s",
+                   given != NULL ? given : PS_TEST_SOURCE_DIR "/../shared");
     FILE *probe;
     char file[1100];
     (void)snprintf(file, sizeof file, "%s/traces/real/MANIFEST.csv", path);

@@ -10,7 +10,7 @@ packages=(
     libprotobuf-c-dev libzstd-dev libcsv-dev libcmocka-dev libyajl-dev libisal-dev
     libsimdjson-dev libarchive-dev python3
 )
-checks=(clang libclang-rt-14-dev clang-tidy-14 shellcheck)
+checks=(clang libclang-rt-14-dev clang-tidy-14 clang-format-14 shellcheck)
 
 case "${1:-}" in
 '') ;;

@@ -138,7 +138,8 @@ static void a_cut_file_yields_all_whole_chunks(void **state)
     size_t bytes;
     unsigned char *data = load_file(&bytes);
     uint64_t most = 0, last = 0;
-    for (size_t keep = PS_HEADER_BYTES; keep <= bytes; keep += keep + 60000 < bytes ? (bytes - keep) / 8 : 7919) {
+    for (size_t keep = PS_HEADER_BYTES; keep <= bytes;
+         keep += keep + 60000 < bytes ? (bytes - keep) / 8 : 7919) {
         ps_trace *trace;
         ps_container_state found;
         assert_ok(&err, ps_trace_read_memory(data, keep, &trace, &found, &err));
