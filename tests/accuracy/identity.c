@@ -58,10 +58,17 @@ static void unload(subject *s)
     *s = (subject){0};
 }
 
+/* The file and the folder it lies in: several recordings share a name. */
 static const char *short_name(const char *name)
 {
-    const char *slash = strrchr(name, '/');
-    return slash == NULL ? name : slash + 1;
+    const char *at = name + strlen(name);
+    for (int slashes = 0; at > name; at--) {
+        slashes += at[-1] == '/';
+        if (slashes == 2) {
+            break;
+        }
+    }
+    return at;
 }
 
 static bool is_snapshot(const subject *s)
