@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * One stream of requests under several allocator settings: each recording of
- * the stream is replayed cold under the settings of each other recording, and
- * must give that one's recorded peak.
+ * the stream is replayed cold under the settings of each other recording, with
+ * invented segment addresses and once more with those that the driver gave the
+ * other recording, and must give that one's recorded peak.
  *
  *   allocators FOLDER CONF_A FILE_A PEAK_A CONF_B FILE_B PEAK_B ...
  *
- * Prints one Markdown row a pair; exit status 1 when one is not equal.
+ * Prints one Markdown row a pair. Exit status 1 when a peak differs although the
+ * driver's addresses were given: then it is a rule of the allocator that is wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,54 @@ static ps_code load(const char *folder, const char *name, ps_trace **out, ps_err
     return ps_trace_builder_take(builder, out, err);
 }
 
-static ps_code apply(ps_plan *plan, const char *conf, uint64_t *peak, ps_error *err)
+/* One recording of the stream, made under `conf`. */
+typedef struct setting {
+    const char *conf;
+    const char *file;
+    uint64_t recorded_bytes;
+    ps_trace *trace;
+} setting;
+
+enum { SETTINGS_MAX = 16 };
+
+/* Rows of `plan` turn so that the last `count` come first. */
+static ps_code move_to_front(ps_plan *plan, size_t count, ps_error *err)
+{
+    const size_t rows = plan->memop.head.count;
+    uint32_t *order = malloc(rows * sizeof *order);
+    if (order == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t row = 0; row < rows; row++) {
+        order[row] = (uint32_t)((row + rows - count) % rows);
+    }
+    const ps_code code =
+        ps_table_permute(&ps_plan_specs()[PS_PLAN_MEMOP], &plan->memop.head, order, err);
+    free(order);
+    return code;
+}
+
+/* The driver answers the plan's requests for segments as it answered those of `driver`. */
+static ps_code give_addresses(ps_plan *plan, const ps_plan *driver, ps_error *err)
+{
+    size_t count = 0;
+    for (size_t row = 0; row < driver->memop.head.count; row++) {
+        size_t to;
+        if (driver->memop.op[row] != PS_MEMOP_PLACE) {
+            continue;
+        }
+        PS_TRY(ps_table_add(&ps_plan_specs()[PS_PLAN_MEMOP], &plan->memop.head, &to, err));
+        plan->memop.op[to] = PS_MEMOP_PLACE;
+        plan->memop.bytes[to] = driver->memop.bytes[row];
+        plan->memop.addr[to] = driver->memop.addr[row];
+        plan->memop.stream[to] = driver->memop.stream[row];
+        count++;
+    }
+    return count == 0 ? PS_OK : move_to_front(plan, count, err);
+}
+
+static ps_code run_cold(ps_plan *plan, const char *conf, const ps_plan *driver, uint64_t *peak,
+                        ps_error *err)
 {
     ps_catalogue *catalogue;
     ps_result result;
@@ -39,47 +88,78 @@ static ps_code apply(ps_plan *plan, const char *conf, uint64_t *peak, ps_error *
     const ps_code code = ps_whatif_apply(plan, catalogue, &change, err);
     ps_catalogue_destroy(catalogue);
     PS_TRY(code);
+    if (driver != NULL) {
+        PS_TRY(give_addresses(plan, driver, err));
+    }
     PS_TRY(ps_run_plan(plan, &result, err));
     *peak = result.device[0].peak_reserved_bytes;
     ps_result_fini(&result);
     return PS_OK;
 }
 
-static ps_code predict(ps_trace *trace, const char *conf, uint64_t *peak, ps_error *err)
+/* [bytes] peak of the requests of `from` under `to`: with invented addresses, with recorded ones. */
+static ps_code predict(const setting *from, const setting *to, uint64_t *cold, uint64_t *placed,
+                       ps_error *err)
 {
-    ps_plan *plan;
-    PS_TRY(ps_lower_trace(trace, &plan, err));
-    const ps_code code = apply(plan, conf, peak, err);
-    ps_plan_destroy(plan);
+    ps_plan *plan[3] = {NULL, NULL, NULL};
+    ps_code code = ps_lower_trace(from->trace, &plan[0], err);
+    code = code != PS_OK ? code : ps_lower_trace(from->trace, &plan[1], err);
+    code = code != PS_OK ? code : ps_lower_trace(to->trace, &plan[2], err);
+    code = code != PS_OK ? code : run_cold(plan[0], to->conf, NULL, cold, err);
+    code = code != PS_OK ? code : run_cold(plan[1], to->conf, plan[2], placed, err);
+    for (int i = 0; i < 3; i++) {
+        ps_plan_destroy(plan[i]);
+    }
     return code;
+}
+
+static ps_code print_pair(const setting *from, const setting *to, int *different, ps_error *err)
+{
+    uint64_t cold = 0;
+    uint64_t placed = 0;
+    PS_TRY(predict(from, to, &cold, &placed, err));
+    *different += placed != to->recorded_bytes;
+    printf("| %s | %s | %llu | %llu | %s | %llu | %s |\n", from->file,
+           to->conf[0] == '\0' ? "default" : to->conf, (unsigned long long)to->recorded_bytes,
+           (unsigned long long)cold, cold == to->recorded_bytes ? "equal" : "**different**",
+           (unsigned long long)placed, placed == to->recorded_bytes ? "equal" : "**different**");
+    return PS_OK;
+}
+
+static ps_code print_pairs(const char *folder, setting *list, int count, int *different,
+                           ps_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        PS_TRY(load(folder, list[i].file, &list[i].trace, err));
+    }
+    for (int a = 0; a < count; a++) {
+        for (int b = 0; b < count; b++) {
+            if (a != b) {
+                PS_TRY(print_pair(&list[a], &list[b], different, err));
+            }
+        }
+    }
+    return PS_OK;
 }
 
 int main(int argc, char **argv)
 {
     ps_error err = {0};
+    setting list[SETTINGS_MAX] = {{0}};
+    int count = 0;
     int different = 0;
-    for (int a = 2; a + 2 < argc; a += 3) {
-        ps_trace *trace;
-        if (load(argv[1], argv[a + 1], &trace, &err) != PS_OK) {
-            (void)fprintf(stderr, "%s: %s\n", argv[a + 1], err.message);
-            return 3;
-        }
-        for (int b = 2; b + 2 < argc; b += 3) {
-            const uint64_t recorded = strtoull(argv[b + 2], NULL, 10);
-            uint64_t peak = 0;
-            if (a == b) {
-                continue;
-            }
-            if (predict(trace, argv[b], &peak, &err) != PS_OK) {
-                (void)fprintf(stderr, "%s: %s\n", argv[b], err.message);
-                return 3;
-            }
-            different += peak != recorded;
-            printf("| %s | %s | %llu | %llu | %s |\n", argv[a + 1],
-                   argv[b][0] == '\0' ? "default" : argv[b], (unsigned long long)recorded,
-                   (unsigned long long)peak, peak == recorded ? "equal" : "**different**");
-        }
-        ps_trace_destroy(trace);
+    for (int a = 2; a + 2 < argc && count < SETTINGS_MAX; a += 3) {
+        list[count++] = (setting){.conf = argv[a],
+                                  .file = argv[a + 1],
+                                  .recorded_bytes = strtoull(argv[a + 2], NULL, 10)};
+    }
+    const ps_code code = count > 0 ? print_pairs(argv[1], list, count, &different, &err) : PS_OK;
+    for (int i = 0; i < count; i++) {
+        ps_trace_destroy(list[i].trace);
+    }
+    if (code != PS_OK) {
+        (void)fprintf(stderr, "%s\n", err.message);
+        return 3;
     }
     return different > 0;
 }
