@@ -14,8 +14,9 @@
 #include "base/memory.h"
 #include "container.pb-c.h"
 
-/* Best size for the time: measured on real traces, higher levels gain < 3 % at twice the time. */
-#define COMPRESSION_LEVEL 5
+/* Best size for the time on real traces: against 5 it saves 3 % for a tenth of the import time,
+ * 12 saves another 1 %, 19 a tenth but at three times the time. */
+#define COMPRESSION_LEVEL 9
 
 #define MAX_COLUMNS 32
 #define MAX_TABLES 32
