@@ -18,7 +18,8 @@ void ps_bytes_fini(ps_bytes *self);
 /** State kept between chunks of one file so that nothing is allocated twice. */
 typedef struct ps_chunk_encoder ps_chunk_encoder;
 
-ps_chunk_encoder *ps_chunk_encoder_create(void) PS_MUST_USE;
+/** @param level  zstd level, 1 to 19; NULL when out of memory */
+ps_chunk_encoder *ps_chunk_encoder_create(int level) PS_MUST_USE;
 void ps_chunk_encoder_destroy(ps_chunk_encoder *self);
 
 /**

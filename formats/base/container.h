@@ -50,6 +50,19 @@ typedef struct ps_container_writer ps_container_writer;
 ps_code ps_container_create(const char *path, ps_artefact artefact, ps_container_writer **out,
                             ps_error *err) PS_MUST_USE;
 
+/**
+ * Creates a file that grows under its own name, each chunk complete on disk before the call that
+ * wrote it returns: when the writer dies the chunks stay, and a reader salvages them.
+ *
+ * @param level  zstd level, 1 (fastest) to 19
+ * @return PS_OK · PS_IO · PS_NOMEM
+ */
+ps_code ps_container_create_live(const char *path, ps_artefact artefact, int level,
+                                 ps_container_writer **out, ps_error *err) PS_MUST_USE;
+
+/** [bytes] written so far. */
+uint64_t ps_container_written_bytes(const ps_container_writer *self);
+
 /** Appends all rows of the dataset as one chunk; a dataset without rows writes nothing. */
 ps_code ps_container_write(ps_container_writer *self, const ps_dataset *data,
                            ps_error *err) PS_MUST_USE;
@@ -57,7 +70,7 @@ ps_code ps_container_write(ps_container_writer *self, const ps_dataset *data,
 /** Writes index and trailer, syncs and renames. The writer is gone afterwards, also on failure. */
 ps_code ps_container_finish(ps_container_writer *self, ps_error *err) PS_MUST_USE;
 
-/** Removes the temporary file and the writer; NULL is fine. */
+/** Removes the temporary file and the writer; a live file stays as it is. NULL is fine. */
 void ps_container_abandon(ps_container_writer *self);
 
 /* ---- reading ---- */

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include <isa-l/crc.h>
+#include <zlib.h>
 
 #include "base/chunk_codec.h"
 #include "base/container_layout.h"
@@ -14,6 +14,10 @@
 
 #define MAX_CHUNKS ((size_t)1 << 24)
 #define MAX_TABLES 32
+
+/* Best size for the time on real traces: against 5 it saves 3 % for a tenth of the import time,
+ * 12 saves another 1 %, 19 a tenth but at three times the time. */
+#define BEST_LEVEL 9
 
 typedef struct chunk_entry {
     uint64_t offset, stored_bytes;
@@ -27,11 +31,12 @@ struct ps_container_writer {
     ps_bytes payload;
     chunk_entry *entries;
     size_t entry_count, entry_capacity;
+    bool is_live; /* every chunk goes out at once */
 };
 
 uint32_t ps_crc32(const unsigned char *bytes, size_t count)
 {
-    return crc32_gzip_refl(0, bytes, count);
+    return (uint32_t)crc32_z(0, bytes, count);
 }
 
 const char *ps_artefact_letters(ps_artefact artefact)
@@ -50,20 +55,31 @@ static ps_code write_header(ps_container_writer *self, ps_artefact artefact, ps_
     return ps_sink_write(self->sink, head, sizeof head, err);
 }
 
-ps_code ps_container_create(const char *path, ps_artefact artefact, ps_container_writer **out,
-                            ps_error *err)
+/* A live writer hands its bytes over at once; any other leaves that to the end. */
+static ps_code settle(ps_container_writer *self, ps_error *err)
+{
+    return self->is_live ? ps_sink_flush(self->sink, err) : PS_OK;
+}
+
+static ps_code create(const char *path, ps_artefact artefact, bool is_live, int level,
+                      ps_container_writer **out, ps_error *err)
 {
     ps_container_writer *self = ps_calloc(1, sizeof *self);
     if (self == NULL) {
         return ps_fail_nomem(err);
     }
-    self->encoder = ps_chunk_encoder_create();
+    self->is_live = is_live;
+    self->encoder = ps_chunk_encoder_create(level);
     ps_code code = self->encoder == NULL ? ps_fail_nomem(err) : PS_OK;
     if (code == PS_OK) {
-        code = ps_sink_create(path, &self->sink, err);
+        code = is_live ? ps_sink_create_live(path, &self->sink, err)
+                       : ps_sink_create(path, &self->sink, err);
     }
     if (code == PS_OK) {
         code = write_header(self, artefact, err);
+    }
+    if (code == PS_OK) {
+        code = settle(self, err);
     }
     if (code != PS_OK) {
         ps_container_abandon(self);
@@ -71,6 +87,23 @@ ps_code ps_container_create(const char *path, ps_artefact artefact, ps_container
     }
     *out = self;
     return PS_OK;
+}
+
+ps_code ps_container_create(const char *path, ps_artefact artefact, ps_container_writer **out,
+                            ps_error *err)
+{
+    return create(path, artefact, false, BEST_LEVEL, out, err);
+}
+
+ps_code ps_container_create_live(const char *path, ps_artefact artefact, int level,
+                                 ps_container_writer **out, ps_error *err)
+{
+    return create(path, artefact, true, level, out, err);
+}
+
+uint64_t ps_container_written_bytes(const ps_container_writer *self)
+{
+    return ps_sink_offset(self->sink);
 }
 
 static ps_code write_chunk(ps_container_writer *self, uint32_t kind, const unsigned char *payload,
@@ -115,8 +148,9 @@ ps_code ps_container_write(ps_container_writer *self, const ps_dataset *data, ps
     uint64_t raw_bytes;
     PS_TRY(ps_chunk_encode(self->encoder, data, &self->payload, &raw_bytes, err));
     PS_TRY(add_entry(self, data, err));
-    return write_chunk(self, PS_CHUNK_DATA, self->payload.data, self->payload.count, raw_bytes,
-                       err);
+    PS_TRY(
+        write_chunk(self, PS_CHUNK_DATA, self->payload.data, self->payload.count, raw_bytes, err));
+    return settle(self, err);
 }
 
 /* The index is small: stored as plain protobuf bytes, whose checksum stands in the trailer's chain of CRCs. */

@@ -72,7 +72,7 @@ static ps_code open_temporary(ps_sink *self, ps_error *err)
     return PS_OK;
 }
 
-ps_code ps_sink_create(const char *path, ps_sink **out, ps_error *err)
+static ps_code create(const char *path, bool is_live, ps_sink **out, ps_error *err)
 {
     struct stat info;
     const bool exists = stat(path, &info) == 0;
@@ -86,8 +86,8 @@ ps_code ps_sink_create(const char *path, ps_sink **out, ps_error *err)
     self->path = copy_text(path, "");
     ps_code code = self->path == NULL ? ps_fail_nomem(err) : PS_OK;
     if (code == PS_OK) {
-        code =
-            exists && !S_ISREG(info.st_mode) ? open_in_place(self, err) : open_temporary(self, err);
+        const bool in_place = is_live || (exists && !S_ISREG(info.st_mode));
+        code = in_place ? open_in_place(self, err) : open_temporary(self, err);
     }
     if (code != PS_OK) {
         ps_sink_abandon(self);
@@ -95,6 +95,22 @@ ps_code ps_sink_create(const char *path, ps_sink **out, ps_error *err)
     }
     *out = self;
     return PS_OK;
+}
+
+ps_code ps_sink_create(const char *path, ps_sink **out, ps_error *err)
+{
+    return create(path, false, out, err);
+}
+
+ps_code ps_sink_create_live(const char *path, ps_sink **out, ps_error *err)
+{
+    return create(path, true, out, err);
+}
+
+ps_code ps_sink_flush(ps_sink *self, ps_error *err)
+{
+    return fflush(self->file) == 0 ? PS_OK
+                                   : ps_fail_errno(err, errno, "cannot write %s", self->path);
 }
 
 ps_code ps_sink_write(ps_sink *self, const void *bytes, size_t count, ps_error *err)

@@ -17,6 +17,15 @@ typedef struct ps_sink ps_sink;
 /** Creates the output; PS_IO when the folder is missing or not writable, or path is a folder. */
 ps_code ps_sink_create(const char *path, ps_sink **out, ps_error *err) PS_MUST_USE;
 
+/**
+ * Creates the output under its own name at once: what was written so far survives the writer's
+ * death, from flush to flush. For recordings; finish renames nothing, abandon removes nothing.
+ */
+ps_code ps_sink_create_live(const char *path, ps_sink **out, ps_error *err) PS_MUST_USE;
+
+/** Hands all bytes written so far to the system. */
+ps_code ps_sink_flush(ps_sink *self, ps_error *err) PS_MUST_USE;
+
 /** Appends bytes; PS_IO when the disk is full. */
 ps_code ps_sink_write(ps_sink *self, const void *bytes, size_t count, ps_error *err) PS_MUST_USE;
 

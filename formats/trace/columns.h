@@ -149,6 +149,18 @@
     X(2, tid, U64, PLAIN, "thread id")                                                          \
     X(3, name, STR, PLAIN, "as recorded")
 
+/* Memory that the driver gave the process, whatever asked for it: framework, libraries, context. */
+#define PS_DRIVER_MEMORY_COLUMNS(X)                                                             \
+    X(1, time_ns, I64, DELTA, "[ns] when the call returned")                                    \
+    X(2, action, U8, PLAIN, "ps_driver_action")                                                 \
+    X(3, kind, U8, PLAIN, "ps_memory_kind")                                                     \
+    X(4, device, U32, PLAIN, "device ordinal")                                                  \
+    X(5, bytes, U64, PLAIN, "[bytes] size; 0 unknown")                                          \
+    X(6, addr, U64, DELTA, "address; of create and release the handle")                         \
+    X(7, stream, U64, PLAIN, "stream id of a stream-ordered call; UINT64_MAX none")             \
+    X(8, correlation, U64, DELTA, "joins with the host call; 0 none")                           \
+    X(9, pool, U64, PLAIN, "memory pool it came from; 0 none")
+
 /* Facts about the recording as key and value, e.g. source, clock, memory_sizes, rank, world_size. */
 #define PS_META_COLUMNS(X)                                                                      \
     X(1, key, STR, PLAIN, "kebab-case or the foreign key")                                      \
@@ -175,6 +187,8 @@
     X(DEVICE, 11, device, ps_device_table, PS_DEVICE_COLUMNS, "devices")                        \
     X(THREAD, 12, thread, ps_thread_table, PS_THREAD_COLUMNS, "threads")                        \
     X(META, 13, meta, ps_meta_table, PS_META_COLUMNS, "facts about the recording")              \
-    X(LOSS, 14, loss, ps_loss_table, PS_LOSS_COLUMNS, "what was lost")
+    X(LOSS, 14, loss, ps_loss_table, PS_LOSS_COLUMNS, "what was lost")                                    \
+    X(DRIVER_MEMORY, 15, driver_memory, ps_driver_memory_table, PS_DRIVER_MEMORY_COLUMNS,       \
+      "memory the driver gave")
 
 #endif

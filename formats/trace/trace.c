@@ -53,6 +53,9 @@ static const ps_column_spec meta_columns[] = {PS_META_COLUMNS(COLUMN_SPEC)};
 #define TABLE_TYPE ps_loss_table
 static const ps_column_spec loss_columns[] = {PS_LOSS_COLUMNS(COLUMN_SPEC)};
 #undef TABLE_TYPE
+#define TABLE_TYPE ps_driver_memory_table
+static const ps_column_spec driver_memory_columns[] = {PS_DRIVER_MEMORY_COLUMNS(COLUMN_SPEC)};
+#undef TABLE_TYPE
 
 #define TABLE_SPEC(sym, id, name, type, columns, doc) \
     {id, #name, doc, name##_columns, sizeof name##_columns / sizeof name##_columns[0]},

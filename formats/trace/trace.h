@@ -7,6 +7,7 @@
  *            ── memory                                                   (program order)
  *            ── segment, block                                           (state at the end)
  *            ── device, thread, meta, loss
+ *            ── driver_memory                                            (sorted by time)
  *
  * Built by an importer or the tracer through ps_trace_builder, or read whole
  * from a file; afterwards it is not changed and may be shared by threads.
@@ -72,6 +73,16 @@ typedef enum ps_memory_action {
     PS_ACTION_OOM = 8,
     PS_ACTION_SNAPSHOT = 9,
 } ps_memory_action;
+
+/* Physical memory of the virtual memory calls is created, mapped at an address, unmapped, released. */
+typedef enum ps_driver_action {
+    PS_DRIVER_ALLOC = 0,
+    PS_DRIVER_FREE = 1,
+    PS_DRIVER_CREATE = 2,
+    PS_DRIVER_RELEASE = 3,
+    PS_DRIVER_MAP = 4,
+    PS_DRIVER_UNMAP = 5,
+} ps_driver_action;
 
 typedef enum ps_device_kind {
     PS_DEVICE_HOST = 0,

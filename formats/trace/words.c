@@ -53,6 +53,11 @@ static const char *const memory_actions[] = {
     [PS_ACTION_SNAPSHOT] = "snapshot",
 };
 
+static const char *const driver_actions[] = {
+    [PS_DRIVER_ALLOC] = "alloc",     [PS_DRIVER_FREE] = "free", [PS_DRIVER_CREATE] = "create",
+    [PS_DRIVER_RELEASE] = "release", [PS_DRIVER_MAP] = "map",   [PS_DRIVER_UNMAP] = "unmap",
+};
+
 static const char *const device_kinds[] = {
     [PS_DEVICE_HOST] = "host",
     [PS_DEVICE_CUDA] = "cuda",
@@ -87,6 +92,7 @@ static const ps_words lists[] = {
     LIST("ps_device_kind", device_kinds),
     LIST("ps_block_state", block_states),
     LIST("ps_severity", severities),
+    LIST("ps_driver_action", driver_actions),
 };
 
 const ps_words *ps_words_find(const ps_words *all, size_t count, const ps_column_spec *column)

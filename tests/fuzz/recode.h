@@ -73,7 +73,7 @@ static inline void recode(const ps_dataset *from, const ps_dataset *into)
     ps_error err = {0};
     ps_bytes payload = {0};
     uint64_t raw_bytes = 0, budget = UINT64_MAX;
-    ps_chunk_encoder *encoder = ps_chunk_encoder_create();
+    ps_chunk_encoder *encoder = ps_chunk_encoder_create(1);
     ps_chunk_decoder *decoder = ps_chunk_decoder_create();
     fuzz_require(encoder != NULL && decoder != NULL);
     fuzz_require(ps_chunk_encode(encoder, from, &payload, &raw_bytes, &err) == PS_OK);

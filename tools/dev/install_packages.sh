@@ -8,7 +8,7 @@ set -euo pipefail
 packages=(
     gcc g++ cmake ninja-build pkg-config protobuf-c-compiler protobuf-compiler
     libprotobuf-c-dev libzstd-dev libcsv-dev libcmocka-dev libyajl-dev libisal-dev
-    libsimdjson-dev libarchive-dev python3
+    libsimdjson-dev libarchive-dev zlib1g-dev python3
 )
 checks=(clang libclang-rt-14-dev clang-tidy-14 clang-format-14 shellcheck)
 

@@ -26,13 +26,21 @@ typedef struct schema {
 } schema;
 
 static const ProtobufCEnumDescriptor *const trace_columns[] = {
-    &peakstep__trace_range_column__descriptor,   &peakstep__trace_call_column__descriptor,
-    &peakstep__trace_kernel_column__descriptor,  &peakstep__trace_memcpy_column__descriptor,
-    &peakstep__trace_memset_column__descriptor,  &peakstep__trace_collective_column__descriptor,
-    &peakstep__trace_sync_column__descriptor,    &peakstep__trace_memory_column__descriptor,
-    &peakstep__trace_segment_column__descriptor, &peakstep__trace_block_column__descriptor,
-    &peakstep__trace_device_column__descriptor,  &peakstep__trace_thread_column__descriptor,
-    &peakstep__trace_meta_column__descriptor,    &peakstep__trace_loss_column__descriptor,
+    &peakstep__trace_range_column__descriptor,
+    &peakstep__trace_call_column__descriptor,
+    &peakstep__trace_kernel_column__descriptor,
+    &peakstep__trace_memcpy_column__descriptor,
+    &peakstep__trace_memset_column__descriptor,
+    &peakstep__trace_collective_column__descriptor,
+    &peakstep__trace_sync_column__descriptor,
+    &peakstep__trace_memory_column__descriptor,
+    &peakstep__trace_segment_column__descriptor,
+    &peakstep__trace_block_column__descriptor,
+    &peakstep__trace_device_column__descriptor,
+    &peakstep__trace_thread_column__descriptor,
+    &peakstep__trace_meta_column__descriptor,
+    &peakstep__trace_loss_column__descriptor,
+    &peakstep__trace_driver_memory_column__descriptor,
 };
 
 static const ProtobufCEnumDescriptor *const plan_columns[] = {
@@ -186,6 +194,8 @@ static void enumerated_values_are_the_programs(void **state)
         {&peakstep__memory_action__descriptor, "MEMORY_ACTION_SEGMENT_UNMAP",
          PS_ACTION_SEGMENT_UNMAP, 10},
         {&peakstep__memory_action__descriptor, "MEMORY_ACTION_SNAPSHOT", PS_ACTION_SNAPSHOT, 10},
+        {&peakstep__driver_action__descriptor, "DRIVER_ACTION_RELEASE", PS_DRIVER_RELEASE, 6},
+        {&peakstep__driver_action__descriptor, "DRIVER_ACTION_UNMAP", PS_DRIVER_UNMAP, 6},
         {&peakstep__device_kind__descriptor, "DEVICE_KIND_CUDA", PS_DEVICE_CUDA, 4},
         {&peakstep__device_kind__descriptor, "DEVICE_KIND_OTHER", PS_DEVICE_OTHER, 4},
         {&peakstep__block_state__descriptor, "BLOCK_STATE_ALLOCATED", PS_BLOCK_ALLOCATED, 3},
