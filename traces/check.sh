@@ -1,21 +1,38 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The samples are those of MANIFEST.csv, and making them again gives the same rows:
-# traces/check.sh BUILD_FOLDER. (Another version of zstd may pack the same rows into other bytes.)
+# The samples are those of MANIFEST.csv, no more and no fewer, and making them again gives the same:
+# traces/check.sh BUILD_FOLDER [PYTHON]
+# Traces are compared by their rows: another version of zstd may pack them into other bytes.
+# The allocator pairs are made again only with PYTHON, an interpreter that has what
+# tests/standin/record_allocator_pairs.py needs.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=$(cd "${1:?usage: traces/check.sh BUILD_FOLDER}" && pwd)
+build=$(cd "${1:?usage: traces/check.sh BUILD_FOLDER [PYTHON]}" && pwd)
+python=${2:-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$root/traces/regenerate.sh" "$build" "$scratch" >/dev/null
+if [ -n "$python" ]; then
+    mkdir "$scratch/allocator-pairs"
+    ninja -C "$build" standin_cuda >/dev/null
+    "$python" "$root/tests/standin/record_allocator_pairs.py" \
+        "$build/tests/standin/libstandin_cuda.so" "$scratch/allocator-pairs"
+fi
 while IFS=, read -r file digest _; do
     [ "$file" = file ] && continue
     echo "$digest  $root/traces/$file" | sha256sum --check --quiet
-    for copy in "$root/traces" "$scratch"; do
-        "$build/tools/peakstep" dump --format jsonl "$copy/$file" | sha256sum
-    done | uniq | wc -l | grep -qx 1 || {
+    case $file in
+    *.pstrace)
+        for copy in "$root/traces" "$scratch"; do
+            "$build/tools/peakstep" dump --format jsonl "$copy/$file" | sha256sum
+        done | uniq | wc -l | grep -qx 1
+        ;;
+    *) [ -z "$python" ] || cmp "$root/traces/$file" "$scratch/$file" ;;
+    esac || {
         echo "$file is not what its program makes"
         exit 1
     }
 done <"$root/traces/MANIFEST.csv"
+diff <(cut -d, -f1 "$root/traces/MANIFEST.csv" | tail -n +2 | sort) \
+    <(cd "$root/traces" && find . -name '*.pstrace' -o -path './*/*' -type f | sed 's|^\./||' | sort)
 echo "the samples are what MANIFEST.csv says"

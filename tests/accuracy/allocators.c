@@ -5,13 +5,16 @@
  * invented segment addresses and once more with those that the driver gave the
  * other recording, and must give that one's recorded peak.
  *
- *   allocators FOLDER CONF_A FILE_A PEAK_A CONF_B FILE_B PEAK_B ...
+ *   allocators [--cold] FOLDER CONF_A FILE_A PEAK_A CONF_B FILE_B PEAK_B ...
  *
  * Prints one Markdown row a pair. Exit status 1 when a peak differs although the
  * driver's addresses were given: then it is a rule of the allocator that is wrong.
+ * With --cold, also when one differs without them.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "import/import.h"
 #include "lower/lower.h"
@@ -113,12 +116,19 @@ static ps_code predict(const setting *from, const setting *to, uint64_t *cold, u
     return code;
 }
 
-static ps_code print_pair(const setting *from, const setting *to, int *different, ps_error *err)
+/* What was compared, and whether invented addresses had to do. */
+typedef struct comparison {
+    bool must_be_equal_cold;
+    int different;
+} comparison;
+
+static ps_code print_pair(const setting *from, const setting *to, comparison *done, ps_error *err)
 {
     uint64_t cold = 0;
     uint64_t placed = 0;
     PS_TRY(predict(from, to, &cold, &placed, err));
-    *different += placed != to->recorded_bytes;
+    done->different +=
+        placed != to->recorded_bytes || (done->must_be_equal_cold && cold != to->recorded_bytes);
     printf("| %s | %s | %llu | %llu | %s | %llu | %s |\n", from->file,
            to->conf[0] == '\0' ? "default" : to->conf, (unsigned long long)to->recorded_bytes,
            (unsigned long long)cold, cold == to->recorded_bytes ? "equal" : "**different**",
@@ -126,7 +136,7 @@ static ps_code print_pair(const setting *from, const setting *to, int *different
     return PS_OK;
 }
 
-static ps_code print_pairs(const char *folder, setting *list, int count, int *different,
+static ps_code print_pairs(const char *folder, setting *list, int count, comparison *done,
                            ps_error *err)
 {
     for (int i = 0; i < count; i++) {
@@ -135,7 +145,7 @@ static ps_code print_pairs(const char *folder, setting *list, int count, int *di
     for (int a = 0; a < count; a++) {
         for (int b = 0; b < count; b++) {
             if (a != b) {
-                PS_TRY(print_pair(&list[a], &list[b], different, err));
+                PS_TRY(print_pair(&list[a], &list[b], done, err));
             }
         }
     }
@@ -147,13 +157,14 @@ int main(int argc, char **argv)
     ps_error err = {0};
     setting list[SETTINGS_MAX] = {{0}};
     int count = 0;
-    int different = 0;
-    for (int a = 2; a + 2 < argc && count < SETTINGS_MAX; a += 3) {
+    comparison done = {.must_be_equal_cold = argc > 1 && strcmp(argv[1], "--cold") == 0};
+    const int folder = done.must_be_equal_cold ? 2 : 1;
+    for (int a = folder + 1; a + 2 < argc && count < SETTINGS_MAX; a += 3) {
         list[count++] = (setting){.conf = argv[a],
                                   .file = argv[a + 1],
                                   .recorded_bytes = strtoull(argv[a + 2], NULL, 10)};
     }
-    const ps_code code = count > 0 ? print_pairs(argv[1], list, count, &different, &err) : PS_OK;
+    const ps_code code = count > 0 ? print_pairs(argv[folder], list, count, &done, &err) : PS_OK;
     for (int i = 0; i < count; i++) {
         ps_trace_destroy(list[i].trace);
     }
@@ -161,5 +172,5 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", err.message);
         return 3;
     }
-    return different > 0;
+    return done.different > 0;
 }
