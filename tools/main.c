@@ -97,6 +97,17 @@ static ps_code run(int argc, char *const *argv, const ps_verb **verb, ps_output 
     return run_verb(*verb, argc - 2, argv + 2, out, err);
 }
 
+/* A job that was ended by a signal: so is the command, for whoever waits for it. */
+static int pass_on(const ps_output *out)
+{
+    if (out->end_signal == 0) {
+        return out->exit_status;
+    }
+    (void)signal(out->end_signal, SIG_DFL);
+    (void)raise(out->end_signal);
+    return 128 + out->end_signal; /* a signal that ends nobody by default */
+}
+
 static void report(ps_code code, const ps_verb *verb, const ps_error *err)
 {
     char text[2048];
@@ -127,8 +138,9 @@ int main(int argc, char **argv)
         code = written;
         err = write_err;
     }
-    if (code != PS_OK) {
-        report(code, verb, &err);
+    if (code == PS_OK) {
+        return pass_on(&out);
     }
+    report(code, verb, &err);
     return ps_code_exit_status(code);
 }

@@ -95,6 +95,20 @@ static unsigned char *lend_spare(ps_buffers *self, size_t *bytes)
     return extra != NULL ? extra->data : NULL;
 }
 
+/* Gives an entry its memory, or the entry back. Other threads search all entries meanwhile. */
+static bool furnish(ps_buffers *self, entry *buffer)
+{
+    unsigned char *data = ps_calloc(PS_BUFFER_BYTES, 1);
+    (void)pthread_mutex_lock(&self->lock);
+    buffer->data = data;
+    if (data == NULL) {
+        buffer->next = self->free;
+        self->free = buffer;
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return data != NULL;
+}
+
 unsigned char *ps_buffers_lend(ps_buffers *self, size_t *bytes)
 {
     (void)pthread_mutex_lock(&self->lock);
@@ -103,10 +117,7 @@ unsigned char *ps_buffers_lend(ps_buffers *self, size_t *bytes)
         self->free = buffer->next;
     }
     (void)pthread_mutex_unlock(&self->lock);
-    if (buffer != NULL && buffer->data == NULL) {
-        buffer->data = ps_calloc(PS_BUFFER_BYTES, 1);
-    }
-    if (buffer == NULL || buffer->data == NULL) {
+    if (buffer == NULL || (buffer->data == NULL && !furnish(self, buffer))) {
         return lend_spare(self, bytes);
     }
     *bytes = PS_BUFFER_BYTES;
@@ -203,6 +214,11 @@ ps_full_buffer ps_buffers_take(ps_buffers *self, int64_t wait_ns)
     self->is_woken = false;
     (void)pthread_mutex_unlock(&self->lock);
     return buffer;
+}
+
+size_t ps_buffers_count(const ps_buffers *self)
+{
+    return self->count;
 }
 
 void ps_buffers_give_back(ps_buffers *self, ps_full_buffer buffer)

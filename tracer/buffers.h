@@ -58,6 +58,9 @@ uint64_t ps_buffers_take_dropped(ps_buffers *self);
 /** Oldest full buffer, waiting at most `wait_ns` for one. */
 ps_full_buffer ps_buffers_take(ps_buffers *self, int64_t wait_ns);
 
+/** How many exist, spares apart: no more than these can be full at once. */
+size_t ps_buffers_count(const ps_buffers *self);
+
 /** A taken buffer is empty again. */
 void ps_buffers_give_back(ps_buffers *self, ps_full_buffer buffer);
 

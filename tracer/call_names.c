@@ -17,17 +17,23 @@ static bool cut_suffix(char *text, const char *suffix)
     return true;
 }
 
-void ps_call_name_strip(const char *name, char out[PS_CALL_NAME_BYTES])
+/* cudaMalloc_v3020, but cuMemAlloc_v2 too: v and digits to the end. */
+static void cut_version(char *text)
 {
-    (void)snprintf(out, PS_CALL_NAME_BYTES, "%s", name);
-    char *version = strrchr(out, '_');
-    /* cudaMalloc_v3020, but cuMemAlloc_v2 too: v and digits to the end */
+    char *version = strrchr(text, '_');
     if (version != NULL && version[1] == 'v' && version[2] != '\0' &&
         strspn(version + 2, "0123456789") == strlen(version + 2)) {
         *version = '\0';
     }
-    if (!cut_suffix(out, "_ptsz")) {
-        (void)cut_suffix(out, "_ptds");
+}
+
+void ps_call_name_strip(const char *name, char out[PS_CALL_NAME_BYTES])
+{
+    (void)snprintf(out, PS_CALL_NAME_BYTES, "%s", name);
+    cut_version(out);
+    /* the runtime names the version last, the driver first: cuMemcpyHtoDAsync_v2_ptsz */
+    if (cut_suffix(out, "_ptsz") || cut_suffix(out, "_ptds")) {
+        cut_version(out);
     }
 }
 

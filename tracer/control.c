@@ -58,13 +58,17 @@ ps_code ps_control_open(const char *folder, ps_control **out, ps_error *err)
         return ps_fail_errno(err, errno, "cannot open %s", path);
     }
     const off_t bytes = lseek(fd, 0, SEEK_END);
-    ps_code code = bytes >= (off_t)sizeof **out
-                       ? map(fd, out, err)
+    ps_control *page = NULL;
+    ps_code code = bytes >= (off_t)sizeof *page
+                       ? map(fd, &page, err)
                        : ps_fail(err, PS_BAD_INPUT, "%s is not a control page", path);
     (void)close(fd);
-    if (code == PS_OK && (*out)->magic != PS_CONTROL_MAGIC) {
-        ps_control_close(*out);
-        return ps_fail(err, PS_BAD_INPUT, "%s is not a control page", path);
+    if (code == PS_OK && page->magic != PS_CONTROL_MAGIC) {
+        ps_control_close(page);
+        code = ps_fail(err, PS_BAD_INPUT, "%s is not a control page", path);
+    }
+    if (code == PS_OK) {
+        *out = page;
     }
     return code;
 }

@@ -102,6 +102,11 @@ static ps_code open_marker(ps_decoder *self, uint32_t id, ps_open_marker marker,
                            ps_error *err)
 {
     size_t slot = 0;
+    const uint32_t lost = ps_idmap_take(&self->open_by_id, id); /* its end never came */
+    if (lost != PS_IDMAP_NONE) {
+        self->open[lost].name = NULL;
+        PS_TRY(ps_trace_add_loss(chunk, "cut-ranges", 1, err));
+    }
     while (slot < self->open_count && self->open[slot].name != NULL) {
         slot++;
     }

@@ -6,6 +6,7 @@
  */
 #include "device_level.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,8 @@ struct ps_device_level {
     ps_recorder *recorder;
     ps_virtual_memory memory;
     void *subscriber;
+    bool (*is_wanted)(void);
+    pthread_mutex_t pausing; /* is_paused and the kinds that go with it */
     bool is_paused, has_stopped, has_link_facts;
 };
 
@@ -129,6 +132,9 @@ static void flush_records(void *context, bool is_final)
     if (!self->has_link_facts) {
         self->has_link_facts = true;
         note_links(self);
+    }
+    if (!is_final) {
+        ps_device_level_pause(self, !self->is_wanted());
     }
     (void)self->cupti.flush_all(is_final ? FLUSH_FORCED : 0);
 }
@@ -246,14 +252,16 @@ static ps_code start(ps_device_level *self, ps_error *err)
     return PS_OK;
 }
 
-ps_code ps_device_level_start(ps_recorder *recorder, ps_ns base_ns, const char *path,
-                              ps_device_level **out, ps_error *err)
+ps_code ps_device_level_start(ps_recorder *recorder, ps_ns base_ns, bool (*is_wanted)(void),
+                              const char *path, ps_device_level **out, ps_error *err)
 {
     ps_device_level *self = ps_calloc(1, sizeof *self);
     if (self == NULL) {
         return ps_fail_nomem(err);
     }
     self->recorder = recorder;
+    self->is_wanted = is_wanted;
+    (void)pthread_mutex_init(&self->pausing, NULL);
     ps_virtual_memory_init(&self->memory, base_ns);
     ps_code code = ps_cupti_load(path, &self->cupti, err);
     if (code == PS_OK) {
@@ -270,20 +278,23 @@ ps_code ps_device_level_start(ps_recorder *recorder, ps_ns base_ns, const char *
 
 void ps_device_level_pause(ps_device_level *self, bool is_paused)
 {
-    if (self->is_paused == is_paused || self->has_stopped) {
-        return;
+    (void)pthread_mutex_lock(&self->pausing);
+    if (self->is_paused != is_paused && !self->has_stopped) {
+        self->is_paused = is_paused;
+        if (is_paused) {
+            disable_work(&self->cupti);
+        } else {
+            enable_work(&self->cupti);
+        }
     }
-    self->is_paused = is_paused;
-    if (is_paused) {
-        disable_work(&self->cupti);
-    } else {
-        enable_work(&self->cupti);
-    }
+    (void)pthread_mutex_unlock(&self->pausing);
 }
 
 void ps_device_level_stop(ps_device_level *self)
 {
+    (void)pthread_mutex_lock(&self->pausing);
     self->has_stopped = true;
+    (void)pthread_mutex_unlock(&self->pausing);
     disable_work(&self->cupti);
     (void)self->cupti.disable(PS_CUPTI_MEMORY2);
 }

@@ -18,11 +18,12 @@ typedef struct ps_device_level ps_device_level;
  * profiler, Nsight), nothing of ours is enabled, so that it is not disturbed.
  *
  * @param recorder  receives the records; must outlive the device level
+ * @param is_wanted tells whether work is to be recorded now; asked every period, see ps_device_level_pause
  * @param path      of a libcupti to prefer; NULL none
  * @return PS_OK · PS_NOT_FOUND, PS_UNSUPPORTED no usable libcupti · PS_NO_DEVICE it refused
  */
-ps_code ps_device_level_start(ps_recorder *recorder, ps_ns base_ns, const char *path,
-                              ps_device_level **out, ps_error *err) PS_MUST_USE;
+ps_code ps_device_level_start(ps_recorder *recorder, ps_ns base_ns, bool (*is_wanted)(void),
+                              const char *path, ps_device_level **out, ps_error *err) PS_MUST_USE;
 
 /** Turns the records of calls and device work on or off; memory of the driver is always recorded. */
 void ps_device_level_pause(ps_device_level *self, bool is_paused);

@@ -23,7 +23,7 @@ void ps_event_ring_fini(ps_event_ring *self)
 ps_code ps_event_ring_put(ps_event_ring *self, ps_event_record record, ps_error *err)
 {
     ps_event_record *slot = &self->record[self->next];
-    if (slot->correlation != 0 && ps_idmap_get(&self->by_key, slot->key) == self->next) {
+    if (ps_idmap_get(&self->by_key, slot->key) == self->next) {
         (void)ps_idmap_take(&self->by_key, slot->key);
     }
     *slot = record;

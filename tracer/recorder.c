@@ -97,9 +97,17 @@ static void write_chunk(ps_recorder *self)
 
 static void write_marks(ps_recorder *self)
 {
-    if (ps_marks_swap(self->marks, &self->mark_rows)) {
-        write_rows(self, self->mark_rows);
+    if (!ps_marks_swap(self->marks, &self->mark_rows)) {
+        return;
     }
+    if (self->is_full) { /* facts and losses are few, and wanted */
+        ps_trace *rows = self->mark_rows;
+        self->dropped += rows->range.head.count + rows->driver_memory.head.count;
+        ps_table_clear(&rows->range.head);
+        ps_table_clear(&rows->driver_memory.head);
+        ps_strings_drop_unused_note;
+    }
+    write_rows(self, self->mark_rows);
 }
 
 /* ---- buffers ---- */
@@ -110,7 +118,7 @@ static bool is_chunk_full(const ps_recorder *self)
            PS_TRACE_CHUNK_ROWS;
 }
 
-static ps_code decode_buffer(ps_recorder *self, const ps_full_buffer *buffer, ps_error *err)
+static void decode_buffer(ps_recorder *self, const ps_full_buffer *buffer)
 {
     unsigned char *record = NULL, *end = buffer->data + buffer->valid_bytes;
     void *context = self->source.context;
@@ -123,28 +131,31 @@ static ps_code decode_buffer(ps_recorder *self, const ps_full_buffer *buffer, ps
             self->dropped++;
             continue;
         }
-        PS_TRY(ps_decode_record(self->decoder, self->chunk, now, bytes, err));
+        if (ps_decode_record(self->decoder, self->chunk, now, bytes, NULL) != PS_OK) {
+            self->dropped++; /* this one; the end of the period makes room again */
+        }
         if (is_chunk_full(self)) {
             write_chunk(self);
         }
     }
-    return PS_OK;
 }
 
 static void use_buffer(ps_recorder *self, ps_full_buffer buffer)
 {
-    ps_error err = {0};
-    if (buffer.valid_bytes > 0 && decode_buffer(self, &buffer, &err) != PS_OK) {
-        self->dropped++;
-        write_chunk(self); /* room for the next */
+    if (buffer.valid_bytes > 0) {
+        decode_buffer(self, &buffer);
     }
     ps_buffers_give_back(self->buffers, buffer);
 }
 
+/* All buffers that are full now; a source that fills them as fast does not hold us here. */
 static void drain(ps_recorder *self)
 {
-    for (ps_full_buffer buffer = ps_buffers_take(self->buffers, 0); buffer.data != NULL;
-         buffer = ps_buffers_take(self->buffers, 0)) {
+    for (size_t i = ps_buffers_count(self->buffers); i > 0; i--) {
+        const ps_full_buffer buffer = ps_buffers_take(self->buffers, 0);
+        if (buffer.data == NULL) {
+            return;
+        }
         use_buffer(self, buffer);
     }
 }

@@ -116,8 +116,8 @@ void ps_session_begin(void)
 static void begin_device(void)
 {
     ps_error err = {0};
-    if (ps_device_level_start(session.recorder, session.base_ns, session.settings.cupti,
-                              &session.device, &err) != PS_OK) {
+    if (ps_device_level_start(session.recorder, session.base_ns, ps_session_is_recording,
+                              session.settings.cupti, &session.device, &err) != PS_OK) {
         report(&err);
         ps_marks_fact(ps_recorder_marks(session.recorder), "device-records", "missing");
         session.was_refused = true;

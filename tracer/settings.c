@@ -31,13 +31,16 @@ static bool read_number(const char *text, const char *stop, uint64_t fallback, u
 ps_code ps_steps_parse(const char *text, uint64_t *first, uint64_t *end, ps_error *err)
 {
     const char *colon = strchr(text, ':');
-    if (colon == NULL || !read_number(text, colon, 0, first) ||
-        !read_number(colon + 1, text + strlen(text), UINT64_MAX, end)) {
+    uint64_t from, to;
+    if (colon == NULL || !read_number(text, colon, 0, &from) ||
+        !read_number(colon + 1, text + strlen(text), UINT64_MAX, &to)) {
         return ps_fail(err, PS_USAGE, "\"%.64s\" is not a range of steps, expected A:B", text);
     }
-    if (*end <= *first) {
+    if (to <= from) {
         return ps_fail(err, PS_USAGE, "\"%.64s\" holds no step: B must be greater than A", text);
     }
+    *first = from;
+    *end = to;
     return PS_OK;
 }
 

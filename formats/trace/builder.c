@@ -74,7 +74,8 @@ ps_code ps_trace_builder_step(ps_trace_builder *self, ps_error *err)
 {
     if (self->writer == NULL || (ps_trace_event_count(self->chunk) < PS_TRACE_CHUNK_ROWS &&
                                  self->chunk->block.head.count < PS_TRACE_CHUNK_ROWS &&
-                                 self->chunk->segment.head.count < PS_TRACE_CHUNK_ROWS)) {
+                                 self->chunk->segment.head.count < PS_TRACE_CHUNK_ROWS &&
+                                 self->chunk->driver_memory.head.count < PS_TRACE_CHUNK_ROWS)) {
         return PS_OK;
     }
     return flush(self, err);

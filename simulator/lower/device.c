@@ -7,6 +7,7 @@
  * branches of a graph that the recorder shows under one stream (the later
  * task goes to an extra lane of that stream).
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +147,10 @@ static bool is_device_used(const ps_trace *trace, uint32_t ordinal)
 static ps_code add_device(ps_lowering *self, uint32_t ordinal, ps_error *err)
 {
     const ps_trace *trace = self->trace;
-    const char *rank = ps_trace_meta(trace, PS_META_RANK);
+    char own_rank[32]; /* of merged traces, a fact a device */
+    (void)snprintf(own_rank, sizeof own_rank, "device-%" PRIu32 "-rank", ordinal);
+    const char *rank = ps_trace_meta(trace, own_rank);
+    rank = rank != NULL ? rank : ps_trace_meta(trace, PS_META_RANK);
     const char *sizes = ps_trace_meta(trace, PS_META_MEMORY_SIZES);
     const char *conf = ps_trace_meta(trace, PS_META_ALLOCATOR_CONF);
     ps_plan *plan = self->plan;

@@ -16,6 +16,8 @@
 typedef struct ps_output {
     FILE *file;      /* borrowed */
     int first_errno; /* of the first write that failed, 0 none */
+    int exit_status; /* of a program whose fate a verb passes on; 0 unless a verb sets it */
+    int end_signal;  /* that ended such a program; 0 none */
 } ps_output;
 
 /** Starts on an open stream, borrowed until ps_output_finish. */
