@@ -55,22 +55,23 @@ static void replace(const char *path, const char *rank, const char *pid, char ou
     }
 }
 
-/* run.pstrace -> run-rank0.pstrace, or run-4711.pstrace where no rank is known */
-static void distinguish(const char *path, const ps_trace *trace, const char *rank,
-                        char out[PATH_BYTES])
+/* run.pstrace -> run-rank0.pstrace, or run-4711.pstrace */
+static void distinguish(const char *path, const char *mark, const char *by, char out[PATH_BYTES])
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
     const char *end = dot != NULL && (slash == NULL || dot > slash) ? dot : path + strlen(path);
     out[0] = '\0';
     append(out, path, (size_t)(end - path));
-    append(out, ps_trace_meta(trace, PS_META_RANK) != NULL ? "-rank" : "-", 5);
-    append(out, rank, strlen(rank));
+    append(out, mark, strlen(mark));
+    append(out, by, strlen(by));
     append(out, end, strlen(end));
 }
 
-static void name_trace(const char *path, const ps_trace *trace, pid_t pid, bool is_only,
-                       char out[PATH_BYTES])
+/* Names given so far: two processes of one rank, as when a job starts over, must not share one. */
+static ps_code name_trace(const char *path, const ps_trace *trace, pid_t pid, bool is_only,
+                          ps_strings *names, char out[PATH_BYTES], ps_error *err)
 {
+    ps_str name;
     char rank_text[24], pid_text[24];
     const char *rank = rank_of(trace, pid, rank_text);
     (void)snprintf(pid_text, sizeof pid_text, "%ld", (long)pid);
@@ -79,8 +80,14 @@ static void name_trace(const char *path, const ps_trace *trace, pid_t pid, bool 
     } else if (is_only) {
         (void)snprintf(out, PATH_BYTES, "%s", path);
     } else {
-        distinguish(path, trace, rank, out);
+        distinguish(path, ps_trace_meta(trace, PS_META_RANK) != NULL ? "-rank" : "-", rank, out);
     }
+    if (ps_strings_find(names, out, strlen(out)) >= 0) {
+        char shared[PATH_BYTES];
+        (void)snprintf(shared, sizeof shared, "%s", out);
+        distinguish(shared, "-", pid_text, out);
+    }
+    return ps_strings_put_z(names, out, &name, err);
 }
 
 /* ---- reports ---- */
@@ -89,7 +96,10 @@ static uint64_t losses_of(const ps_trace *trace)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < trace->loss.head.count; i++) {
-        count += trace->loss.severity[i] >= PS_SEVERITY_LOSS ? trace->loss.count[i] : 0;
+        /* the cut end of a killed process is told by "ended", and counted in bytes */
+        const bool is_cut =
+            strcmp(ps_strings_text(trace->strings, trace->loss.name[i]), "cut-bytes") == 0;
+        count += trace->loss.severity[i] >= PS_SEVERITY_LOSS && !is_cut ? trace->loss.count[i] : 0;
     }
     return count;
 }
@@ -141,15 +151,17 @@ static ps_code count_worthy(const char *folder, const pid_t *pids, size_t count,
 }
 
 static ps_code write_one(const char *folder, pid_t pid, const ps_record_output *output,
-                         bool is_only, size_t *written, ps_error *err)
+                         bool is_only, ps_strings *names, size_t *written, ps_error *err)
 {
     ps_trace *trace;
     char path[PATH_BYTES];
     PS_TRY(ps_join_process(folder, pid, &trace, err));
     ps_code code = PS_OK;
     if (is_worth_writing(trace)) {
-        name_trace(output->path, trace, pid, is_only, path);
-        code = ps_trace_save(path, trace, err);
+        code = name_trace(output->path, trace, pid, is_only, names, path, err);
+        if (code == PS_OK) {
+            code = ps_trace_save(path, trace, err);
+        }
         if (code == PS_OK) {
             (*written)++;
             report(output, path, trace);
@@ -166,10 +178,13 @@ static ps_code write_all(const char *folder, const pid_t *pids, size_t count,
     if (count > 1 && !has_placeholder(output->path)) {
         PS_TRY(count_worthy(folder, pids, count, &worthy, err));
     }
-    for (size_t i = 0; i < count; i++) {
-        PS_TRY(write_one(folder, pids[i], output, worthy <= 1, written, err));
+    ps_strings *names = ps_strings_create();
+    ps_code code = names == NULL ? ps_fail_nomem(err) : PS_OK;
+    for (size_t i = 0; i < count && code == PS_OK; i++) {
+        code = write_one(folder, pids[i], output, worthy <= 1, names, written, err);
     }
-    return PS_OK;
+    ps_strings_destroy(names);
+    return code;
 }
 
 ps_code ps_record_write_traces(const char *folder, const ps_record_output *output, size_t *written,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "settings.h"
 
 /* Relative to the program's folder: as installed, as built. */
@@ -25,13 +26,7 @@ static ps_code find(const char *what, const char *folder, const char *const *pla
     for (size_t i = 0; i < count; i++) {
         char path[2 * PS_RECORD_PATH_BYTES];
         (void)snprintf(path, sizeof path, "%s/%s", folder, places[i]);
-        char *absolute = realpath(path, NULL);
-        const bool fits = absolute != NULL && strlen(absolute) < PS_RECORD_PATH_BYTES;
-        if (fits) {
-            (void)snprintf(out, PS_RECORD_PATH_BYTES, "%s", absolute);
-        }
-        free(absolute);
-        if (fits) {
+        if (realpath(path, out) != NULL) {
             return PS_OK;
         }
     }
@@ -59,18 +54,15 @@ ps_code ps_record_find_tracer(ps_record_tracer *out, ps_error *err)
 ps_code ps_record_make_folder(const char *output, char folder[PS_RECORD_PATH_BYTES], ps_error *err)
 {
     const char *slash = strrchr(output, '/');
-    char *parent = slash == NULL ? realpath(".", NULL) : NULL;
+    char above[PS_RECORD_PATH_BYTES] = ".", parent[PS_RECORD_PATH_BYTES];
     if (slash != NULL) {
-        char above[PS_RECORD_PATH_BYTES];
         (void)snprintf(above, sizeof above, "%.*s", (int)(slash - output) + 1, output);
-        parent = realpath(above, NULL);
     }
-    if (parent == NULL) {
+    if (realpath(above, parent) == NULL) {
         return ps_fail_errno(err, errno, "cannot write %s", output);
     }
     const int length = snprintf(folder, PS_RECORD_PATH_BYTES, "%s/%s.parts.XXXXXX", parent,
                                 slash == NULL ? output : slash + 1);
-    free(parent);
     if (length >= PS_RECORD_PATH_BYTES) {
         return ps_fail(err, PS_LIMIT, "the path %.64s... is too long", output);
     }
@@ -102,13 +94,13 @@ static ps_code prepend(const char *name, const char *path, ps_error *err)
         return set(name, path, err);
     }
     const size_t bytes = strlen(path) + strlen(old) + 2;
-    char *joined = malloc(bytes);
+    char *joined = ps_calloc(bytes, 1);
     if (joined == NULL) {
         return ps_fail_nomem(err);
     }
     (void)snprintf(joined, bytes, "%s:%s", path, old);
     const ps_code code = set(name, joined, err);
-    free(joined);
+    ps_free(joined);
     return code;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 
+/** [bytes] what realpath may write, PATH_MAX. */
 #define PS_RECORD_PATH_BYTES 4096
 
 /** Where the tracer lies: beside the program as built, or as installed. */

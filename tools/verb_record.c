@@ -100,7 +100,7 @@ static void conclude(const ps_args *args, recording *self, ps_output *out)
         talk_of_error(&err);
         ps_talk("the parts are kept: peakstep record --recover %s -o TRACE", self->folder);
     } else {
-        if (written == 0) {
+        if (written == 0 && !ps_args_has(args, "quiet")) {
             ps_talk("the job did nothing on a GPU that could be recorded: no trace is written");
         }
         ps_join_remove(self->folder);
@@ -246,12 +246,10 @@ const ps_verb ps_verb_record = {
     .description =
         "Runs a command unchanged and writes a trace of every process of it that uses a GPU.\n"
         "\n"
-        "  device level  kernels, copies, memory of the driver, calls and waits, by CUPTI; any "
-        "CUDA "
-        "program\n"
-        "  tensor level  every allocation of PyTorch's allocator, steps, forward, backward and\n"
-        "                optimizer, module calls, collectives; PyTorch 2.0 or newer, no change to "
-        "the code\n"
+        "  device level  kernels, copies, calls, waits, memory of the driver: any CUDA\n"
+        "                program, by CUPTI\n"
+        "  tensor level  allocations, steps, forward, backward and optimizer, module\n"
+        "                calls, collectives: PyTorch 2.0 or newer\n"
         "\n"
         "The job's output, exit status and signals are passed through. When a recording cannot be "
         "made, one sentence says why and the job runs on. A job that is killed leaves all but the "

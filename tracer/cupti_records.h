@@ -44,6 +44,7 @@ typedef enum ps_cupti_kind {
     X(CUpti_ActivityMemory2, bytes, 24)                     \
     X(CUpti_ActivityMemory2, timestamp, 32)                 \
     X(CUpti_ActivityMemory2, deviceId, 52)                  \
+    X(CUpti_ActivityMemory2, contextId, 56)                 \
     X(CUpti_ActivityMemory2, streamId, 60)                  \
     X(CUpti_ActivityMemory2, isAsync, 72)                   \
     X(CUpti_ActivityMemory2, memoryPoolConfig.address, 88)  \
@@ -54,6 +55,7 @@ typedef enum ps_cupti_kind {
     X(CUpti_ActivityMemcpy4, start, 16)                     \
     X(CUpti_ActivityMemcpy4, end, 24)                       \
     X(CUpti_ActivityMemcpy4, deviceId, 32)                  \
+    X(CUpti_ActivityMemcpy4, contextId, 36)                 \
     X(CUpti_ActivityMemcpy4, streamId, 40)                  \
     X(CUpti_ActivityMemcpy4, correlationId, 44)             \
     X(CUpti_ActivityMemcpyPtoP2, copyKind, 4)               \
@@ -63,6 +65,7 @@ typedef enum ps_cupti_kind {
     X(CUpti_ActivityMemcpyPtoP2, start, 16)                 \
     X(CUpti_ActivityMemcpyPtoP2, end, 24)                   \
     X(CUpti_ActivityMemcpyPtoP2, deviceId, 32)              \
+    X(CUpti_ActivityMemcpyPtoP2, contextId, 36)             \
     X(CUpti_ActivityMemcpyPtoP2, streamId, 40)              \
     X(CUpti_ActivityMemcpyPtoP2, srcDeviceId, 44)           \
     X(CUpti_ActivityMemcpyPtoP2, dstDeviceId, 52)           \
@@ -71,12 +74,14 @@ typedef enum ps_cupti_kind {
     X(CUpti_ActivityMemset2, start, 16)                     \
     X(CUpti_ActivityMemset2, end, 24)                       \
     X(CUpti_ActivityMemset2, deviceId, 32)                  \
+    X(CUpti_ActivityMemset2, contextId, 36)                 \
     X(CUpti_ActivityMemset2, streamId, 40)                  \
     X(CUpti_ActivityMemset2, correlationId, 44)             \
     X(CUpti_ActivityKernel4, registersPerThread, 6)         \
     X(CUpti_ActivityKernel4, start, 16)                     \
     X(CUpti_ActivityKernel4, end, 24)                       \
     X(CUpti_ActivityKernel4, deviceId, 40)                  \
+    X(CUpti_ActivityKernel4, contextId, 44)                 \
     X(CUpti_ActivityKernel4, streamId, 48)                  \
     X(CUpti_ActivityKernel4, gridX, 52)                     \
     X(CUpti_ActivityKernel4, gridY, 56)                     \
@@ -107,6 +112,7 @@ typedef enum ps_cupti_kind {
     X(CUpti_ActivitySynchronization, start, 8)              \
     X(CUpti_ActivitySynchronization, end, 16)               \
     X(CUpti_ActivitySynchronization, correlationId, 24)     \
+    X(CUpti_ActivitySynchronization, contextId, 28)         \
     X(CUpti_ActivitySynchronization, streamId, 32)          \
     X(CUpti_ActivitySynchronization, cudaEventId, 36)       \
     X(CUpti_ActivitySynchronization2, cudaEventSyncId, 40)  \

@@ -40,6 +40,8 @@ static ps_code add_wait(ps_decoder *self, ps_trace *chunk, const ps_held_wait *w
     ps_sync_table *sync = &chunk->sync;
     sync->start_ns[row] = wait->start_ns;
     sync->dur_ns[row] = wait->dur_ns;
+    sync->device[row] =
+        wait->context < PS_DECODE_CONTEXTS ? self->device_of_context[wait->context] : 0;
     sync->stream[row] = wait->stream;
     sync->correlation[row] = wait->correlation;
     sync->kind[row] = wait->kind;
@@ -53,6 +55,7 @@ ps_code ps_decode_sync(ps_decoder *self, ps_trace *chunk, const unsigned char *r
                        ps_error *err)
 {
     ps_held_wait wait = {.correlation = ps_record_u32(record, 24),
+                         .context = ps_record_u32(record, 28),
                          .event_id = ps_record_u32(record, 36),
                          .kind = sync_kind(ps_record_u32(record, 4))};
     const uint32_t stream = ps_record_u32(record, 32);

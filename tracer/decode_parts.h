@@ -15,6 +15,9 @@
 #include "event_ring.h"
 #include "text_cache.h"
 
+/** Contexts whose device is remembered; CUPTI numbers them from 1. */
+#define PS_DECODE_CONTEXTS 256u
+
 /** A marker that has begun. */
 typedef struct ps_open_marker {
     const char *name; /* kept by CUPTI for the whole process */
@@ -27,7 +30,7 @@ typedef struct ps_held_wait {
     uint64_t key;
     ps_ns start_ns, dur_ns;
     uint64_t stream, correlation;
-    uint32_t event_id;
+    uint32_t context, event_id;
     uint8_t kind;
 } ps_held_wait;
 
@@ -39,6 +42,7 @@ struct ps_decoder {
     ps_event_ring events;    /* recordings of events by their keys */
     ps_event_ring externals; /* external ids, in `stream`, by correlation */
     uint64_t external_count;
+    uint32_t device_of_context[PS_DECODE_CONTEXTS];
     ps_open_marker *open; /* by marker id through open_by_id; freed slots are reused */
     size_t open_count, open_capacity;
     ps_idmap open_by_id;
@@ -58,6 +62,14 @@ static inline uint64_t ps_record_u64(const unsigned char *record, unsigned at)
     uint64_t value;
     memcpy(&value, record + at, sizeof value);
     return value;
+}
+
+/** Remembers the device of a context: work names both, waits the context only. */
+static inline void ps_decode_context(ps_decoder *self, uint32_t context, uint32_t device)
+{
+    if (context < PS_DECODE_CONTEXTS) {
+        self->device_of_context[context] = device;
+    }
 }
 
 /** A text that CUPTI keeps for the whole process. */

@@ -86,6 +86,7 @@ ps_code ps_decode_kernel(ps_decoder *self, ps_trace *chunk, const unsigned char 
     }
     PS_TRY(ps_decode_name(self, chunk, ps_record_text(record, 104), &name, err));
     PS_TRY(launch_text(self, chunk, record, &launch, err));
+    ps_decode_context(self, ps_record_u32(record, 44), ps_record_u32(record, 40));
     PS_TRY(ps_trace_add(chunk, PS_TABLE_KERNEL, &row, err));
     ps_kernel_table *kernel = &chunk->kernel;
     kernel->start_ns[row] = start_ns;
@@ -145,6 +146,7 @@ static ps_code decode_copy(ps_decoder *self, ps_trace *chunk, const unsigned cha
     if (!ps_decode_span(self, record, 16, 24, &start_ns, &dur_ns)) {
         return ps_decode_missing_time(chunk, err);
     }
+    ps_decode_context(self, ps_record_u32(record, 36), ps_record_u32(record, 32));
     PS_TRY(ps_trace_add(chunk, PS_TABLE_MEMCPY, &row, err));
     ps_memcpy_table *copy = &chunk->memcpy;
     copy->start_ns[row] = start_ns;
@@ -183,6 +185,7 @@ ps_code ps_decode_memset(ps_decoder *self, ps_trace *chunk, const unsigned char 
     if (!ps_decode_span(self, record, 16, 24, &start_ns, &dur_ns)) {
         return ps_decode_missing_time(chunk, err);
     }
+    ps_decode_context(self, ps_record_u32(record, 36), ps_record_u32(record, 32));
     PS_TRY(ps_trace_add(chunk, PS_TABLE_MEMSET, &row, err));
     ps_memset_table *fill = &chunk->memset;
     fill->start_ns[row] = start_ns;
@@ -210,6 +213,7 @@ ps_code ps_decode_driver_memory(ps_decoder *self, ps_trace *chunk, const unsigne
         return ps_decode_missing_time(chunk, err);
     }
     const bool is_ordered = record[72] != 0; /* cudaMallocAsync */
+    ps_decode_context(self, ps_record_u32(record, 56), ps_record_u32(record, 52));
     PS_TRY(ps_trace_add(chunk, PS_TABLE_DRIVER_MEMORY, &row, err));
     ps_driver_memory_table *memory = &chunk->driver_memory;
     memory->time_ns[row] = (ps_ns)time - self->base_ns;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/idmap.h"
@@ -15,6 +16,9 @@
 #include "control.h"
 #include "join_parts.h"
 #include "trace/file.h"
+
+/* [bytes] of the beginning of every trace file. */
+#define LEAST_BYTES 32
 
 int64_t ps_join_fact(const ps_trace *trace, const char *key, int64_t fallback)
 {
@@ -156,6 +160,15 @@ ps_code ps_join_process(const char *folder, pid_t pid, ps_trace **out, ps_error 
 
 /* ---- the folder ---- */
 
+/* A process killed at its very start leaves a file without even a beginning. */
+static bool has_begun(const char *folder, const char *name)
+{
+    char path[PS_JOIN_PATH_BYTES];
+    struct stat file;
+    const int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return length < (int)sizeof path && stat(path, &file) == 0 && file.st_size >= LEAST_BYTES;
+}
+
 static int compare_pids(const void *left, const void *right)
 {
     const pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
@@ -176,10 +189,12 @@ ps_code ps_join_list(const char *folder, pid_t **out, size_t *count, ps_error *e
          entry = readdir(entries)) {
         char *end;
         const long pid = strtol(entry->d_name, &end, 10);
-        if (end != entry->d_name && strcmp(end, ".device.pstrace") == 0) {
-            code = ps_grow((void **)out, &capacity, *count + 1, 1 << 20, sizeof **out, err);
+        if (end == entry->d_name || strcmp(end, ".device.pstrace") != 0 ||
+            !has_begun(folder, entry->d_name)) {
+            continue;
         }
-        if (end != entry->d_name && strcmp(end, ".device.pstrace") == 0 && code == PS_OK) {
+        code = ps_grow((void **)out, &capacity, *count + 1, 1 << 20, sizeof **out, err);
+        if (code == PS_OK) {
             (*out)[(*count)++] = (pid_t)pid;
         }
     }

@@ -2,30 +2,22 @@
  *
  * Mangled names become readable ones, each text once.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "demangle.h"
 #include "join_parts.h"
 
-/* Of the C++ runtime, by its binary interface. */
-extern char *__cxa_demangle(const char *mangled, char *buffer, size_t *bytes, int *status);
+/* Names longer than this, of deeply nested templates, stay as they are. */
+#define NAME_BYTES 16384
 
 static ps_code readable(ps_trace *trace, ps_str name, ps_str *out, ps_error *err)
 {
-    int status = 0;
+    char plain[NAME_BYTES];
     *out = name;
-    const char *text = ps_strings_text(trace->strings, name);
-    if (strncmp(text, "_Z", 2) != 0) {
-        return PS_OK;
-    }
-    char *plain = __cxa_demangle(text, NULL, NULL, &status);
-    ps_code code = PS_OK;
-    if (plain != NULL && status == 0 && strlen(plain) < PS_STRING_MAX_BYTES) {
-        code = ps_strings_put_z(trace->strings, plain, out, err);
-    }
-    free(plain);
-    return code;
+    return ps_demangle(ps_strings_text(trace->strings, name), plain, sizeof plain)
+               ? ps_strings_put_z(trace->strings, plain, out, err)
+               : PS_OK;
 }
 
 ps_code ps_join_names(ps_trace *trace, ps_error *err)

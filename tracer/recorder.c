@@ -95,19 +95,34 @@ static void write_chunk(ps_recorder *self)
     }
 }
 
+/* Of the marks that come after the end of the recording, facts and losses go into the next chunk. */
+static void keep_notes(ps_recorder *self, ps_trace *rows)
+{
+    ps_trace *chunk = self->chunk;
+    self->dropped += rows->range.head.count + rows->driver_memory.head.count;
+    for (size_t i = 0; i < rows->meta.head.count; i++) {
+        self->dropped +=
+            ps_trace_set_meta(chunk, ps_strings_text(rows->strings, rows->meta.key[i]),
+                              ps_strings_text(rows->strings, rows->meta.value[i]), NULL) != PS_OK;
+    }
+    for (size_t i = 0; i < rows->loss.head.count; i++) {
+        self->dropped +=
+            ps_trace_add_loss(chunk, ps_strings_text(rows->strings, rows->loss.name[i]),
+                              rows->loss.count[i], NULL) != PS_OK;
+    }
+    clear(rows);
+}
+
 static void write_marks(ps_recorder *self)
 {
     if (!ps_marks_swap(self->marks, &self->mark_rows)) {
         return;
     }
-    if (self->is_full) { /* facts and losses are few, and wanted */
-        ps_trace *rows = self->mark_rows;
-        self->dropped += rows->range.head.count + rows->driver_memory.head.count;
-        ps_table_clear(&rows->range.head);
-        ps_table_clear(&rows->driver_memory.head);
-        ps_strings_drop_unused_note;
+    if (self->is_full) {
+        keep_notes(self, self->mark_rows);
+    } else {
+        write_rows(self, self->mark_rows);
     }
-    write_rows(self, self->mark_rows);
 }
 
 /* ---- buffers ---- */

@@ -19,10 +19,15 @@
  * 12 saves another 1 %, 19 a tenth but at three times the time. */
 #define BEST_LEVEL 9
 
+/* Rows of one table in one chunk. */
+typedef struct table_rows {
+    uint32_t id, rows;
+} table_rows;
+
+/* A long recording has many chunks: an entry keeps only the tables that have rows. */
 typedef struct chunk_entry {
     uint64_t offset, stored_bytes;
-    size_t table_count;
-    uint32_t table_id[MAX_TABLES], table_rows[MAX_TABLES];
+    size_t first_table, table_count; /* of ps_container_writer.tables */
 } chunk_entry;
 
 struct ps_container_writer {
@@ -31,6 +36,8 @@ struct ps_container_writer {
     ps_bytes payload;
     chunk_entry *entries;
     size_t entry_count, entry_capacity;
+    table_rows *tables; /* of all entries, back to back */
+    size_t table_count, table_capacity;
     bool is_live; /* every chunk goes out at once */
 };
 
@@ -123,14 +130,17 @@ static ps_code add_entry(ps_container_writer *self, const ps_dataset *data, ps_e
 {
     PS_TRY(ps_grow((void **)&self->entries, &self->entry_capacity, self->entry_count + 1,
                    MAX_CHUNKS, sizeof *self->entries, err));
+    PS_TRY(ps_grow((void **)&self->tables, &self->table_capacity, self->table_count + MAX_TABLES,
+                   (MAX_CHUNKS + 1) * MAX_TABLES, sizeof *self->tables, err));
     chunk_entry *entry = &self->entries[self->entry_count++];
-    memset(entry, 0, sizeof *entry);
-    entry->offset = ps_sink_offset(self->sink);
-    entry->stored_bytes = self->payload.count;
-    for (size_t t = 0; t < data->table_count; t++) {
+    *entry = (chunk_entry){.offset = ps_sink_offset(self->sink),
+                           .stored_bytes = self->payload.count,
+                           .first_table = self->table_count};
+    for (size_t t = 0; t < data->table_count && entry->table_count < MAX_TABLES; t++) {
         if (data->tables[t]->count > 0) {
-            entry->table_id[entry->table_count] = data->specs[t].id;
-            entry->table_rows[entry->table_count++] = (uint32_t)data->tables[t]->count;
+            self->tables[self->table_count++] =
+                (table_rows){data->specs[t].id, (uint32_t)data->tables[t]->count};
+            entry->table_count++;
         }
     }
     return PS_OK;
@@ -168,9 +178,10 @@ static size_t pack_index(const ps_container_writer *self, Peakstep__IndexEntry *
         entries[i].n_tables = from->table_count;
         entries[i].tables = &row_list[next_row];
         for (size_t t = 0; t < from->table_count; t++, next_row++) {
+            const table_rows *table = &self->tables[from->first_table + t];
             peakstep__table_rows__init(&rows[next_row]);
-            rows[next_row].id = from->table_id[t];
-            rows[next_row].rows = from->table_rows[t];
+            rows[next_row].id = table->id;
+            rows[next_row].rows = table->rows;
             row_list[next_row] = &rows[next_row];
         }
         list[i] = &entries[i];
@@ -183,11 +194,11 @@ static size_t pack_index(const ps_container_writer *self, Peakstep__IndexEntry *
 
 static ps_code write_index(ps_container_writer *self, ps_error *err)
 {
-    const size_t count = self->entry_count + 1;
+    const size_t count = self->entry_count + 1, tables = self->table_count + 1;
     Peakstep__IndexEntry *entries = ps_calloc(count, sizeof *entries);
     Peakstep__IndexEntry **list = ps_calloc(count, sizeof *list);
-    Peakstep__TableRows *rows = ps_calloc(count * MAX_TABLES, sizeof *rows);
-    Peakstep__TableRows **row_list = ps_calloc(count * MAX_TABLES, sizeof *row_list);
+    Peakstep__TableRows *rows = ps_calloc(tables, sizeof *rows);
+    Peakstep__TableRows **row_list = ps_calloc(tables, sizeof *row_list);
     unsigned char *packed = NULL;
     ps_code code = PS_OK;
     if (entries == NULL || list == NULL || rows == NULL || row_list == NULL) {
@@ -225,6 +236,7 @@ static void release(ps_container_writer *self)
     ps_chunk_encoder_destroy(self->encoder);
     ps_bytes_fini(&self->payload);
     ps_free(self->entries);
+    ps_free(self->tables);
     ps_free(self);
 }
 

@@ -34,7 +34,7 @@ BANS = [
      "has a checked counterpart"),
     (PRODUCT, (), "localtime gmtime ctime asctime setlocale tmpnam mktemp system popen",
      "not safe with threads, locales or hostile names"),
-    (PRODUCT, ("formats/base/memory.c",),
+    (PRODUCT, ("formats/base/memory.c", "tracer/demangle.c"),
      "malloc calloc realloc free reallocarray strdup strndup asprintf vasprintf",
      "allocate through base/memory.h"),
     (LIBRARIES, (), "printf vprintf puts putchar perror exit _exit _Exit abort",
