@@ -5,6 +5,7 @@
  * Whatever goes wrong with the recording, the job runs, and its output, exit
  * status and signals are its own.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -94,6 +95,10 @@ static void conclude(const ps_args *args, recording *self, ps_output *out)
     const char *problem = ps_control_problem(self->control);
     if (problem != NULL) {
         ps_talk("%s", problem);
+    }
+    const uint64_t lost = atomic_load(&self->control->lost);
+    if (lost > 0) {
+        ps_talk("records lost after that: %" PRIu64, lost);
     }
     const ps_code code = write_traces(args, self->folder, out, &written, &err);
     if (code != PS_OK) {

@@ -25,6 +25,7 @@ typedef struct ps_control {
     uint64_t magic;
     _Atomic uint32_t is_paused;   /* 1: record nothing for now */
     _Atomic uint32_t has_problem; /* 0 none, 1 being written, 2 written */
+    _Atomic uint64_t lost;        /* records that no file could take any more, of all processes */
     char problem[PS_CONTROL_PROBLEM_BYTES];
 } ps_control;
 

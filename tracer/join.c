@@ -90,12 +90,6 @@ static void name_process(ps_trace *trace, pid_t pid)
     }
 }
 
-static ps_code sort_driver_memory(ps_trace *trace, ps_error *err)
-{
-    const ps_table_spec *spec = &ps_trace_specs()[PS_TABLE_DRIVER_MEMORY];
-    return ps_table_sort(spec, &trace->driver_memory.head, &spec->columns[0], err);
-}
-
 /* Device of a wait: that of the work on its stream. CUPTI's record has none. */
 static ps_code name_waiting_devices(ps_trace *trace, ps_error *err)
 {
@@ -136,7 +130,6 @@ static ps_code complete(ps_trace *trace, const char *folder, pid_t pid, ps_error
 {
     tidy_devices(trace);
     name_process(trace, pid);
-    PS_TRY(sort_driver_memory(trace, err));
     PS_TRY(name_waiting_devices(trace, err));
     PS_TRY(ps_join_names(trace, err));
     PS_TRY(ps_join_history(trace, folder, pid, err));

@@ -60,6 +60,18 @@ static void give_up(ps_recorder *self, const ps_error *err)
     self->is_full = true;
 }
 
+/* Without a file the page shared with `record` is the only place left to say so. */
+static void count_lost(const ps_recorder *self, const ps_trace *rows)
+{
+    uint64_t lost = ps_trace_event_count(rows) + rows->driver_memory.head.count;
+    for (size_t i = 0; i < rows->loss.head.count; i++) {
+        lost += rows->loss.severity[i] >= PS_SEVERITY_LOSS ? rows->loss.count[i] : 0;
+    }
+    if (self->options.control != NULL) {
+        (void)atomic_fetch_add(&self->options.control->lost, lost);
+    }
+}
+
 static void write_rows(ps_recorder *self, ps_trace *rows)
 {
     ps_error err = {0};
@@ -69,6 +81,9 @@ static void write_rows(ps_recorder *self, ps_trace *rows)
     }
     if (code != PS_OK) {
         give_up(self, &err);
+    }
+    if (self->writer == NULL) {
+        count_lost(self, rows);
     }
     clear(rows);
     if (self->writer != NULL && self->options.max_bytes > 0 &&
@@ -182,7 +197,10 @@ static void flush(ps_recorder *self, bool is_final)
         self->source.flush(self->source.context, is_final);
         drain(self);
     }
-    write_chunk(self);
+    /* a file that has its size grows no more; what is lost from then on is told at the end */
+    if (!self->is_full || is_final || self->writer == NULL) {
+        write_chunk(self);
+    }
     write_marks(self);
     self->flushed_at_ns = monotonic_ns();
 }

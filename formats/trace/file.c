@@ -83,7 +83,8 @@ ps_code ps_trace_sort(ps_trace *trace, ps_error *err)
         PS_TRY(ps_table_sort(spec, ps_trace_table(trace, (ps_trace_table_id)i), &spec->columns[0],
                              err));
     }
-    return PS_OK;
+    const ps_table_spec *driver = &ps_trace_specs()[PS_TABLE_DRIVER_MEMORY];
+    return ps_table_sort(driver, &trace->driver_memory.head, &driver->columns[0], err);
 }
 
 ps_code ps_trace_sort_memory(ps_trace *trace, ps_error *err)

@@ -300,7 +300,8 @@ static void check_history(const char *folder, const truth *row, tally *sum)
     char path[PATH_BYTES];
     ps_plan *plan;
     ps_result result;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, row->file);
+    const int length = snprintf(path, sizeof path, "%s/%s", folder, row->file);
+    assert_in_range(length, 1, sizeof path - 1);
     ps_trace *trace = import_or_null(path);
     assert_non_null(trace);
     state_conditions(trace, row);
