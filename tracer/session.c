@@ -83,6 +83,8 @@ static void begin(void)
     }
     (void)snprintf(path, sizeof path, "%s/%ld.device.pstrace", session.settings.folder,
                    (long)session.pid);
+    /* a program that ran in this process before, and made way for this one by exec */
+    const bool replaces = access(path, F_OK) == 0;
     const ps_recorder_options options = {.path = path,
                                          .base_ns = session.base_ns,
                                          .budget_bytes = session.settings.budget_bytes,
@@ -95,6 +97,7 @@ static void begin(void)
         return;
     }
     note_start();
+    ps_marks_loss(ps_recorder_marks(session.recorder), "replaced-recordings", replaces);
     session.is_inside = !session.settings.has_steps || session.settings.first_step == 0;
     (void)pthread_atfork(NULL, NULL, after_fork_in_child);
     (void)atexit(ps_session_end);

@@ -89,6 +89,11 @@ static ps_code create(const char *path, bool is_live, ps_sink **out, ps_error *e
         const bool in_place = is_live || (exists && !S_ISREG(info.st_mode));
         code = in_place ? open_in_place(self, err) : open_temporary(self, err);
     }
+    if (code == PS_OK && is_live) {
+        /* a fork while bytes wait in a buffer would let the child write them once more */
+        (void)setvbuf(self->file, NULL, _IONBF, 0);
+        (void)fcntl(fileno(self->file), F_SETFD, FD_CLOEXEC);
+    }
     if (code != PS_OK) {
         ps_sink_abandon(self);
         return code;

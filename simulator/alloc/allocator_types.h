@@ -141,7 +141,7 @@ typedef struct ps_alloc_config {
     uint64_t device_memory_bytes;
     /* private pools map pages too (PyTorch 2.9); older ones take driver segments */
     bool private_pools_expand;
-    ps_alloc_address_fn choose_address; /* NULL: addresses are invented, each below the last */
+    ps_alloc_address_fn choose_address; /* NULL: invented, see address_space.h */
     void *address_ctx;
     ps_alloc_event_fn on_event; /* NULL: nobody listens */
     void *event_ctx;

@@ -12,6 +12,7 @@
 
 /* Far above any address a driver gives, so that invented ones never meet recorded ones. */
 #define FIRST_TOP ((uint64_t)1 << 62)
+#define FIRST_RANGE_TOP ((uint64_t)1 << 61)
 
 static ps_code set_limits(ps__caching *self, ps_error *err)
 {
@@ -43,7 +44,8 @@ ps_code ps__caching_create(const ps_allocator_ops *ops, const ps_alloc_config *c
     self->base.ops = ops;
     self->config = *config;
     self->is_expandable = is_expandable;
-    self->next_top = FIRST_TOP;
+    self->next_top = FIRST_RANGE_TOP;
+    ps_address_space_init(&self->space, FIRST_TOP);
     self->vacant_segment = PS__SEGMENT_NONE;
     self->pending_first = NONE;
     self->pending_last = NONE;
@@ -67,6 +69,7 @@ void ps__caching_destroy(ps_allocator *base)
     ps__caching *self = ps__caching_of(base);
     ps__block_store_fini(&self->blocks);
     ps_idmap_fini(&self->by_addr);
+    ps_address_space_fini(&self->space);
     ps_free(self->segment);
     ps_free(self->group);
     ps_free(self);

@@ -16,6 +16,7 @@
 #ifndef PS_ALLOC_CACHING_H
 #define PS_ALLOC_CACHING_H
 
+#include "alloc/address_space.h"
 #include "alloc/allocator.h"
 #include "alloc/free_set.h"
 #include "alloc/sizes.h"
@@ -58,7 +59,8 @@ typedef struct ps__caching {
     uint64_t allowed_bytes; /* [bytes] the process's own limit; UINT64_MAX none */
     /* [bytes] reserved memory above which garbage is collected; UINT64_MAX off */
     uint64_t gc_bytes;
-    uint64_t next_top; /* invented addresses lie below, each below the last */
+    ps_address_space space; /* invented addresses of segments */
+    uint64_t next_top;      /* those of ranges lie below, each below the last */
     uint64_t death_count;
     bool has_started; /* a request was made: no more seeding */
     ps__block_store blocks;

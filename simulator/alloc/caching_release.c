@@ -24,6 +24,7 @@ static void release_segment(ps__caching *self, uint32_t id)
     ps__level_sub(&self->base.stats.segment_count, 1);
     self->base.stats.device_free_count++;
     ps__caching_emit(self, PS_ALLOC_SEGMENT_FREE, index, segment.addr, segment.bytes);
+    ps_address_space_vacate(&self->space, segment.addr, segment.bytes);
     ps__caching_drop_segment(self, index);
 }
 

@@ -161,8 +161,9 @@ ps_code ps__caching_seed(ps_allocator *base, const ps_alloc_seed *seed, ps_error
         ps__level_add(&base->stats.segment_count, 1);
     }
     ps__level_add(&base->stats.reserved_bytes, info->bytes);
-    if (info->addr < self->next_top && info->addr >= ROOM_BELOW_BYTES) {
-        self->next_top = info->addr - info->addr % PS_ALLOC_SEGMENT_STEP_BYTES;
+    if (info->addr >= ROOM_BELOW_BYTES) {
+        self->space.openings = 0; /* what was there before is of one age */
+        PS_TRY(ps_address_space_take(&self->space, info->addr, info->bytes, err));
     }
     return fill(self, id, seed, err);
 }

@@ -86,8 +86,15 @@ uint64_t ps__caching_new_addr(ps__caching *self, ps_alloc_address_kind kind, uin
         const uint64_t addr =
             self->config.choose_address(self->config.address_ctx, kind, bytes, stream);
         if (addr != 0) {
+            /* only what is invented later would miss it */
+            (void)!ps_address_space_take(&self->space, addr, bytes, NULL);
             return addr;
         }
+    }
+    const uint64_t placed =
+        kind == PS_ALLOC_ADDRESS_SEGMENT ? ps_address_space_place(&self->space, bytes) : 0;
+    if (placed != 0) {
+        return placed;
     }
     self->next_top -= ps_round_up_u64(bytes, PS_ALLOC_SEGMENT_STEP_BYTES);
     return self->next_top;

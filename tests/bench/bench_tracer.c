@@ -3,12 +3,12 @@
  * How many records a second the tracer's writer sustains on one core, at how
  * many bytes a record, in how much memory.
  *
- *   bench_tracer OUT.pstrace SECONDS
+ *   bench_tracer OUT.pstrace SECONDS [RECORDS_PER_S]
  *
  * A producer hands in buffers with the records of a transformer's training
  * step (launch calls, kernels, some copies, events and waits), made anew each
- * time with moving clocks and correlations, as fast as the writer takes them;
- * the processor time counted is the writer's own. Prints "key value" pairs.
+ * time with moving clocks and correlations, as fast as the writer takes them
+ * or at a given rate; the processor time counted is the writer's own. Prints "key value" pairs.
  */
 #define _GNU_SOURCE /* RUSAGE_THREAD */
 #include <inttypes.h>
@@ -142,15 +142,19 @@ static long resident_mib(void)
 }
 
 /* Hands in buffers while the writer keeps up; a spare instead of a buffer means to wait. */
-static long produce(producer *self, ps_buffers *buffers, double seconds)
+static long produce(producer *self, ps_buffers *buffers, double seconds, double rate)
 {
-    const double end_s = now_s() + seconds;
+    const double begin_s = now_s(), end_s = begin_s + seconds;
+    const struct timespec pause = {.tv_nsec = 200000};
     long early_mib = 0;
     while (now_s() < end_s) {
         size_t bytes;
+        if (rate > 0 && (double)self->records > rate * (now_s() - begin_s)) {
+            (void)nanosleep(&pause, NULL);
+            continue;
+        }
         unsigned char *data = ps_buffers_lend(buffers, &bytes);
         if (data == NULL || bytes < PS_BUFFER_BYTES) {
-            const struct timespec pause = {.tv_nsec = 200000};
             if (data != NULL) {
                 ps_buffers_drop(buffers, data, 0);
             }
@@ -165,14 +169,23 @@ static long produce(producer *self, ps_buffers *buffers, double seconds)
     return early_mib;
 }
 
+/* A positive number, or 0. */
+static double number_of(const char *text)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    return end != text && *end == '\0' && value > 0 ? value : 0;
+}
+
 int main(int argc, char **argv)
 {
     static producer self = {.layout = CUPTI_13, .random = 88172645463325252u, .correlation = 1};
     ps_recorder *recorder;
     ps_error err = {0};
     struct stat file;
-    if (argc != 3) {
-        (void)fprintf(stderr, "usage: bench_tracer OUT.pstrace SECONDS\n");
+    const double seconds = argc > 2 ? number_of(argv[2]) : 0;
+    if (seconds == 0 || argc > 4) {
+        (void)fprintf(stderr, "usage: bench_tracer OUT.pstrace SECONDS [RECORDS_PER_S]\n");
         return 2;
     }
     self.host_ns = base_ns + 1000;
@@ -189,7 +202,8 @@ int main(int argc, char **argv)
     const ps_record_source source = {cupti_next, flush, no_drops, name_of, &self.layout};
     ps_recorder_connect(recorder, &source);
     const double begin_s = now_s();
-    const long early_mib = produce(&self, ps_recorder_buffers(recorder), atof(argv[2]));
+    const long early_mib =
+        produce(&self, ps_recorder_buffers(recorder), seconds, argc > 3 ? number_of(argv[3]) : 0);
     ps_recorder_stop(recorder);
     const double wall_s = now_s() - begin_s;
     ps_recorder_destroy(recorder);

@@ -124,8 +124,7 @@ static const struct {
 
 static _Thread_local int current_device;
 
-/* The number that an environment variable holds, else `otherwise`. */
-static uint64_t setting(const char *name, uint64_t otherwise)
+uint64_t standin_setting(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
     return text == NULL || text[0] == '\0' ? otherwise : strtoull(text, NULL, 10);
@@ -133,13 +132,13 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 int standin_device_count(void)
 {
-    const uint64_t count = setting("STANDIN_DEVICES", 1);
+    const uint64_t count = standin_setting("STANDIN_DEVICES", 1);
     return count > STANDIN_DEVICES_MAX ? STANDIN_DEVICES_MAX : (int)count;
 }
 
 uint64_t standin_capacity_bytes(void)
 {
-    return setting("STANDIN_MEMORY_BYTES", DEFAULT_MEMORY_BYTES);
+    return standin_setting("STANDIN_MEMORY_BYTES", DEFAULT_MEMORY_BYTES);
 }
 
 int standin_current_device(void)
@@ -147,40 +146,47 @@ int standin_current_device(void)
     return current_device;
 }
 
+static const char device_name[] = "Stand-in GPU";
+
+void standin_tell_device(const standin_cupti *to, int device)
+{
+    const standin_device used = {.ordinal = (uint32_t)device,
+                                 .multiprocessors = MULTIPROCESSORS,
+                                 .compute_major = COMPUTE_MAJOR,
+                                 .compute_minor = COMPUTE_MINOR,
+                                 .memory_bytes = standin_capacity_bytes(),
+                                 .name = device_name};
+    to->device(&used);
+}
+
 int cudaGetDeviceCount(int *count)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaGetDeviceCount);
     *count = standin_device_count();
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaGetDevice(int *device)
 {
+    standin_enter(STANDIN_CALL_cudaGetDevice);
     *device = current_device;
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaSetDevice(int device)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaSetDevice);
     if (device < 0 || device >= standin_device_count()) {
-        return standin_result(STANDIN_INVALID_DEVICE);
+        return standin_leave(standin_result(STANDIN_INVALID_DEVICE));
     }
     current_device = device;
-    return STANDIN_SUCCESS;
-}
-
-int cudaDeviceSynchronize(void)
-{
-    standin_start();
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaGetDeviceProperties(void *properties, int device)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaGetDeviceProperties);
     device_properties p = {
-        .name = "Stand-in GPU",
         .total_bytes = standin_capacity_bytes(),
         .block_shared_bytes = BLOCK_SHARED_BYTES,
         .block_registers = MULTIPROCESSOR_REGISTERS,
@@ -214,18 +220,19 @@ int cudaGetDeviceProperties(void *properties, int device)
         .reserved_shared_bytes = RESERVED_SHARED_BYTES,
     };
     if (device < 0 || device >= standin_device_count()) {
-        return standin_result(STANDIN_INVALID_DEVICE);
+        return standin_leave(standin_result(STANDIN_INVALID_DEVICE));
     }
+    memcpy(p.name, device_name, sizeof device_name);
     p.uuid[0] = (unsigned char)(device + 1);
     memcpy(properties, &p, sizeof p);
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaDeviceGetAttribute(int *value, int attribute, int device)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaDeviceGetAttribute);
     if (device < 0 || device >= standin_device_count()) {
-        return standin_result(STANDIN_INVALID_DEVICE);
+        return standin_leave(standin_result(STANDIN_INVALID_DEVICE));
     }
     *value = 0;
     for (size_t i = 0; i < sizeof ATTRIBUTES / sizeof *ATTRIBUTES; i++) {
@@ -233,40 +240,45 @@ int cudaDeviceGetAttribute(int *value, int attribute, int device)
             *value = ATTRIBUTES[i].value;
         }
     }
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaDeviceGetPCIBusId(char *text, int size, int device)
 {
+    standin_enter(STANDIN_CALL_cudaDeviceGetPCIBusId);
     (void)snprintf(text, (size_t)size, "0000:%02x:00.0", (unsigned)device + 1);
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaDeviceCanAccessPeer(int *can, int device, int peer)
 {
+    standin_enter(STANDIN_CALL_cudaDeviceCanAccessPeer);
     *can = device != peer;
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
 {
+    standin_enter(STANDIN_CALL_cudaDeviceGetStreamPriorityRange);
     if (least != NULL) {
         *least = PRIORITY_LEAST;
     }
     if (greatest != NULL) {
         *greatest = PRIORITY_GREATEST;
     }
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaDriverGetVersion(int *version)
 {
+    standin_enter(STANDIN_CALL_cudaDriverGetVersion);
     *version = VERSION;
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaRuntimeGetVersion(int *version)
 {
+    standin_enter(STANDIN_CALL_cudaRuntimeGetVersion);
     *version = VERSION;
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }

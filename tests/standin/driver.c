@@ -48,6 +48,8 @@ int standin_mapped_device(uint64_t address)
     return -1;
 }
 
+#define ENTER_DRIVER(name, parameters) standin_enter_driver(STANDIN_CALL_##name, #name, parameters)
+
 static void drop_reference(pages *self)
 {
     if (--self->references == 0) {
@@ -76,9 +78,8 @@ int cuMemAddressFree(uint64_t address, size_t bytes)
     return STANDIN_SUCCESS;
 }
 
-int cuMemCreate(uint64_t *handle, size_t bytes, const void *properties, unsigned long long flags)
+static int create_pages(uint64_t *handle, size_t bytes, const void *properties)
 {
-    (void)flags;
     page_properties wanted;
     memcpy(&wanted, properties, sizeof wanted);
     const int device = wanted.location_device;
@@ -99,7 +100,19 @@ int cuMemCreate(uint64_t *handle, size_t bytes, const void *properties, unsigned
     return STANDIN_SUCCESS;
 }
 
-int cuMemRelease(uint64_t handle)
+int cuMemCreate(uint64_t *handle, size_t bytes, const void *properties, unsigned long long flags)
+{
+    const struct {
+        uint64_t *handle;
+        size_t bytes;
+        const void *properties;
+        unsigned long long flags;
+    } parameters = {handle, bytes, properties, flags};
+    standin_driver_call call = ENTER_DRIVER(cuMemCreate, &parameters);
+    return standin_leave_driver(&call, create_pages(handle, bytes, properties));
+}
+
+static int release_pages(uint64_t handle)
 {
     standin_lock();
     drop_reference((pages *)(uintptr_t)handle);
@@ -107,10 +120,17 @@ int cuMemRelease(uint64_t handle)
     return STANDIN_SUCCESS;
 }
 
-int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle,
-             unsigned long long flags)
+int cuMemRelease(uint64_t handle)
 {
-    (void)flags;
+    const struct {
+        uint64_t handle;
+    } parameters = {handle};
+    standin_driver_call call = ENTER_DRIVER(cuMemRelease, &parameters);
+    return standin_leave_driver(&call, release_pages(handle));
+}
+
+static int map_pages(uint64_t address, size_t bytes, size_t offset, uint64_t handle)
+{
     pages *mapped = (pages *)(uintptr_t)handle;
     int error = STANDIN_INVALID_VALUE;
     standin_lock();
@@ -123,7 +143,20 @@ int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle,
     return error;
 }
 
-int cuMemUnmap(uint64_t address, size_t bytes)
+int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle,
+             unsigned long long flags)
+{
+    const struct {
+        uint64_t address;
+        size_t bytes, offset;
+        uint64_t handle;
+        unsigned long long flags;
+    } parameters = {address, bytes, offset, handle, flags};
+    standin_driver_call call = ENTER_DRIVER(cuMemMap, &parameters);
+    return standin_leave_driver(&call, map_pages(address, bytes, offset, handle));
+}
+
+static int unmap_pages(uint64_t address, size_t bytes)
 {
     int error = STANDIN_INVALID_VALUE;
     standin_lock();
@@ -138,13 +171,26 @@ int cuMemUnmap(uint64_t address, size_t bytes)
     return error;
 }
 
+int cuMemUnmap(uint64_t address, size_t bytes)
+{
+    const struct {
+        uint64_t address;
+        size_t bytes;
+    } parameters = {address, bytes};
+    standin_driver_call call = ENTER_DRIVER(cuMemUnmap, &parameters);
+    return standin_leave_driver(&call, unmap_pages(address, bytes));
+}
+
 int cuMemSetAccess(uint64_t address, size_t bytes, const void *access, size_t count)
 {
-    (void)address;
-    (void)bytes;
-    (void)access;
-    (void)count;
-    return STANDIN_SUCCESS;
+    const struct {
+        uint64_t address;
+        size_t bytes;
+        const void *access;
+        size_t count;
+    } parameters = {address, bytes, access, count};
+    standin_driver_call call = ENTER_DRIVER(cuMemSetAccess, &parameters);
+    return standin_leave_driver(&call, STANDIN_SUCCESS);
 }
 
 int cuMemGetAllocationGranularity(size_t *out, const void *properties, int option)
@@ -228,9 +274,9 @@ static const struct {
 int cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned version,
                                      unsigned long long flags, int *status)
 {
+    standin_enter(STANDIN_CALL_cudaGetDriverEntryPointByVersion);
     (void)version;
     (void)flags;
-    standin_start();
     any_function found = (any_function)refuse;
     for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++) {
         if (strcmp(FUNCTIONS[i].name, name) == 0) {
@@ -241,11 +287,12 @@ int cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned
     if (status != NULL) {
         *status = 0;
     }
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaGetDriverEntryPoint(const char *name, void **function, unsigned long long flags,
                             int *status)
 {
-    return cudaGetDriverEntryPointByVersion(name, function, 0, flags, status);
+    standin_enter(STANDIN_CALL_cudaGetDriverEntryPoint);
+    return standin_leave(cudaGetDriverEntryPointByVersion(name, function, 0, flags, status));
 }

@@ -25,6 +25,7 @@ typedef struct pointer_attributes {
 typedef struct allocation {
     uint64_t address;
     uint64_t bytes;
+    uint64_t wanted_bytes;
     int device;
     bool is_host;
     bool is_ours; /* host memory that cudaHostAlloc made */
@@ -78,17 +79,37 @@ void standin_give_bytes(int device, uint64_t bytes)
 
 int cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaMemGetInfo);
     standin_lock();
     *total_bytes = standin_capacity_bytes();
     *free_bytes = *total_bytes - used_bytes[standin_current_device()];
     standin_unlock();
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
-/* An address of `bytes` on `device`, else 0. */
-static uint64_t allocate(int device, uint64_t bytes)
+/* Tells of an allocation that came or went. */
+static void tell(const allocation *changed, bool is_release)
 {
+    const standin_cupti *to = standin_door();
+    if (to == NULL) {
+        return;
+    }
+    const standin_memory memory = {.correlation = standin_correlation(),
+                                   .device = (uint32_t)changed->device,
+                                   .kind =
+                                       changed->is_host ? STANDIN_PINNED : STANDIN_DEVICE_MEMORY,
+                                   .is_release = is_release,
+                                   .address = changed->address,
+                                   .bytes = changed->wanted_bytes,
+                                   .time_ns = standin_now_ns()};
+    standin_tell_device(to, changed->device);
+    to->memory(&memory);
+}
+
+/* An address of `wanted_bytes` on `device`, else 0. */
+static uint64_t allocate(int device, uint64_t wanted_bytes)
+{
+    const uint64_t bytes = standin_round_to_pages(wanted_bytes);
     if (allocation_count == ALLOCATIONS_MAX || !standin_take_bytes(device, bytes)) {
         return 0;
     }
@@ -97,86 +118,103 @@ static uint64_t allocate(int device, uint64_t bytes)
         standin_give_bytes(device, bytes);
         return 0;
     }
-    (void)remember((allocation){.address = address, .bytes = bytes, .device = device});
+    (void)remember((allocation){
+        .address = address, .bytes = bytes, .wanted_bytes = wanted_bytes, .device = device});
     return address;
 }
 
 int cudaMalloc(void **out, size_t bytes)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaMalloc);
     *out = NULL;
     if (bytes == 0) {
-        return STANDIN_SUCCESS;
+        return standin_leave(STANDIN_SUCCESS);
     }
     standin_lock();
-    const uint64_t address = allocate(standin_current_device(), standin_round_to_pages(bytes));
+    const uint64_t address = allocate(standin_current_device(), bytes);
     standin_unlock();
+    if (address != 0) {
+        const allocation made = {
+            .address = address, .wanted_bytes = bytes, .device = standin_current_device()};
+        tell(&made, false);
+    }
     *out = (void *)(uintptr_t)address;
-    return standin_result(address == 0 ? STANDIN_OUT_OF_MEMORY : STANDIN_SUCCESS);
+    return standin_leave(standin_result(address == 0 ? STANDIN_OUT_OF_MEMORY : STANDIN_SUCCESS));
 }
 
 int cudaFree(void *address)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaFree);
     if (address == NULL) {
-        return STANDIN_SUCCESS;
+        return standin_leave(STANDIN_SUCCESS);
     }
     int error = STANDIN_INVALID_VALUE;
+    allocation was;
     standin_lock();
     allocation *gone = find((uintptr_t)address);
     if (gone != NULL && !gone->is_host && gone->address == (uintptr_t)address) {
+        was = *gone;
         standin_vacate(&space, gone->address, gone->bytes);
         standin_give_bytes(gone->device, gone->bytes);
         forget(gone);
         error = STANDIN_SUCCESS;
     }
     standin_unlock();
-    return standin_result(error);
+    if (error == STANDIN_SUCCESS) {
+        tell(&was, true);
+    }
+    return standin_leave(standin_result(error));
 }
 
 static int pin(void *address, size_t bytes, bool is_ours)
 {
+    const allocation pinned = {.address = (uintptr_t)address,
+                               .bytes = bytes,
+                               .wanted_bytes = bytes,
+                               .device = standin_current_device(),
+                               .is_host = true,
+                               .is_ours = is_ours};
     standin_lock();
-    const bool is_known = remember((allocation){.address = (uintptr_t)address,
-                                                .bytes = bytes,
-                                                .device = standin_current_device(),
-                                                .is_host = true,
-                                                .is_ours = is_ours});
+    const bool is_known = remember(pinned);
     standin_unlock();
+    if (is_known && is_ours) {
+        tell(&pinned, false);
+    }
     return is_known ? STANDIN_SUCCESS : STANDIN_OUT_OF_MEMORY;
 }
 
 int cudaHostAlloc(void **out, size_t bytes, unsigned flags)
 {
+    standin_enter(STANDIN_CALL_cudaHostAlloc);
     (void)flags;
-    standin_start();
     *out = NULL;
     if (posix_memalign(out, HOST_ALIGNMENT_BYTES, bytes) != 0) {
-        return standin_result(STANDIN_OUT_OF_MEMORY);
+        return standin_leave(standin_result(STANDIN_OUT_OF_MEMORY));
     }
-    return standin_result(pin(*out, bytes, true));
+    return standin_leave(standin_result(pin(*out, bytes, true)));
 }
 
 int cudaHostRegister(void *address, size_t bytes, unsigned flags)
 {
+    standin_enter(STANDIN_CALL_cudaHostRegister);
     (void)flags;
-    standin_start();
-    return standin_result(pin(address, bytes, false));
+    return standin_leave(standin_result(pin(address, bytes, false)));
 }
 
 static int unpin(void *address)
 {
     int error = STANDIN_INVALID_VALUE;
-    bool is_ours = false;
+    allocation was = {.is_ours = false};
     standin_lock();
     allocation *gone = find((uintptr_t)address);
     if (gone != NULL && gone->is_host) {
-        is_ours = gone->is_ours;
+        was = *gone;
         forget(gone);
         error = STANDIN_SUCCESS;
     }
     standin_unlock();
-    if (is_ours) {
+    if (was.is_ours) {
+        tell(&was, true);
         free(address);
     }
     return standin_result(error);
@@ -184,19 +222,22 @@ static int unpin(void *address)
 
 int cudaFreeHost(void *address)
 {
-    return address == NULL ? STANDIN_SUCCESS : unpin(address);
+    standin_enter(STANDIN_CALL_cudaFreeHost);
+    return standin_leave(address == NULL ? STANDIN_SUCCESS : unpin(address));
 }
 
 int cudaHostUnregister(void *address)
 {
-    return unpin(address);
+    standin_enter(STANDIN_CALL_cudaHostUnregister);
+    return standin_leave(unpin(address));
 }
 
 int cudaHostGetDevicePointer(void **out, void *address, unsigned flags)
 {
+    standin_enter(STANDIN_CALL_cudaHostGetDevicePointer);
     (void)flags;
     *out = address;
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 /* Where `address` lies; `device` is written for all but unregistered memory. */
@@ -218,14 +259,14 @@ static int memory_type(uint64_t address, int *device)
 
 int cudaPointerGetAttributes(void *attributes, const void *address)
 {
-    standin_start();
+    standin_enter(STANDIN_CALL_cudaPointerGetAttributes);
     pointer_attributes found = {.device = -1};
     found.type = memory_type((uintptr_t)address, &found.device);
     void *same = (void *)(uintptr_t)address;
     found.device_pointer = found.type == MEMORY_UNREGISTERED ? NULL : same;
     found.host_pointer = found.type == MEMORY_DEVICE ? NULL : same;
     memcpy(attributes, &found, sizeof found);
-    return STANDIN_SUCCESS;
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 static bool is_device(const void *address)
@@ -234,49 +275,120 @@ static bool is_device(const void *address)
     return memory_type((uintptr_t)address, &device) == MEMORY_DEVICE;
 }
 
-int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *stream)
+/* CUpti_ActivityMemoryKind of an address. */
+static uint8_t told_kind(const void *address)
 {
-    enum { COPY_NS = 1000 };
-    const bool by_address = kind == STANDIN_COPY_BY_ADDRESS;
-    standin_start();
-    standin_enqueue(stream, COPY_NS + bytes / 32);
-    if (bytes == 0 || kind == STANDIN_HOST_TO_DEVICE || kind == STANDIN_DEVICE_TO_DEVICE ||
-        (by_address && is_device(to))) {
-        return STANDIN_SUCCESS;
+    int device;
+    switch (memory_type((uintptr_t)address, &device)) {
+    case MEMORY_DEVICE:
+        return STANDIN_DEVICE_MEMORY;
+    case MEMORY_HOST:
+        return STANDIN_PINNED;
+    default:
+        return STANDIN_PAGEABLE;
     }
-    if (kind == STANDIN_DEVICE_TO_HOST || (by_address && is_device(from))) {
+}
+
+static int kind_by_address(const void *to, const void *from)
+{
+    const int to_device = is_device(to) ? STANDIN_HOST_TO_DEVICE : STANDIN_HOST_TO_HOST;
+    return is_device(from) ? STANDIN_DEVICE_TO_HOST + to_device : to_device;
+}
+
+/* Begins a copy on its stream and tells of it. */
+static standin_work start_copy(const standin_copied *copied, void *stream)
+{
+    enum { COPY_NS = 1000, BYTES_PER_NS = 32 };
+    const standin_work work = standin_enqueue(stream, COPY_NS + copied->bytes / BYTES_PER_NS);
+    const standin_cupti *to = standin_door();
+    if (to != NULL) {
+        to->copy(&work, copied);
+    }
+    return work;
+}
+
+/* What a copy does to host memory. */
+static void move(void *to, const void *from, size_t bytes, int kind)
+{
+    if (bytes == 0 || kind == STANDIN_HOST_TO_DEVICE || kind == STANDIN_DEVICE_TO_DEVICE) {
+        return;
+    }
+    if (kind == STANDIN_DEVICE_TO_HOST) {
         memset(to, 0, bytes);
     } else {
         memmove(to, from, bytes);
     }
-    return STANDIN_SUCCESS;
+}
+
+static standin_work copy(void *to, const void *from, size_t bytes, int kind, void *stream,
+                         bool is_async)
+{
+    static const uint8_t told[] = {STANDIN_HTOH, STANDIN_HTOD, STANDIN_DTOH, STANDIN_DTOD};
+    const int known = kind == STANDIN_COPY_BY_ADDRESS ? kind_by_address(to, from) : kind;
+    const standin_copied copied = {.bytes = bytes,
+                                   .kind = told[known],
+                                   .from = told_kind(from),
+                                   .to = told_kind(to),
+                                   .is_async = is_async};
+    const standin_work work = start_copy(&copied, stream);
+    move(to, from, bytes, known);
+    return work;
+}
+
+int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *stream)
+{
+    standin_enter(STANDIN_CALL_cudaMemcpyAsync);
+    (void)copy(to, from, bytes, kind, stream, true);
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaMemcpy(void *to, const void *from, size_t bytes, int kind)
 {
-    return cudaMemcpyAsync(to, from, bytes, kind, NULL);
+    standin_enter(STANDIN_CALL_cudaMemcpy);
+    standin_wait_until(copy(to, from, bytes, kind, NULL, false).end_ns);
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaMemcpyPeerAsync(void *to, int to_device, const void *from, int from_device, size_t bytes,
                         void *stream)
 {
-    (void)to_device;
-    (void)from_device;
-    return cudaMemcpyAsync(to, from, bytes, STANDIN_DEVICE_TO_DEVICE, stream);
+    (void)to;
+    (void)from;
+    const bool is_peer = to_device != from_device;
+    const standin_copied copied = {.bytes = bytes,
+                                   .kind = is_peer ? STANDIN_PEER_TO_PEER : STANDIN_DTOD,
+                                   .from = STANDIN_DEVICE_MEMORY,
+                                   .to = STANDIN_DEVICE_MEMORY,
+                                   .is_async = true,
+                                   .from_device = (uint32_t)from_device};
+    standin_enter(STANDIN_CALL_cudaMemcpyPeerAsync);
+    (void)start_copy(&copied, stream);
+    return standin_leave(STANDIN_SUCCESS);
+}
+
+static void fill(void *at, int value, size_t bytes, void *stream)
+{
+    enum { FILL_NS = 1000 };
+    const standin_work work = standin_enqueue(stream, FILL_NS);
+    const standin_cupti *to = standin_door();
+    if (to != NULL) {
+        to->fill(&work, bytes, (uint32_t)value);
+    }
+    if (!is_device(at)) {
+        memset(at, value, bytes);
+    }
 }
 
 int cudaMemsetAsync(void *to, int value, size_t bytes, void *stream)
 {
-    enum { FILL_NS = 1000 };
-    standin_start();
-    standin_enqueue(stream, FILL_NS);
-    if (!is_device(to)) {
-        memset(to, value, bytes);
-    }
-    return STANDIN_SUCCESS;
+    standin_enter(STANDIN_CALL_cudaMemsetAsync);
+    fill(to, value, bytes, stream);
+    return standin_leave(STANDIN_SUCCESS);
 }
 
 int cudaMemset(void *to, int value, size_t bytes)
 {
-    return cudaMemsetAsync(to, value, bytes, NULL);
+    standin_enter(STANDIN_CALL_cudaMemset);
+    fill(to, value, bytes, NULL);
+    return standin_leave(STANDIN_SUCCESS);
 }

@@ -5,7 +5,8 @@
  * it. Enumerations are plain ints, handles untyped pointers.
  *
  * Nothing computes: a kernel does nothing, a copy from the device gives zeros,
- * and all work is complete when the call that asked for it returns.
+ * and every query says that all work is complete. Work takes time on the clock
+ * of its stream only, until a synchronisation waits for it.
  */
 #ifndef PS_STANDIN_RUNTIME_H
 #define PS_STANDIN_RUNTIME_H
@@ -101,7 +102,8 @@ STANDIN_API void **__cudaRegisterFatBinary(void *binary);
 STANDIN_API void __cudaRegisterFatBinaryEnd(void **handle);
 STANDIN_API void __cudaUnregisterFatBinary(void **handle);
 STANDIN_API char __cudaInitModule(void **handle);
-STANDIN_API void __cudaRegisterFunction(void **handle, const char *host_function);
+STANDIN_API void __cudaRegisterFunction(void **handle, const char *host_function,
+                                        char *device_function, const char *device_name);
 STANDIN_API void __cudaRegisterVar(void **handle, char *host_variable);
 STANDIN_API unsigned __cudaPushCallConfiguration(standin_dim3 grid, standin_dim3 block,
                                                  size_t shared_bytes, void *stream);

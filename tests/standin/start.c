@@ -19,6 +19,7 @@ static _Thread_local int last_error;
 static void inject(void)
 {
     const char *path = getenv("CUDA_INJECTION64_PATH");
+    standin_look_for_cupti();
     if (path == NULL || path[0] == '\0') {
         return;
     }
@@ -35,6 +36,7 @@ static void inject(void)
         (void)initialize();
         is_injecting = false;
     }
+    standin_look_for_cupti();
 }
 
 void standin_start(void)
@@ -57,8 +59,19 @@ void standin_unlock(void)
 uint64_t standin_now_ns(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void standin_wait_until(uint64_t time_ns)
+{
+    const uint64_t now_ns = standin_now_ns();
+    if (time_ns > now_ns) {
+        const uint64_t left_ns = time_ns - now_ns;
+        const struct timespec left = {.tv_sec = (time_t)(left_ns / UINT64_C(1000000000)),
+                                      .tv_nsec = (long)(left_ns % UINT64_C(1000000000))};
+        (void)nanosleep(&left, NULL);
+    }
 }
 
 int standin_result(int error)
@@ -71,14 +84,16 @@ int standin_result(int error)
 
 int cudaGetLastError(void)
 {
+    standin_enter(STANDIN_CALL_cudaGetLastError);
     const int error = last_error;
     last_error = STANDIN_SUCCESS;
-    return error;
+    return standin_leave(error);
 }
 
 int cudaPeekAtLastError(void)
 {
-    return last_error;
+    standin_enter(STANDIN_CALL_cudaPeekAtLastError);
+    return standin_leave(last_error);
 }
 
 const char *cudaGetErrorName(int error)

@@ -587,7 +587,7 @@ static void invented_addresses_descend(void **state)
     bench_open(&b, "native", "", 0, 0);
     uint64_t last = UINT64_MAX;
     for (unsigned i = 0; i < 20; i++) {
-        const ps_alloc_block block = bench_alloc(&b, (10 + i) * MIB + 7);
+        const ps_alloc_block block = bench_alloc(&b, (32 + i) * MIB + 7);
         assert_true(block.addr < last && block.addr % (2 * MIB) == 0);
         assert_true(i == 0 || block.addr + block.block_bytes <= last);
         last = block.addr;
