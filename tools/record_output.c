@@ -131,10 +131,17 @@ static void report(const ps_record_output *output, const char *path, const ps_tr
 
 /* ---- writing ---- */
 
-/* Did the process do anything worth a trace? */
+/* Did the process do anything worth a trace? Launchers only count devices. */
 static bool is_worth_writing(const ps_trace *trace)
 {
-    return ps_trace_event_count(trace) + trace->driver_memory.head.count > 0;
+    for (size_t i = 0; i < trace->range.head.count; i++) {
+        if (trace->range.category[i] != PS_RANGE_OVERHEAD) {
+            return true;
+        }
+    }
+    return trace->kernel.head.count + trace->memcpy.head.count + trace->memset.head.count +
+               trace->memory.head.count + trace->driver_memory.head.count >
+           0;
 }
 
 static ps_code count_worthy(const char *folder, const pid_t *pids, size_t count, size_t *worthy,

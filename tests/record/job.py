@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A small fine-tuning as people write them: job.py STEPS [--accumulate N] [--oom] [--expandable]
+"""A small fine-tuning as people write them: job.py STEPS [--accumulate N] [--oom] [--expandable] [--forever]
 
 Prints one line: steps, PyTorch's own peak of allocated and of reserved bytes.
 """
 import argparse
+import itertools
 import os
 
 parser = argparse.ArgumentParser()
@@ -12,6 +13,7 @@ parser.add_argument("steps", type=int)
 parser.add_argument("--accumulate", type=int, default=1)
 parser.add_argument("--oom", action="store_true", help="ask for more memory than any device has")
 parser.add_argument("--expandable", action="store_true")
+parser.add_argument("--forever", action="store_true", help="steps until it is killed")
 arguments = parser.parse_args()
 if arguments.expandable:
     os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
@@ -48,7 +50,7 @@ class Model(nn.Module):
 torch.manual_seed(0)
 model = Model().cuda()
 optimizer = torch.optim.AdamW(model.parameters())
-for step in range(arguments.steps):
+for step in itertools.count() if arguments.forever else range(arguments.steps):
     for _ in range(arguments.accumulate):
         tokens = torch.randint(0, 1000, (8, 64 + 8 * (step % 3)), device="cuda")
         logits = model(tokens)

@@ -71,6 +71,26 @@ equal "accumulated: micro-batches" "$micro" 12
 record expandable 6 --expandable || fail "expandable: $(cat expandable.err)"
 hold_against expandable
 
+# killed: all but the last second is there, of the device and of the tensors
+status=0
+# shellcheck disable=SC2016  # the inner shell expands these
+LD_PRELOAD=$standin/libstandin_cuda.so:$standin/cupti/libcupti.so.13 \
+    "$peakstep" record --json -o killed.pstrace -- sh -c '
+        "$0" "$1" 0 --forever & job=$!; sleep 6; date +%s%N >killed.at; kill -9 $job; wait $job' \
+    "$python" "$here/job.py" >killed.report 2>killed.err || status=$?
+equal "killed: status" "$status" 137
+"$peakstep" check killed.pstrace >killed.check || { cat killed.check; fail "killed: unsound"; }
+equal "killed: as the trace says" "$(fact killed ended)" killed
+last() { # TABLE: how long before the kill its last row is [ms]
+    "$peakstep" dump --table "$1" killed.pstrace | awk -F, -v at="$(cat killed.at)" \
+        -v base="$(fact killed base-time-ns)" 'END { printf "%d", (at - base - $1) / 1e6 }'
+}
+for table in kernel memory; do
+    lost=$(last $table)
+    [ "$lost" -lt 1000 ] || fail "killed: the last $lost ms of table $table are missing"
+    echo "ok - killed: $lost ms of table $table are missing"
+done
+
 # out of memory: the job's own failure, and a trace that knows the request
 status=0
 record oom 3 --oom || status=$?
