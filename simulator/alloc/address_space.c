@@ -11,7 +11,7 @@
 
 #define PAGES_A_CHUNK ((unsigned)(PS_ADDRESS_CHUNK_BYTES / PS_ADDRESS_PAGE_BYTES))
 #define MAX_CHUNKS ((size_t)1 << 22)
-#define MAX_EXTENT_CHUNKS ((uint64_t)1 << 18) /* 8 TiB: more than any device has */
+#define MAX_EXTENT_CHUNKS ((uint64_t)1 << 14) /* 512 GiB: more than any device has */
 
 void ps_address_space_init(ps_address_space *self, uint64_t top_bytes)
 {

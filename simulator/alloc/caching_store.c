@@ -86,8 +86,10 @@ uint64_t ps__caching_new_addr(ps__caching *self, ps_alloc_address_kind kind, uin
         const uint64_t addr =
             self->config.choose_address(self->config.address_ctx, kind, bytes, stream);
         if (addr != 0) {
-            /* only what is invented later would miss it */
-            (void)!ps_address_space_take(&self->space, addr, bytes, NULL);
+            if (kind == PS_ALLOC_ADDRESS_SEGMENT) {
+                /* only what is invented later would miss it */
+                (void)!ps_address_space_take(&self->space, addr, bytes, NULL);
+            }
             return addr;
         }
     }

@@ -46,6 +46,7 @@ STANDIN_API int cudaGetDevice(int *device);
 STANDIN_API int cudaSetDevice(int device);
 STANDIN_API int cudaDeviceSynchronize(void);
 STANDIN_API int cudaGetDeviceProperties(void *properties, int device);
+STANDIN_API int cudaGetDeviceProperties_v2(void *properties, int device);
 STANDIN_API int cudaDeviceGetAttribute(int *value, int attribute, int device);
 STANDIN_API int cudaDeviceGetPCIBusId(char *text, int size, int device);
 STANDIN_API int cudaDeviceCanAccessPeer(int *can, int device, int peer);
@@ -85,6 +86,8 @@ STANDIN_API int cudaStreamQuery(void *stream);
 STANDIN_API int cudaStreamWaitEvent(void *stream, void *event, unsigned flags);
 STANDIN_API int cudaStreamIsCapturing(void *stream, int *status);
 STANDIN_API int cudaStreamGetCaptureInfo(void *stream, int *status, unsigned long long *id);
+STANDIN_API int cudaStreamGetCaptureInfo_v2(void *stream, int *status, unsigned long long *id,
+                                            void **graph, const void **needed, size_t *count);
 STANDIN_API int cudaStreamAddCallback(void *stream, standin_stream_callback callback,
                                       void *argument, unsigned flags);
 STANDIN_API int cudaLaunchHostFunc(void *stream, standin_host_function function, void *argument);

@@ -142,6 +142,22 @@ int cudaStreamGetCaptureInfo(void *handle, int *status, unsigned long long *id)
     return standin_leave(STANDIN_SUCCESS);
 }
 
+int cudaStreamGetCaptureInfo_v2(void *handle, int *status, unsigned long long *id, void **graph,
+                                const void **needed, size_t *count)
+{
+    standin_enter(STANDIN_CALL_cudaStreamGetCaptureInfo);
+    if (graph != NULL) {
+        *graph = NULL;
+    }
+    if (needed != NULL) {
+        *needed = NULL;
+    }
+    if (count != NULL) {
+        *count = 0;
+    }
+    return standin_leave(cudaStreamGetCaptureInfo(handle, status, id));
+}
+
 int cudaStreamAddCallback(void *handle, standin_stream_callback callback, void *argument,
                           unsigned flags)
 {
