@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An eager framework in model: tensors with owners, operations that allocate
+ * their results, and an autograd graph that keeps what backward needs.
+ *
+ *   family code ──operations──► tensors, graph ──► every request to the allocator, every kernel,
+ *                                                  in the order PyTorch makes them
+ *
+ * Nothing is computed. What matters is who owns a storage and until when: a
+ * tensor owns its storage, a saved variable owns its tensor, a variable of
+ * the program owns its tensor, and the storage is freed with its last owner.
+ *
+ * The first failure is kept (ps_eager_code); every call after it does nothing,
+ * so that model code can be read without a check behind each line.
+ */
+#ifndef PS_WORKLOAD_EAGER_H
+#define PS_WORKLOAD_EAGER_H
+
+#include "plan/plan.h"
+
+/** A tensor: an owner of a storage. 0 is none, e.g. after a failure. */
+typedef uint32_t ps_tensor;
+
+typedef enum ps_dtype {
+    PS_DTYPE_F32 = 0,
+    PS_DTYPE_F16 = 1,
+    PS_DTYPE_BF16 = 2,
+    PS_DTYPE_I64 = 3,
+    PS_DTYPE_BOOL = 4,
+} ps_dtype;
+
+/** [bytes] of one element. */
+uint64_t ps_dtype_bytes(ps_dtype dtype);
+
+/** What bounds a kernel. */
+typedef enum ps_kernel_kind {
+    PS_KERNEL_MEMORY = 0, /* element by element, reductions: by the bytes it moves */
+    PS_KERNEL_MATMUL = 1, /* by its arithmetic, if that takes longer */
+} ps_kernel_kind;
+
+/** One kernel. */
+typedef struct ps_eager_kernel {
+    const char *name; /* of the operation; static storage */
+    ps_kernel_kind kind;
+    ps_dtype dtype; /* of the arithmetic */
+    uint64_t flop;
+    uint64_t moved_bytes;
+} ps_eager_kernel;
+
+/** Where the sequence goes. Buffers are numbered from 0 in order of allocation. */
+typedef struct ps_eager_sink {
+    void *context;
+    ps_code (*alloc)(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err);
+    ps_code (*free)(void *context, uint32_t buffer, ps_error *err);
+    ps_code (*kernel)(void *context, const ps_eager_kernel *kernel, ps_error *err);
+    /** A buffer turned out to be something else: a temporary result that became a gradient. */
+    void (*rename)(void *context, uint32_t buffer, ps_role role);
+} ps_eager_sink;
+
+typedef struct ps_eager ps_eager;
+
+/** @return NULL when out of memory */
+ps_eager *ps_eager_create(const ps_eager_sink *sink) PS_MUST_USE;
+
+/** Drops everything without a word to the sink. NULL is fine. */
+void ps_eager_destroy(ps_eager *self);
+
+/** The first failure, PS_OK when there was none; *err receives its words. */
+ps_code ps_eager_code(const ps_eager *self, ps_error *err);
+
+/* ---- tensors ---- */
+
+/** Allocates a tensor that nobody computed: a parameter, an input, a state. Owned by the caller. */
+ps_tensor ps_eager_make(ps_eager *self, int64_t elements, ps_dtype dtype, ps_role role);
+
+/** One more owner; returns the tensor. */
+ps_tensor ps_eager_hold(ps_eager *self, ps_tensor tensor);
+
+/** One owner less; 0 is fine. */
+void ps_eager_drop(ps_eager *self, ps_tensor tensor);
+
+/** Drops a variable and clears it. */
+void ps_eager_clear(ps_eager *self, ps_tensor *tensor);
+
+/** Drops the old value of a variable after it got a new one: x = f(x). */
+void ps_eager_assign(ps_eager *self, ps_tensor *variable, ps_tensor value);
+
+int64_t ps_eager_elements(const ps_eager *self, ps_tensor tensor);
+ps_dtype ps_eager_dtype(const ps_eager *self, ps_tensor tensor);
+
+/** [bytes] of its elements; its storage may be larger. */
+uint64_t ps_eager_bytes(const ps_eager *self, ps_tensor tensor);
+
+/** Asks for a gradient of a parameter. */
+void ps_eager_require_grad(ps_eager *self, ps_tensor leaf);
+
+bool ps_eager_requires_grad(const ps_eager *self, ps_tensor tensor);
+
+/** Gradient of a parameter, borrowed; 0 none. */
+ps_tensor ps_eager_grad(const ps_eager *self, ps_tensor leaf);
+
+/** zero_grad(set_to_none=True) of one parameter. */
+void ps_eager_forget_grad(ps_eager *self, ps_tensor leaf);
+
+/** Operations record a graph or not (torch.no_grad). Returns what it was. */
+bool ps_eager_set_grad_mode(ps_eager *self, bool is_on);
+
+/**
+ * cuBLAS works in memory of the framework's allocator: the first matrix product of the program's
+ * thread takes it, and the first of the thread that runs backward takes its own.
+ *
+ * @param bytes  8519680, or 33554432 from compute capability 9.0 on; 0 none (the default)
+ */
+void ps_eager_set_workspace(ps_eager *self, uint64_t bytes);
+
+/** Multiprocessors and threads on each: some kernels choose their buffers by them. */
+void ps_eager_set_device(ps_eager *self, int64_t sm_count, int64_t threads_per_sm);
+
+/** Runs backward from a scalar; the graph's saved tensors are released as it goes. */
+void ps_eager_backward(ps_eager *self, ps_tensor loss);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine: nodes run when all gradients of their outputs have come, the
+ * youngest first; accumulation into parameters goes before everything.
+ *
+ * A node's input gradients die when it has run, then its saved tensors, then
+ * its results travel on. A second gradient for the same place is added into
+ * the first one when nobody else can see that, else into a new tensor.
+ */
+#include "base/memory.h"
+#include "workload/eager_parts.h"
+
+typedef struct queue {
+    uint32_t *node; /* binary heap, youngest on top */
+    size_t count, capacity;
+} queue;
+
+static bool is_younger(ps_eager *self, uint32_t a, uint32_t b)
+{
+    return ps_eager_node(self, a)->sequence > ps_eager_node(self, b)->sequence;
+}
+
+static void push(ps_eager *self, queue *ready, uint32_t node)
+{
+    if (ps_grow((void **)&ready->node, &ready->capacity, ready->count + 1, (size_t)1 << 26,
+                sizeof *ready->node, NULL) != PS_OK) {
+        ps_eager_fail(self, PS_NOMEM, "out of memory");
+        return;
+    }
+    size_t at = ready->count++;
+    for (; at > 0 && is_younger(self, node, ready->node[(at - 1) / 2]); at = (at - 1) / 2) {
+        ready->node[at] = ready->node[(at - 1) / 2];
+    }
+    ready->node[at] = node;
+}
+
+static uint32_t pop(ps_eager *self, queue *ready)
+{
+    const uint32_t top = ready->node[0], last = ready->node[--ready->count];
+    size_t at = 0;
+    for (size_t child = 1; child < ready->count; child = 2 * at + 1) {
+        if (child + 1 < ready->count &&
+            is_younger(self, ready->node[child + 1], ready->node[child])) {
+            child++;
+        }
+        if (!is_younger(self, ready->node[child], last)) {
+            break;
+        }
+        ready->node[at] = ready->node[child];
+        at = child;
+    }
+    ready->node[at] = last;
+    return top;
+}
+
+/* Counts for every node below the root how many gradients it waits for. */
+static void count_waiting(ps_eager *self, uint32_t root)
+{
+    queue stack = {0};
+    push(self, &stack, root);
+    ps_eager_node(self, root)->is_visited = true;
+    while (stack.count > 0 && !ps_eager_has_failed(self)) {
+        const ps_node *node = ps_eager_node(self, stack.node[--stack.count]);
+        for (uint32_t i = 0; i < node->edge_count; i++) {
+            if (node->edge[i].node == 0) {
+                continue;
+            }
+            ps_node *next = ps_eager_node(self, node->edge[i].node - 1);
+            next->waiting_for++;
+            if (!next->is_visited) {
+                next->is_visited = true;
+                /* as a plain stack: order does not matter here */
+                if (ps_grow((void **)&stack.node, &stack.capacity, stack.count + 1, (size_t)1 << 26,
+                            sizeof *stack.node, NULL) != PS_OK) {
+                    ps_eager_fail(self, PS_NOMEM, "out of memory");
+                    break;
+                }
+                stack.node[stack.count++] = node->edge[i].node - 1;
+            }
+        }
+    }
+    ps_free(stack.node);
+}
+
+/* A gradient larger than what it is the gradient of: broadcasting is undone by a sum. */
+static ps_tensor fit(ps_eager *self, const ps_edge *edge, ps_tensor grad)
+{
+    if (grad == 0 || ps_eager_elements(self, grad) <= edge->elements) {
+        return grad;
+    }
+    ps_tensor sum;
+    if (edge->is_parameter) {
+        sum = ps_op_sum_rows(self, grad, edge->elements);
+    } else {
+        sum = ps_op_result(self, edge->elements, ps_eager_dtype(self, grad));
+        ps_op_kernel(self, "sum", ps_eager_bytes(self, grad));
+    }
+    ps_eager_drop(self, grad);
+    return sum;
+}
+
+static void arrive(ps_eager *self, ps_tensor *place, ps_tensor grad)
+{
+    if (*place == 0) {
+        *place = grad;
+        return;
+    }
+    ps_op_kernel(self, "add", 3 * ps_eager_bytes(self, grad));
+    if (ps_eager_is_sole(self, *place)) {
+        ps_eager_drop(self, grad);
+        return;
+    }
+    const ps_tensor sum =
+        ps_op_result(self, ps_eager_elements(self, grad), ps_eager_dtype(self, grad));
+    ps_eager_assign(self, place, sum);
+    ps_eager_drop(self, grad);
+}
+
+/* The first gradient becomes the parameter's when nobody else holds it, else it is copied. */
+static void accumulate(ps_eager *self, ps_node *node)
+{
+    const ps_tensor grad = node->grad[0];
+    node->grad[0] = 0;
+    if (ps_eager_grad(self, node->leaf) != 0) {
+        ps_op_kernel(self, "add", 3 * ps_eager_bytes(self, grad));
+        ps_eager_drop(self, grad);
+    } else if (ps_eager_owners(self, grad) == 1) {
+        ps_eager_set_grad(self, node->leaf, grad);
+    } else {
+        const ps_tensor copy =
+            ps_op_result(self, ps_eager_elements(self, grad), ps_eager_dtype(self, grad));
+        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, grad));
+        if (copy != 0) {
+            ps_eager_set_grad(self, node->leaf, copy);
+        }
+        ps_eager_drop(self, grad);
+    }
+}
+
+static void run_node(ps_eager *self, uint32_t number, queue *ready)
+{
+    ps_node *node = ps_eager_node(self, number);
+    ps_tensor out[PS_NODE_EDGES] = {0};
+    if (node->leaf != 0) {
+        accumulate(self, node);
+        return;
+    }
+    node->ops->apply(self, node, node->grad, out);
+    for (uint32_t i = 0; i < node->edge_count; i++) {
+        out[i] = fit(self, &node->edge[i], out[i]);
+    }
+    for (uint32_t i = 0; i < PS_NODE_OUTPUTS; i++) {
+        ps_eager_clear(self, &node->grad[i]);
+    }
+    ps_eager_release_saved(self, node);
+    for (uint32_t i = 0; i < node->edge_count && !ps_eager_has_failed(self); i++) {
+        if (node->edge[i].node == 0) {
+            ps_eager_drop(self, out[i]);
+            continue;
+        }
+        ps_node *next = ps_eager_node(self, node->edge[i].node - 1);
+        if (out[i] != 0) {
+            arrive(self, &next->grad[node->edge[i].input], out[i]);
+        }
+        if (--next->waiting_for == 0) {
+            next->is_visited = false;
+            push(self, ready, node->edge[i].node - 1);
+        }
+    }
+}
+
+void ps_eager_backward(ps_eager *self, ps_tensor loss)
+{
+    uint32_t output = 0;
+    const uint32_t root = loss == 0 ? 0 : ps_eager_node_of(self, loss, &output);
+    if (root == 0 || ps_eager_has_failed(self)) {
+        return;
+    }
+    queue ready = {0};
+    const bool was_recording = ps_eager_set_grad_mode(self, false);
+    ps_eager_set_backward(self, true);
+    const ps_tensor one =
+        ps_op_result(self, ps_eager_elements(self, loss), ps_eager_dtype(self, loss));
+    ps_op_kernel(self, "fill", ps_eager_bytes(self, loss));
+    count_waiting(self, root - 1);
+    ps_eager_node(self, root - 1)->is_visited = false;
+    ps_eager_node(self, root - 1)->grad[output] = ps_eager_hold(self, one);
+    push(self, &ready, root - 1);
+    while (ready.count > 0 && !ps_eager_has_failed(self)) {
+        run_node(self, pop(self, &ready), &ready);
+    }
+    ps_eager_drop(self, one);
+    ps_eager_set_backward(self, false);
+    (void)ps_eager_set_grad_mode(self, was_recording);
+    ps_free(ready.node);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The eager model from inside: what operations are made of. For the files of
+ * this folder that define operations; families use ops.h.
+ *
+ *   eager.c           tensors, storages, graph nodes, their owners
+ *   eager_backward.c  the engine that walks the graph
+ *   ops_*.c           operations with their backward
+ */
+#ifndef PS_WORKLOAD_EAGER_PARTS_H
+#define PS_WORKLOAD_EAGER_PARTS_H
+
+#include "workload/eager.h"
+
+#define PS_NODE_EDGES 6
+#define PS_NODE_SAVED 10
+#define PS_NODE_NUMBERS 8
+#define PS_NODE_OUTPUTS 4 /* of the forward operation */
+
+typedef struct ps_node ps_node;
+
+/** Kinds of graph nodes. */
+typedef struct ps_node_ops {
+    const char *name; /* as torch calls it: "MmBackward0" */
+    /**
+     * Computes the gradients of the inputs.
+     *
+     * @param grads  of the outputs, one each, 0 where none came; owned by the engine
+     * @param out    receives an owned tensor for each edge that wants one, 0 otherwise
+     */
+    void (*apply)(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out);
+} ps_node_ops;
+
+/** Where a gradient goes. */
+typedef struct ps_edge {
+    uint32_t node;    /* number of a node + 1; 0: nobody wants it */
+    uint32_t input;   /* which of that node's outputs it is the gradient of */
+    int64_t elements; /* of the forward input: a larger gradient is summed to it */
+    ps_dtype dtype;
+    bool is_parameter; /* broadcast over rows, not along them */
+} ps_edge;
+
+struct ps_node {
+    const ps_node_ops *ops; /* NULL: the slot is free */
+    uint64_t sequence;      /* order of creation; accumulation of gradients comes before all */
+    uint32_t owners;
+    uint32_t edge_count, saved_count;
+    ps_edge edge[PS_NODE_EDGES];
+    ps_tensor saved[PS_NODE_SAVED]; /* released in this order */
+    int64_t number[PS_NODE_NUMBERS];
+    ps_tensor leaf; /* of an accumulation, not owned */
+    /* while backward runs */
+    uint32_t waiting_for;
+    bool is_visited;
+    ps_tensor grad[PS_NODE_OUTPUTS];
+};
+
+/* ---- results and records, for forward ---- */
+
+/** Allocates a result. */
+ps_tensor ps_op_result(ps_eager *self, int64_t elements, ps_dtype dtype);
+
+/** Another tensor on the same storage. */
+ps_tensor ps_op_view_of(ps_eager *self, ps_tensor tensor, int64_t elements);
+
+/** Notes the kernel that made something. */
+void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes);
+void ps_op_matmul(ps_eager *self, const char *name, ps_dtype dtype, uint64_t flop,
+                  uint64_t moved_bytes);
+
+/**
+ * Makes the graph node of an operation whose inputs want gradients.
+ *
+ * @param inputs  0 for those that are no tensors
+ * @return NULL when no input wants a gradient, or the mode is off
+ */
+ps_node *ps_op_record(ps_eager *self, const ps_node_ops *ops, const ps_tensor *inputs,
+                      uint32_t count);
+
+/** The output's gradient goes to the node. */
+void ps_op_output(ps_eager *self, ps_node *node, ps_tensor output, uint32_t number);
+
+/** Keeps a tensor for backward. NULL node: nothing. */
+void ps_op_save(ps_eager *self, ps_node *node, ps_tensor tensor);
+
+/** True when an input of a node wants its gradient. */
+static inline bool ps_op_wants(const ps_node *node, uint32_t edge)
+{
+    return node->edge[edge].node != 0;
+}
+
+/** Rows of a matrix added up, with the buffers that takes. */
+ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns);
+
+/** Before a matrix product's result or after it is the operation's choice: cuBLAS takes its memory now. */
+void ps_op_workspace(ps_eager *self);
+
+/* ---- for the engine ---- */
+
+void ps_eager_set_backward(ps_eager *self, bool is_backward);
+
+ps_node *ps_eager_node(ps_eager *self, uint32_t number);
+uint32_t ps_eager_node_of(const ps_eager *self, ps_tensor tensor, uint32_t *output);
+void ps_eager_release_saved(ps_eager *self, ps_node *node);
+uint32_t ps_eager_owners(const ps_eager *self, ps_tensor tensor);
+/** True when nobody but this one owner can see the tensor or its storage. */
+bool ps_eager_is_sole(const ps_eager *self, ps_tensor tensor);
+void ps_eager_set_grad(ps_eager *self, ps_tensor leaf, ps_tensor grad);
+bool ps_eager_has_failed(const ps_eager *self);
+void ps_eager_fail(ps_eager *self, ps_code code, const char *text);
+void ps_eager_own_node(ps_eager *self, uint32_t number);
+void ps_eager_disown_node(ps_eager *self, uint32_t number);
+
+#endif

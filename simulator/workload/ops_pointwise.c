@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations element by element. What is saved, and in which order it is
+ * released, follows autograd's generated code: saved inputs by name, then
+ * saved results.
+ */
+#include "workload/eager_parts.h"
+#include "workload/ops.h"
+
+static int64_t larger(const ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const int64_t na = ps_eager_elements(self, a), nb = ps_eager_elements(self, b);
+    return na > nb ? na : nb;
+}
+
+static ps_tensor like(ps_eager *self, const char *name, ps_tensor a, int64_t elements)
+{
+    const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
+    if (out != 0) {
+        ps_op_kernel(self, name, ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
+    }
+    return out;
+}
+
+ps_tensor ps_op_plain(ps_eager *self, const char *name, int64_t elements, ps_dtype dtype)
+{
+    const ps_tensor out = ps_op_result(self, elements, dtype);
+    ps_op_kernel(self, name, 2 * (uint64_t)elements * ps_dtype_bytes(dtype));
+    return out;
+}
+
+/* ---- add ---- */
+
+static void pass_on(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    for (uint32_t i = 0; i < node->edge_count; i++) {
+        out[i] = ps_op_wants(node, i) ? ps_eager_hold(self, grads[0]) : 0;
+    }
+}
+
+static const ps_node_ops add_ops = {"AddBackward0", pass_on};
+
+ps_tensor ps_op_add(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_tensor inputs[] = {a, b};
+    ps_node *node = ps_op_record(self, &add_ops, inputs, 2);
+    const ps_tensor out = like(self, "add", a, larger(self, a, b));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+ps_tensor ps_op_add_number(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &add_ops, &a, 1);
+    const ps_tensor out = like(self, "add", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* ---- mul: saves the other factor of each that wants a gradient ---- */
+
+enum { MUL_OTHER, MUL_SELF };
+
+static void mul_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    const int64_t elements = ps_eager_elements(self, grads[0]);
+    if (ps_op_wants(node, 1)) {
+        out[1] = like(self, "mul", grads[0], elements);
+    }
+    if (ps_op_wants(node, 0)) {
+        out[0] = like(self, "mul", grads[0], elements);
+    }
+}
+
+static const ps_node_ops mul_ops = {"MulBackward0", mul_backward};
+
+ps_tensor ps_op_mul(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_tensor inputs[] = {a, b};
+    ps_node *node = ps_op_record(self, &mul_ops, inputs, 2);
+    if (node != NULL) {
+        ps_op_save(self, node, ps_op_wants(node, 0) ? b : 0);
+        ps_op_save(self, node, ps_op_wants(node, 1) ? a : 0);
+    }
+    const ps_tensor out = like(self, "mul", a, larger(self, a, b));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* ---- one input, one result ---- */
+
+static void neg_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    out[0] = like(self, "neg", grads[0], ps_eager_elements(self, grads[0]));
+}
+
+static const ps_node_ops neg_ops = {"NegBackward0", neg_backward};
+
+ps_tensor ps_op_neg(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &neg_ops, &a, 1);
+    const ps_tensor out = like(self, "neg", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* grad * (2 * x ** 1) */
+static void square_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    const int64_t elements = ps_eager_elements(self, grads[0]);
+    ps_tensor power = like(self, "pow", node->saved[0], elements);
+    ps_tensor scaled = like(self, "mul", power, elements);
+    out[0] = like(self, "mul", grads[0], elements);
+    ps_eager_clear(self, &scaled);
+    ps_eager_clear(self, &power);
+}
+
+static const ps_node_ops square_ops = {"PowBackward0", square_backward};
+
+ps_tensor ps_op_square(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &square_ops, &a, 1);
+    ps_op_save(self, node, a);
+    const ps_tensor out = like(self, "pow", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* -0.5 * grad * result ** 3; the right factor is computed first */
+static void rsqrt_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    const int64_t elements = ps_eager_elements(self, grads[0]);
+    ps_tensor cube = like(self, "pow", node->saved[0], elements);
+    ps_tensor half = like(self, "mul", grads[0], elements);
+    out[0] = like(self, "mul", half, elements);
+    ps_eager_clear(self, &half);
+    ps_eager_clear(self, &cube);
+}
+
+static const ps_node_ops rsqrt_ops = {"RsqrtBackward0", rsqrt_backward};
+
+ps_tensor ps_op_rsqrt(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &rsqrt_ops, &a, 1);
+    const ps_tensor out = like(self, "rsqrt", a, ps_eager_elements(self, a));
+    ps_op_save(self, node, out);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static void silu_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    out[0] = like(self, "silu_backward", grads[0], ps_eager_elements(self, grads[0]));
+}
+
+static const ps_node_ops silu_ops = {"SiluBackward0", silu_backward};
+
+ps_tensor ps_op_silu(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &silu_ops, &a, 1);
+    ps_op_save(self, node, a);
+    const ps_tensor out = like(self, "silu", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static void to_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = ps_op_result(self, ps_eager_elements(self, grads[0]), node->edge[0].dtype);
+    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, grads[0]));
+}
+
+static const ps_node_ops to_ops = {"ToCopyBackward0", to_backward};
+
+ps_tensor ps_op_to(ps_eager *self, ps_tensor a, ps_dtype dtype)
+{
+    if (ps_eager_dtype(self, a) == dtype) {
+        return ps_eager_hold(self, a);
+    }
+    ps_node *node = ps_op_record(self, &to_ops, &a, 1);
+    const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), dtype);
+    if (out != 0) {
+        ps_op_kernel(self, "copy", ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
+    }
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* The gradient spread over what was averaged, divided by how many. */
+static void mean_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = like(self, "div", grads[0], node->edge[0].elements);
+}
+
+static const ps_node_ops mean_ops = {"MeanBackward1", mean_backward};
+
+ps_tensor ps_op_mean(ps_eager *self, ps_tensor a, int64_t rows)
+{
+    ps_node *node = ps_op_record(self, &mean_ops, &a, 1);
+    const ps_tensor out = like(self, "mean", a, rows);
+    ps_op_output(self, node, out, 0);
+    return out;
+}

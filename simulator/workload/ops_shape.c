@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations on shapes.
+ */
+#include "workload/eager_parts.h"
+#include "workload/ops.h"
+
+enum { VIEW_STRIDED };
+
+/* The gradient takes the input's shape: a view, after a copy when it does not lie in rows. */
+static void view_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    ps_tensor source = ps_eager_hold(self, grads[0]);
+    if (node->number[VIEW_STRIDED] != 0) {
+        const ps_tensor copy =
+            ps_op_result(self, ps_eager_elements(self, source), ps_eager_dtype(self, source));
+        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, source));
+        ps_eager_assign(self, &source, copy);
+    }
+    out[0] = ps_op_view_of(self, source, ps_eager_elements(self, source));
+    ps_eager_drop(self, source);
+}
+
+static const ps_node_ops view_ops = {"ViewBackward0", view_backward};
+
+ps_tensor ps_op_view(ps_eager *self, ps_tensor a, int64_t elements, bool is_strided)
+{
+    ps_node *node = ps_op_record(self, &view_ops, &a, 1);
+    if (node != NULL) {
+        node->number[VIEW_STRIDED] = is_strided;
+    }
+    const ps_tensor out = ps_op_view_of(self, a, elements);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static void slice_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
+    ps_op_kernel(self, "slice_backward",
+                 3 * (uint64_t)node->edge[0].elements *
+                     ps_dtype_bytes(ps_eager_dtype(self, grads[0])));
+}
+
+static const ps_node_ops slice_ops = {"SliceBackward0", slice_backward};
+
+ps_tensor ps_op_slice(ps_eager *self, ps_tensor a, int64_t elements)
+{
+    ps_node *node = ps_op_record(self, &slice_ops, &a, 1);
+    const ps_tensor out = ps_op_view_of(self, a, elements);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* Each input's gradient is a part of the whole one: a view. */
+static void cat_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    for (uint32_t i = 0; i < node->edge_count; i++) {
+        out[i] = ps_op_wants(node, i) ? ps_op_view_of(self, grads[0], node->edge[i].elements) : 0;
+    }
+}
+
+static const ps_node_ops cat_ops = {"CatBackward0", cat_backward};
+
+ps_tensor ps_op_cat(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_tensor inputs[] = {a, b};
+    ps_node *node = ps_op_record(self, &cat_ops, inputs, 2);
+    const int64_t elements = ps_eager_elements(self, a) + (b == 0 ? 0 : ps_eager_elements(self, b));
+    const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
+    if (out != 0) {
+        ps_op_kernel(self, "cat", 2 * ps_eager_bytes(self, out));
+    }
+    ps_op_output(self, node, out, 0);
+    return out;
+}
