@@ -21,7 +21,7 @@ fi
 
 mkdir -p "$build"
 if ! { cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release &&
-    cmake --build "$build" --target peakstep bench; } >"$build/build.log" 2>&1; then
+    cmake --build "$build" --target peakstep bench bench_tracer; } >"$build/build.log" 2>&1; then
     tail -n 30 "$build/build.log"
     exit 1
 fi
@@ -101,6 +101,13 @@ awk -v memcpy="$memcpy_s" -v zlib="$zlib_s" -v json="$json_bytes" -v gz="$gz_byt
         printf "baseline: memcpy %.1f GB/s, zlib inflates %.3f GB/s\n", 0.268435456 / memcpy, json / zlib / 1e9
         printf "size: %d bytes of .pstrace, %.3f bytes an event, %.1f %% of the .json.gz\n",
             trace, trace / events, 100 * trace / gz
+    }'
+tracer=$("$build/tests/bench/bench_tracer" "$data/tracer.pstrace" 10)
+rm -f "$data/tracer.pstrace"
+awk -v rate="$(field records_per_writer_s <<<"$tracer")" -v bytes="$(field bytes_per_record <<<"$tracer")" \
+    -v peak="$(field peak_mib <<<"$tracer")" -v memcpy="$memcpy_s" 'BEGIN {
+        printf "tracer: %.1f million records a second of its writer, %.2f bytes a record, ", rate / 1e6, bytes
+        printf "%d MiB resident (budget 256), %.4f of memcpy\n", peak, rate * bytes / (268435456 / memcpy)
     }'
 echo '"of memcpy": input bytes a second against copying memory; "of zlib": how often faster than'
 echo 'inflating the same recording with zlib alone'

@@ -32,11 +32,20 @@ static char object;
         *handle = &object;               \
         return STANDIN_SUCCESS;          \
     }
-STANDIN_CREATE(cublasCreate_v2)
 STANDIN_CREATE(cublasLtCreate)
 STANDIN_CREATE(cublasLtMatmulDescCreate)
 STANDIN_CREATE(cublasLtMatmulPreferenceCreate)
 STANDIN_CREATE(cublasLtMatrixLayoutCreate)
+
+/* PyTorch has a handle a thread and a workspace a handle, so handles must differ. */
+STANDIN_API int cublasCreate_v2(void **handle);
+int cublasCreate_v2(void **handle)
+{
+    static char objects[256];
+    static _Atomic unsigned made;
+    *handle = &objects[made++ % sizeof objects];
+    return STANDIN_SUCCESS;
+}
 
 /* Functions that report a number about a handle: 0. */
 #define STANDIN_REPORT(name)                        \

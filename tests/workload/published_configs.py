@@ -104,6 +104,8 @@ def build(values, dtype="float32", attention=None):
     kind = transformers.AutoModelForCausalLM
     if is_seq2seq(values):
         kind = transformers.AutoModelForSeq2SeqLM
+    if values["kind"] == "bert":
+        kind = transformers.AutoModelForMaskedLM
     how = {} if attention is None else {"attn_implementation": attention}
     leave_weights_alone()
     torch.set_default_dtype(getattr(torch, dtype))
