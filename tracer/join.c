@@ -16,6 +16,7 @@
 #include "control.h"
 #include "join_parts.h"
 #include "trace/file.h"
+#include "trace/rows.h"
 
 /* [bytes] of the beginning of every trace file. */
 #define LEAST_BYTES 32
@@ -60,26 +61,6 @@ static ps_code tidy_facts(ps_trace *trace, ps_error *err)
     ps_table_fini(&specs[PS_TABLE_META], &facts.head);
     ps_table_fini(&specs[PS_TABLE_LOSS], &losses.head);
     return code;
-}
-
-/* CUPTI describes a device more than once when its records are asked for again. */
-static void tidy_devices(ps_trace *trace)
-{
-    ps_device_table *device = &trace->device;
-    const ps_table_spec *spec = &ps_trace_specs()[PS_TABLE_DEVICE];
-    size_t kept = 0;
-    for (size_t i = 0; i < device->head.count; i++) {
-        bool is_known = false;
-        for (size_t k = 0; k < kept; k++) {
-            is_known = is_known || device->device[k] == device->device[i];
-        }
-        for (size_t c = 0; !is_known && c < spec->column_count; c++) {
-            ps_table_set(&spec->columns[c], &device->head, kept,
-                         ps_table_get(&spec->columns[c], &device->head, i));
-        }
-        kept += !is_known;
-    }
-    device->head.count = kept;
 }
 
 /* Ranges have no process of their own: they are this one's. */
@@ -128,7 +109,8 @@ static ps_code read_device_part(const char *folder, pid_t pid, ps_trace **out, p
 
 static ps_code complete(ps_trace *trace, const char *folder, pid_t pid, ps_error *err)
 {
-    tidy_devices(trace);
+    /* CUPTI describes a device again whenever its records are asked for again */
+    ps_trace_keep_first_devices(trace, 0);
     name_process(trace, pid);
     PS_TRY(name_waiting_devices(trace, err));
     PS_TRY(ps_join_names(trace, err));

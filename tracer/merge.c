@@ -342,26 +342,6 @@ static ps_code set_device_ranks(ps_trace *out, uint32_t first, uint32_t end, siz
     return PS_OK;
 }
 
-/* A device that is listed but not used has become a second row of another. */
-static void drop_second_listings(ps_trace *trace, size_t first)
-{
-    ps_device_table *device = &trace->device;
-    const ps_table_spec *spec = &ps_trace_specs()[PS_TABLE_DEVICE];
-    size_t kept = first;
-    for (size_t i = first; i < device->head.count; i++) {
-        bool is_known = false;
-        for (size_t k = first; k < kept; k++) {
-            is_known = is_known || device->device[k] == device->device[i];
-        }
-        for (size_t c = 0; !is_known && c < spec->column_count; c++) {
-            ps_table_set(&spec->columns[c], &device->head, kept,
-                         ps_table_get(&spec->columns[c], &device->head, i));
-        }
-        kept += !is_known;
-    }
-    device->head.count = kept;
-}
-
 static ps_code merge_rows(const ps_trace *const *traces, size_t count, const ps_merge_rank *ranks,
                           ps_trace *out, ps_error *err)
 {
@@ -375,7 +355,8 @@ static ps_code merge_rows(const ps_trace *const *traces, size_t count, const ps_
                            .rank = i,
                            .device = device};
         PS_TRY(add_rank(out, traces[i], &by, err));
-        drop_second_listings(out, first_listed);
+        /* one that is listed but not used has become a second row of another */
+        ps_trace_keep_first_devices(out, first_listed);
         PS_TRY(set_device_ranks(out, first_device, end_device, i, err));
         first_device = end_device;
     }

@@ -73,6 +73,25 @@ ps_code ps_trace_copy_rows(ps_trace *into, ps_trace_table_id id, const ps_trace 
     return code;
 }
 
+void ps_trace_keep_first_devices(ps_trace *trace, size_t first)
+{
+    ps_device_table *device = &trace->device;
+    const ps_table_spec *spec = &ps_trace_specs()[PS_TABLE_DEVICE];
+    size_t kept = first;
+    for (size_t i = first; i < device->head.count; i++) {
+        bool is_known = false;
+        for (size_t k = first; k < kept; k++) {
+            is_known = is_known || device->device[k] == device->device[i];
+        }
+        for (size_t c = 0; !is_known && c < spec->column_count; c++) {
+            ps_table_set(&spec->columns[c], &device->head, kept,
+                         ps_table_get(&spec->columns[c], &device->head, i));
+        }
+        kept += !is_known;
+    }
+    device->head.count = kept;
+}
+
 static ps_code save_table(ps_trace_builder *out, ps_trace_table_id id, const ps_trace *trace,
                           ps_error *err)
 {

@@ -16,6 +16,9 @@
 ps_code ps_trace_copy_rows(ps_trace *into, ps_trace_table_id id, const ps_trace *from, size_t first,
                            size_t count, ps_error *err) PS_MUST_USE;
 
+/** Of the device rows from `first` on, keeps one of each ordinal: the first. */
+void ps_trace_keep_first_devices(ps_trace *trace, size_t first);
+
 /**
  * Writes a trace, chunk by chunk; the file appears whole or not at all.
  *

@@ -11,7 +11,7 @@
  * chunks: the highest run of chunks given back before that is long enough, else
  * below everything. Of the segments in public recordings this rule places 445
  * of 584, 30 of 64, 35 of 82 and 154 of 164 exactly; "each below the last"
- * places 95, 0, 0 and 153. Which of two equal free blocks the allocator takes
+ * places 95, 0, 0 and 153 (tests/accuracy/addresses.py). Which of two equal free blocks the allocator takes
  * depends on the order of their addresses, and with it what must be reserved.
  */
 #ifndef PS_ALLOC_ADDRESS_SPACE_H

@@ -63,7 +63,10 @@ trained by LoRA with gradient checkpointing, and a Llama under autocast with len
 No GPU took part: below the allocator is a driver that only counts and hands out addresses,
 falling as Linux drivers are seen to do (`tests/standin`). One stream, memory never full,
 `empty_cache` never called. The recordings lie in `traces/allocator-pairs`. A what-if invents
-falling addresses as well; what others cost is seen in the random histories below.
+addresses by the same rule, drawn from the same public recordings: so this shows the allocator's
+rules across settings, and not that real drivers follow that rule. With a driver that does not,
+as in the random histories below, most peaks differ by up to a few percent. No program recorded
+under two settings on a real GPU is at hand.
 
 | recorded under | replayed under | recorded peak reserved | predicted | | with that driver's addresses | |
 | --- | --- | ---: | ---: | --- | ---: | --- |
