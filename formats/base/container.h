@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The file container that traces and plans share.
+ * The file container that traces, plans and workloads share.
  *
  *   ┌────────┬───────┬───────┬─ ─ ─┬───────┬─────────┐
  *   │ header │ chunk │ chunk │     │ index │ trailer │
@@ -28,6 +28,8 @@
 typedef enum ps_artefact {
     PS_ARTEFACT_TRACE,
     PS_ARTEFACT_PLAN,
+    PS_ARTEFACT_WORKLOAD,
+    PS_ARTEFACT_COUNT
 } ps_artefact;
 
 /** A set of tables with one string table: the content of an artefact in memory. Borrowed pointers. */

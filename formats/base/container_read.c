@@ -56,8 +56,12 @@ bool ps_container_sniff(const unsigned char *head, size_t head_bytes, ps_artefac
     if (head_bytes < PS_HEADER_BYTES || memcmp(head, PS_FILE_MAGIC, 8) != 0) {
         return false;
     }
-    *artefact = memcmp(head + 8, ps_artefact_letters(PS_ARTEFACT_PLAN), 4) == 0 ? PS_ARTEFACT_PLAN
-                                                                                : PS_ARTEFACT_TRACE;
+    *artefact = PS_ARTEFACT_TRACE;
+    for (int i = 0; i < PS_ARTEFACT_COUNT; i++) {
+        if (memcmp(head + 8, ps_artefact_letters((ps_artefact)i), 4) == 0) {
+            *artefact = (ps_artefact)i;
+        }
+    }
     return true;
 }
 

@@ -48,7 +48,9 @@ uint32_t ps_crc32(const unsigned char *bytes, size_t count)
 
 const char *ps_artefact_letters(ps_artefact artefact)
 {
-    return artefact == PS_ARTEFACT_TRACE ? "TRCE" : "PLAN";
+    static const char *const letters[PS_ARTEFACT_COUNT] = {
+        [PS_ARTEFACT_TRACE] = "TRCE", [PS_ARTEFACT_PLAN] = "PLAN", [PS_ARTEFACT_WORKLOAD] = "WORK"};
+    return letters[artefact];
 }
 
 static ps_code write_header(ps_container_writer *self, ps_artefact artefact, ps_error *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one C++ file: simdjson On-Demand behind json_batch.h.
+ * simdjson On-Demand behind json_batch.h.
  *
  * simdjson indexes the whole text first (and there checks UTF-8 and the
  * pairing of quotes), then walks tokens. It is used through its error codes

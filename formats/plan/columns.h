@@ -75,7 +75,8 @@
     X(5, pool_serial, U64, PLAIN, "private pool")                                               \
     X(6, role, U8, PLAIN, "ps_role")                                                            \
     X(7, label, STR, PLAIN, "operator or place that allocated it; empty unknown")               \
-    X(8, addr, U64, DELTA, "recorded address; 0 unknown")
+    X(8, addr, U64, DELTA, "recorded address; 0 unknown")                                       \
+    X(9, growth, U8, PLAIN, "ps_growth: what its size was taken to grow with; 0 not asked")
 
 /* In program order of each device. */
 #define PS_PLAN_MEMOP_COLUMNS(X)                                                                \

@@ -72,6 +72,19 @@ typedef enum ps_role {
     PS_ROLE_COUNT
 } ps_role;
 
+/** What the size of a buffer grows with, as a change of batch or sequence found it. */
+typedef enum ps_growth {
+    PS_GROWTH_UNKNOWN = 0, /* nobody asked */
+    PS_GROWTH_FIXED = 1,
+    PS_GROWTH_BATCH = 2,
+    PS_GROWTH_SEQUENCE = 3,
+    PS_GROWTH_BATCH_SEQUENCE = 4,
+    PS_GROWTH_BATCH_SEQUENCE_SQUARED = 5,
+    PS_GROWTH_SEQUENCE_SQUARED = 6,
+    PS_GROWTH_UNDECIDED = 7, /* asked, and not decided: kept as recorded */
+    PS_GROWTH_COUNT
+} ps_growth;
+
 typedef enum ps_memop {
     PS_MEMOP_ALLOC = 0,
     PS_MEMOP_FREE = 1,          /* requested and completed at once */

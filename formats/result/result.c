@@ -39,3 +39,27 @@ const char *ps_role_name(ps_role role)
     };
     return (unsigned)role < PS_ROLE_COUNT ? names[role] : "unknown";
 }
+
+const char *ps_growth_name(ps_growth growth)
+{
+    switch (growth) {
+    case PS_GROWTH_FIXED:
+        return "fixed";
+    case PS_GROWTH_BATCH:
+        return "batch";
+    case PS_GROWTH_SEQUENCE:
+        return "sequence";
+    case PS_GROWTH_BATCH_SEQUENCE:
+        return "batch-sequence";
+    case PS_GROWTH_BATCH_SEQUENCE_SQUARED:
+        return "batch-sequence-squared";
+    case PS_GROWTH_SEQUENCE_SQUARED:
+        return "sequence-squared";
+    case PS_GROWTH_UNDECIDED:
+        return "undecided";
+    case PS_GROWTH_UNKNOWN:
+    case PS_GROWTH_COUNT:
+        break;
+    }
+    return "unknown";
+}

@@ -88,6 +88,8 @@ typedef struct ps_result_device {
     ps_result_check address_check;   /* recorded address of each allocation */
     ps_result_group group[PS_RESULT_MAX_GROUPS];
     size_t group_count;
+    bool is_scaled; /* another batch or sequence: the two arrays tell what was assumed */
+    uint64_t growth_bytes[PS_GROWTH_COUNT], growth_count[PS_GROWTH_COUNT]; /* at the peak */
     uint64_t chart_allocated[PS_RESULT_CHART_BINS]; /* highest in each bin of the makespan */
     uint64_t chart_reserved[PS_RESULT_CHART_BINS];
     ps_result_time time;
@@ -106,9 +108,10 @@ typedef struct ps_result {
 
 void ps_result_fini(ps_result *self);
 
-/** Name of a basis, role: kebab-case, static storage. */
+/** Name of a basis, role, growth: kebab-case, static storage. */
 const char *ps_basis_name(ps_basis basis);
 const char *ps_role_name(ps_role role);
+const char *ps_growth_name(ps_growth growth);
 
 /** Receives output text; returns PS_OK or the reason it stopped. */
 typedef ps_code (*ps_text_fn)(void *ctx, const char *text, size_t bytes, ps_error *err);

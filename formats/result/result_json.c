@@ -89,6 +89,28 @@ static void put_breakdown(writer *w, const ps_result_device *device)
     (void)yajl_gen_array_close(w->gen);
 }
 
+/* What sizes were taken to grow with; null where nothing was scaled. */
+static void put_growth(writer *w, const ps_result_device *device)
+{
+    key(w, "peak_growth");
+    if (!device->is_scaled) {
+        (void)yajl_gen_null(w->gen);
+        return;
+    }
+    (void)yajl_gen_array_open(w->gen);
+    for (int growth = PS_GROWTH_FIXED; growth < PS_GROWTH_COUNT; growth++) {
+        if (device->growth_count[growth] == 0) {
+            continue;
+        }
+        (void)yajl_gen_map_open(w->gen);
+        put_text(w, "growth", ps_growth_name((ps_growth)growth));
+        put_int(w, "bytes", device->growth_bytes[growth]);
+        put_int(w, "buffers", device->growth_count[growth]);
+        (void)yajl_gen_map_close(w->gen);
+    }
+    (void)yajl_gen_array_close(w->gen);
+}
+
 static void put_oom(writer *w, const ps_result_oom *oom)
 {
     key(w, "out_of_memory");
@@ -167,6 +189,7 @@ static void put_device(writer *w, const ps_result_device *device)
     put_int(w, "needed_bytes", device->needed_bytes);
     put_oom(w, &device->oom);
     put_breakdown(w, device);
+    put_growth(w, device);
     put_time(w, &device->time);
     put_int(w, "requests", device->request_count);
     put_int(w, "unmatched_frees", device->unmatched_free_count);
