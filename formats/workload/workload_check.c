@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The workload checker: what rows of one table mean for rows of another.
+ * Cells by themselves are workload_check_cells.c's matter.
+ *
+ * The life of a tensor:
+ *
+ *   absent ──ALLOC──► live ──FREE──► gone
+ */
+#include "workload/workload_check.h"
+
+#include "base/checked.h"
+#include "base/idmap.h"
+#include "base/memory.h"
+
+typedef enum tensor_state {
+    TENSOR_ABSENT = 0,
+    TENSOR_LIVE,
+    TENSOR_GONE,
+} tensor_state;
+
+/* All tensors while the events pass. */
+typedef struct lives {
+    uint8_t *state; /* tensor_state by row */
+    uint64_t live_bytes;
+} lives;
+
+static const char *state_words(uint8_t state)
+{
+    static const char *const words[] = {"not allocated", "live", "freed"};
+    return words[state];
+}
+
+static ps_code check_blocks(const ps_workload *workload, ps_error *err)
+{
+    for (size_t i = 0; i < workload->block.head.count; i++) {
+        if (workload->block.parent[i] > i) {
+            return ps_fail(err, PS_CHECK_FAILED,
+                           "block %zu lies in block %u, which does not stand before it", i,
+                           workload->block.parent[i] - 1);
+        }
+    }
+    return PS_OK;
+}
+
+/* What a recording measured it need not know the shape of. */
+static ps_code check_shape(const ps_workload_op_table *op, size_t row, ps_error *err)
+{
+    const uint64_t sizes[] = {op->m[row], op->n[row], op->k[row], op->batch[row]};
+    size_t told = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        told += sizes[i] > 0 ? 1 : 0;
+    }
+    if (told != 0 && told != sizeof sizes / sizeof sizes[0]) {
+        return ps_fail(err, PS_CHECK_FAILED,
+                       "op %zu: m, n, k, batch are %llu, %llu, %llu, %llu: all or none are 0", row,
+                       (unsigned long long)sizes[0], (unsigned long long)sizes[1],
+                       (unsigned long long)sizes[2], (unsigned long long)sizes[3]);
+    }
+    if (told == 0 && op->kind[row] == PS_OP_MATMUL && op->basis[row] != PS_BASIS_MEASURED) {
+        return ps_fail(err, PS_CHECK_FAILED,
+                       "op %zu is a matrix product without m, n, k, batch, and nobody measured it",
+                       row);
+    }
+    return PS_OK;
+}
+
+static ps_code check_ops(const ps_workload *workload, ps_error *err)
+{
+    for (size_t i = 0; i < workload->op.head.count; i++) {
+        PS_TRY(check_shape(&workload->op, i, err));
+    }
+    return PS_OK;
+}
+
+/* The state an event needs and the one it leaves. */
+static ps_code move_tensor(size_t event, uint32_t tensor, uint8_t needed, lives *self,
+                           ps_error *err)
+{
+    if (self->state[tensor] != needed) {
+        return ps_fail(err, PS_CHECK_FAILED, "event %zu: tensor %u is %s, must be %s", event,
+                       tensor, state_words(self->state[tensor]), state_words(needed));
+    }
+    self->state[tensor]++;
+    return PS_OK;
+}
+
+static ps_code check_event(const ps_workload *workload, size_t row, lives *self, ps_error *err)
+{
+    const bool is_op = workload->event.kind[row] == PS_WORKLOAD_EVENT_OP;
+    const uint32_t ref = workload->event.ref[row];
+    const size_t end = is_op ? workload->op.head.count : workload->tensor.head.count;
+    if (ref >= end) {
+        return ps_fail(err, PS_CHECK_FAILED, "event %zu: ref is %u, must be below %zu %ss", row,
+                       ref, end, is_op ? "op" : "tensor");
+    }
+    if (is_op) {
+        return PS_OK;
+    }
+    if (workload->event.kind[row] == PS_WORKLOAD_EVENT_FREE) {
+        PS_TRY(move_tensor(row, ref, TENSOR_LIVE, self, err));
+        self->live_bytes -= workload->tensor.bytes[ref];
+        return PS_OK;
+    }
+    PS_TRY(move_tensor(row, ref, TENSOR_ABSENT, self, err));
+    if (!ps_add_u64(self->live_bytes, workload->tensor.bytes[ref], &self->live_bytes)) {
+        return ps_fail(err, PS_CHECK_FAILED, "event %zu: more than 2^64 bytes are live", row);
+    }
+    return PS_OK;
+}
+
+static ps_code check_lives(const ps_workload *workload, lives *self, ps_error *err)
+{
+    for (size_t i = 0; i < workload->event.head.count; i++) {
+        PS_TRY(check_event(workload, i, self, err));
+    }
+    for (size_t i = 0; i < workload->tensor.head.count; i++) {
+        if (self->state[i] == TENSOR_ABSENT) {
+            return ps_fail(err, PS_CHECK_FAILED, "tensor %zu is never allocated", i);
+        }
+    }
+    return PS_OK;
+}
+
+static ps_code check_events(const ps_workload *workload, ps_error *err)
+{
+    lives all = {.state = ps_calloc(workload->tensor.head.count, sizeof *all.state)};
+    const ps_code code = all.state == NULL ? ps_fail_nomem(err) : check_lives(workload, &all, err);
+    ps_free(all.state);
+    return code;
+}
+
+static ps_code check_steps(const ps_workload *workload, ps_error *err)
+{
+    const ps_workload_step_table *step = &workload->step;
+    uint32_t last_end = 0;
+    for (size_t i = 0; i < step->head.count; i++) {
+        if (step->end_event[i] > workload->event.head.count) {
+            return ps_fail(err, PS_CHECK_FAILED, "step %zu ends at event %u of %zu", i,
+                           step->end_event[i], workload->event.head.count);
+        }
+        if (step->begin_event[i] > step->end_event[i]) {
+            return ps_fail(err, PS_CHECK_FAILED, "step %zu ends before it begins", i);
+        }
+        if (step->begin_event[i] < last_end) {
+            return ps_fail(err, PS_CHECK_FAILED, "step %zu begins before step %zu ends", i, i - 1);
+        }
+        last_end = step->end_event[i];
+    }
+    return PS_OK;
+}
+
+static ps_code add_meta_keys(const ps_workload *workload, ps_idmap *seen, ps_error *err)
+{
+    for (size_t i = 0; i < workload->meta.head.count; i++) {
+        const ps_str key = workload->meta.key[i];
+        const uint32_t earlier = ps_idmap_get(seen, key);
+        if (key == 0) {
+            return ps_fail(err, PS_CHECK_FAILED, "meta %zu has no key", i);
+        }
+        if (earlier != PS_IDMAP_NONE) {
+            return ps_fail(err, PS_CHECK_FAILED, "meta %zu repeats the key \"%s\" of meta %u", i,
+                           ps_strings_text(workload->strings, key), earlier);
+        }
+        PS_TRY(ps_idmap_put(seen, key, (uint32_t)i, err));
+    }
+    return PS_OK;
+}
+
+static ps_code check_meta(const ps_workload *workload, ps_error *err)
+{
+    ps_idmap seen;
+    ps_idmap_init(&seen);
+    const ps_code code = add_meta_keys(workload, &seen, err);
+    ps_idmap_fini(&seen);
+    return code;
+}
+
+ps_code ps_workload_check(const ps_workload *workload, ps_error *err)
+{
+    PS_TRY(ps_workload_check_cells(workload, err));
+    PS_TRY(check_blocks(workload, err));
+    PS_TRY(check_ops(workload, err));
+    PS_TRY(check_events(workload, err));
+    PS_TRY(check_steps(workload, err));
+    return check_meta(workload, err);
+}
