@@ -14,8 +14,12 @@ typedef struct ps_builtin_file {
     size_t count;
 } ps_builtin_file;
 
-/** In the order in which they are to be read. */
+/** Of the hardware, in the order in which they are to be read. */
 extern const ps_builtin_file ps_builtin_files[];
 extern const size_t ps_builtin_file_count;
+
+/** Of the models (workload/models.h). */
+extern const ps_builtin_file ps_model_files[];
+extern const size_t ps_model_file_count;
 
 #endif

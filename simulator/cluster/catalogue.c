@@ -101,30 +101,6 @@ void ps_catalogue_destroy(ps_catalogue *self)
     ps_free(self);
 }
 
-bool ps_catalogue_key(const char *name, bool is_pattern, char out[PS_CATALOGUE_KEY_BYTES])
-{
-    size_t used = 0;
-    out[0] = '\0';
-    for (const char *p = name; *p != '\0'; p++) {
-        char c = *p;
-        if (c >= 'A' && c <= 'Z') {
-            c = (char)(c - 'A' + 'a');
-        }
-        const bool is_kept =
-            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '*' && is_pattern);
-        if (!is_kept) {
-            continue;
-        }
-        if (used + 1 >= PS_CATALOGUE_KEY_BYTES) {
-            return false;
-        }
-        out[used] = c;
-        used++;
-        out[used] = '\0';
-    }
-    return used > 0;
-}
-
 uint32_t ps_catalogue_entry_of(const ps_catalogue *self, const char *key)
 {
     const int64_t id = ps_strings_find(self->strings, key, strlen(key));
@@ -179,9 +155,9 @@ static uint32_t find_alias(const ps_catalogue *self, ps_hardware_class class_of,
 ps_code ps_catalogue_find(const ps_catalogue *self, ps_hardware_class class_of, const char *name,
                           ps_hardware_id *out, ps_error *err)
 {
-    char key[PS_CATALOGUE_KEY_BYTES];
+    char key[PS_NAME_KEY_BYTES];
     char hint[PS_ERROR_MESSAGE_BYTES] = "";
-    if (ps_catalogue_key(name, false, key)) {
+    if (ps_name_key(name, PS_NAME_PLAIN, key)) {
         uint32_t found = ps_catalogue_entry_of(self, key);
         if (found == PS_CATALOGUE_NONE || self->entry[found].class_of != class_of) {
             found = find_alias(self, class_of, key);

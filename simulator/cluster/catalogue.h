@@ -9,8 +9,7 @@
  *   device,quantity,value,unit,origin
  *   H200-SXM,memory-bandwidth,4800,GB/s,recalled: vendor datasheet
  *
- * The built-in files devices.csv, links.csv and aliases.csv are part of the
- * program. A user's file in the same form adds entries and overrides single
+ * The built-in files of this folder are part of the program. A user's file in the same form adds entries and overrides single
  * figures. "like" names an entry that supplies what is not stated; "alias" is
  * another name, in which * stands for any text. Lines that begin with # are
  * comments. An origin begins with its quality: "measured: on my machine".
@@ -27,6 +26,8 @@
     X(LINK, "link", "a host link, a GPU-to-GPU link or a network port") \
     X(MEMORY, "memory", "host memory of one socket")                    \
     X(STORAGE, "storage", "a disk")                                     \
+    X(HOST, "host", "a processor with the framework that runs on it")   \
+    X(SOFTWARE, "software", "a generation of driver and libraries")     \
     X(FAMILY, "family", "figures for others to inherit; not a device")
 
 typedef enum ps_hardware_class {
@@ -41,40 +42,102 @@ typedef enum ps_hardware_class {
  * needed 1: every entry of that class has the figure, stated or inherited.
  * A rate of 0 means that the hardware lacks it.
  */
-#define PS_FIGURES(X)                                                                            \
-    X(MEMORY, "memory", SIZE, 1, GPU, 1, "total memory as the driver reports it")                \
-    X(MEMORY_NOMINAL, "memory-nominal", SIZE, 1, GPU, 0, "memory on the box")                    \
-    X(MEMORY_BANDWIDTH, "memory-bandwidth", BANDWIDTH, 1, GPU, 1, "peak of device memory")       \
-    X(FP32_RATE, "fp32-rate", FLOP_RATE, 1, GPU, 1, "peak outside matrix units")                 \
-    X(TF32_RATE, "tf32-rate", FLOP_RATE, 0, GPU, 0, "peak, dense")                               \
-    X(FP16_RATE, "fp16-rate", FLOP_RATE, 0, GPU, 1, "peak, dense, fp32 accumulation")            \
-    X(BF16_RATE, "bf16-rate", FLOP_RATE, 0, GPU, 1, "peak, dense")                               \
-    X(FP8_RATE, "fp8-rate", FLOP_RATE, 0, GPU, 0, "peak, dense, fp32 accumulation")              \
-    X(MATMUL_SHARE, "matmul-share", RATIO, 1, GPU, 0,                                            \
-      "what large matrix products reach of the peak")                                            \
-    X(STREAM_SHARE, "stream-share", RATIO, 1, GPU, 0,                                            \
-      "what memory-bound kernels reach of the peak")                                             \
-    X(SM_COUNT, "sm-count", COUNT, 1, GPU, 0, "multiprocessors or compute units")                \
-    X(H2D, "h2d", BANDWIDTH, 1, GPU, 1, "large pinned copies to the device, alone")              \
-    X(D2H, "d2h", BANDWIDTH, 1, GPU, 1, "large pinned copies from the device, alone")            \
-    X(HOST_BOTH_FACTOR, "host-both-factor", RATIO, 1, GPU, 0,                                    \
-      "both directions together over one alone")                                                 \
-    X(HOST_THEORY, "host-theory", BANDWIDTH, 1, GPU, 0,                                          \
-      "signalling rate of the host link, one way")                                               \
-    X(PAGEABLE, "pageable", BANDWIDTH, 1, GPU, 0, "copies of pageable host memory")              \
-    X(COPY_LATENCY, "copy-latency", DURATION, 0, GPU, 0, "start of one copy")                    \
-    X(LAUNCH_LATENCY, "launch-latency", DURATION, 0, GPU, 0, "host time of one kernel launch")   \
-    X(NVLINK, "nvlink", BANDWIDTH, 0, GPU, 0, "all links to other GPUs together, one direction") \
-    X(CONTEXT_MEMORY, "context-memory", SIZE, 0, GPU, 1,                                         \
-      "memory in use before and beside the framework's allocator")                               \
-    X(BANDWIDTH, "bandwidth", BANDWIDTH, 1, LINK, 1, "large transfers, one direction")           \
-    X(BANDWIDTH_THEORY, "bandwidth-theory", BANDWIDTH, 1, LINK, 0,                               \
-      "signalling rate, one direction")                                                          \
-    X(BANDWIDTH_BOTH, "bandwidth-both", BANDWIDTH, 1, LINK, 0, "both directions together")       \
-    X(LATENCY, "latency", DURATION, 0, LINK, 1, "start of one transfer")                         \
-    X(STREAM_BANDWIDTH, "stream-bandwidth", BANDWIDTH, 1, MEMORY, 1, "what programs reach")      \
-    X(PEAK_BANDWIDTH, "peak-bandwidth", BANDWIDTH, 1, MEMORY, 0, "channels at their rate")       \
-    X(READ_BANDWIDTH, "read-bandwidth", BANDWIDTH, 1, STORAGE, 1, "large sequential reads")      \
+#define PS_FIGURES(X)                                                                             \
+    X(MEMORY, "memory", SIZE, 1, GPU, 1, "total memory as the driver reports it")                 \
+    X(MEMORY_NOMINAL, "memory-nominal", SIZE, 1, GPU, 0, "memory on the box")                     \
+    X(MEMORY_BANDWIDTH, "memory-bandwidth", BANDWIDTH, 1, GPU, 1, "peak of device memory")        \
+    X(FP32_RATE, "fp32-rate", FLOP_RATE, 1, GPU, 1, "peak outside matrix units")                  \
+    X(TF32_RATE, "tf32-rate", FLOP_RATE, 0, GPU, 0, "peak, dense")                                \
+    X(FP16_RATE, "fp16-rate", FLOP_RATE, 0, GPU, 1, "peak, dense, fp32 accumulation")             \
+    X(BF16_RATE, "bf16-rate", FLOP_RATE, 0, GPU, 1, "peak, dense")                                \
+    X(FP8_RATE, "fp8-rate", FLOP_RATE, 0, GPU, 0, "peak, dense, fp32 accumulation")               \
+    X(MATMUL_SHARE, "matmul-share", RATIO, 1, GPU, 0,                                             \
+      "what large matrix products reach of the peak")                                             \
+    X(STREAM_SHARE, "stream-share", RATIO, 1, GPU, 0,                                             \
+      "what memory-bound kernels reach of the peak")                                              \
+    X(SM_COUNT, "sm-count", COUNT, 1, GPU, 0, "multiprocessors or compute units")                 \
+    X(THREADS_PER_SM, "threads-per-sm", COUNT, 1, GPU, 0, "threads one of them holds at a time")  \
+    X(REGISTERS_PER_SM, "registers-per-sm", COUNT, 1, GPU, 0, "32-bit registers of one of them")  \
+    X(H2D, "h2d", BANDWIDTH, 1, GPU, 1, "large pinned copies to the device, alone")               \
+    X(D2H, "d2h", BANDWIDTH, 1, GPU, 1, "large pinned copies from the device, alone")             \
+    X(HOST_BOTH_FACTOR, "host-both-factor", RATIO, 1, GPU, 0,                                     \
+      "both directions together over one alone")                                                  \
+    X(HOST_THEORY, "host-theory", BANDWIDTH, 1, GPU, 0,                                           \
+      "signalling rate of the host link, one way")                                                \
+    X(PAGEABLE, "pageable", BANDWIDTH, 1, GPU, 0, "copies of pageable host memory")               \
+    X(COPY_LATENCY, "copy-latency", DURATION, 0, GPU, 0, "start of one copy")                     \
+    X(LAUNCH_LATENCY, "launch-latency", DURATION, 0, GPU, 0, "host time of one kernel launch")    \
+    X(NVLINK, "nvlink", BANDWIDTH, 0, GPU, 0, "all links to other GPUs together, one direction")  \
+    X(CONTEXT_MEMORY, "context-memory", SIZE, 0, GPU, 1,                                          \
+      "memory in use before and beside the framework's allocator")                                \
+    X(L2_SIZE, "l2-size", SIZE, 1, GPU, 0, "last cache before device memory")                     \
+    X(CLOCK_SHARE, "clock-share", RATIO, 1, GPU, 0,                                               \
+      "clock of the multiprocessors under load over the boost clock of the rates")                \
+    X(SUSTAINED_SHARE, "sustained-share", RATIO, 1, GPU, 0,                                       \
+      "rate of arithmetic that power and heat leave over minutes, over that of short runs")       \
+    X(KERNEL_FLOOR, "kernel-floor", DURATION, 0, GPU, 0, "shortest kernel, at the boost clock")   \
+    X(VECTOR_SHARE, "vector-share", RATIO, 1, GPU, 0,                                             \
+      "what large matrix products outside matrix units reach of fp32-rate")                       \
+    X(UNALIGNED_SHARE, "unaligned-share", RATIO, 1, GPU, 0,                                       \
+      "what matrix units reach on rows that do not begin on 16 bytes")                            \
+    X(OVERLAP_LOSS, "overlap-loss", RATIO, 0, GPU, 0,                                             \
+      "part of the shorter of arithmetic and traffic that a matrix product does not hide")        \
+    X(TILE_HALF, "tile-half", COUNT, 0, GPU, 0,                                                   \
+      "edge of a square tile of a matrix product that halves its arithmetic rate, over two")      \
+    X(TILE_FIXED, "tile-fixed", DURATION, 0, GPU, 0, "start and end of one tile")                 \
+    X(VECTOR_TILE_FIXED, "vector-tile-fixed", DURATION, 0, GPU, 0,                                \
+      "the same outside matrix units")                                                            \
+    X(STEP_DEPTH, "step-depth", SIZE, 1, GPU, 0, "depth of the contraction done in one step")     \
+    X(STEP_LATENCY, "step-latency", DURATION, 0, GPU, 0, "least time of a step on matrix units")  \
+    X(VECTOR_STEP_LATENCY, "vector-step-latency", DURATION, 0, GPU, 0,                            \
+      "least time of a step outside matrix units")                                                \
+    X(SPLIT_FIXED, "split-fixed", DURATION, 0, GPU, 0,                                            \
+      "summing the parts of a contraction that was split")                                        \
+    X(L2_SHARE, "l2-share", RATIO, 0, GPU, 0,                                                     \
+      "part of l2-size up to which a kernel's operands stay in it")                               \
+    X(L2_FADE, "l2-fade", RATIO, PS_RATIO_ONE, GPU, 0,                                            \
+      "operands over that part from which nothing stays")                                         \
+    X(L2_SPEED, "l2-speed", RATIO, PS_RATIO_ONE, GPU, 0,                                          \
+      "bandwidth of the last cache over that of device memory")                                   \
+    X(CONTIGUOUS_RATE, "contiguous-rate", COUNT, 1, GPU, 0,                                       \
+      "elements that a multiprocessor computes in a microsecond, contiguous operands")            \
+    X(STRIDED_RATE, "strided-rate", COUNT, 1, GPU, 0,                                             \
+      "the same where each element's place is worked out: broadcast, strided, mixed formats")     \
+    X(ROWS_RATE, "rows-rate", COUNT, 1, GPU, 0, "the same a row at a time: softmax, norms")       \
+    X(REDUCTION_RATE, "reduction-rate", COUNT, 1, GPU, 0, "the same for sums over a dimension")   \
+    X(STRIDED_FIXED, "strided-fixed", DURATION, 0, GPU, 0, "what such a kernel takes beyond")     \
+    X(ROWS_FIXED, "rows-fixed", DURATION, 0, GPU, 0, "what such a kernel takes beyond")           \
+    X(REDUCTION_FIXED, "reduction-fixed", DURATION, 0, GPU, 0, "what such a kernel takes beyond") \
+    X(ATTENTION_FORWARD_SHARE, "attention-forward-share", RATIO, 1, GPU, 0,                       \
+      "what fused attention reaches of the peak, head dimension 128")                             \
+    X(ATTENTION_BACKWARD_SHARE, "attention-backward-share", RATIO, 1, GPU, 0, "its backward")     \
+    X(ATTENTION_HALF, "attention-half", COUNT, 0, GPU, 0,                                         \
+      "head dimension at which fused attention does half of what it does at large ones")          \
+    X(ATTENTION_FIXED, "attention-fixed", DURATION, 0, GPU, 0, "start and end of one block")      \
+    X(ATTENTION_ROWS, "attention-rows", COUNT, 1, GPU, 0, "query rows of one block")              \
+    X(LOADED_MEMORY, "loaded-memory", SIZE, 0, GPU, 0,                                            \
+      "what a first step loads outside the allocator")                                            \
+    X(EAGER_MODULES, "eager-modules", SIZE, 0, SOFTWARE, 0,                                       \
+      "device code loaded with the context, beyond what lazy loading needs")                      \
+    X(COLLECTIVE_PAIR, "collective-pair", SIZE, 0, SOFTWARE, 0,                                   \
+      "buffers of a process group of two ranks")                                                  \
+    X(COLLECTIVE_GROUP, "collective-group", SIZE, 0, SOFTWARE, 0, "of one of more ranks")         \
+    X(WIDE_WORKSPACE, "wide-workspace", COUNT, 0, SOFTWARE, 0,                                    \
+      "1: majors 9, 10 and 12 get the large matrix workspace, 0: 9.0 alone")                      \
+    X(FORWARD_LAUNCH, "forward-launch", DURATION, 1, HOST, 1,                                     \
+      "between two launches of a forward pass, as recorded")                                      \
+    X(BACKWARD_LAUNCH, "backward-launch", DURATION, 1, HOST, 1, "of a backward pass")             \
+    X(OPTIMIZER_LAUNCH, "optimizer-launch", DURATION, 1, HOST, 1, "of an optimizer's step")       \
+    X(PROFILER_FACTOR, "profiler-factor", RATIO, PS_RATIO_ONE, HOST, 1,                           \
+      "host time as recorded over that without a profiler")                                       \
+    X(BANDWIDTH, "bandwidth", BANDWIDTH, 1, LINK, 1, "large transfers, one direction")            \
+    X(BANDWIDTH_THEORY, "bandwidth-theory", BANDWIDTH, 1, LINK, 0,                                \
+      "signalling rate, one direction")                                                           \
+    X(BANDWIDTH_BOTH, "bandwidth-both", BANDWIDTH, 1, LINK, 0, "both directions together")        \
+    X(LATENCY, "latency", DURATION, 0, LINK, 1, "start of one transfer")                          \
+    X(STREAM_BANDWIDTH, "stream-bandwidth", BANDWIDTH, 1, MEMORY, 1, "what programs reach")       \
+    X(PEAK_BANDWIDTH, "peak-bandwidth", BANDWIDTH, 1, MEMORY, 0, "channels at their rate")        \
+    X(READ_BANDWIDTH, "read-bandwidth", BANDWIDTH, 1, STORAGE, 1, "large sequential reads")       \
     X(WRITE_BANDWIDTH, "write-bandwidth", BANDWIDTH, 1, STORAGE, 1, "large sequential writes")
 
 typedef enum ps_figure_id {

@@ -17,13 +17,13 @@ static ps_code refuse(const ps_catalogue *self, ps_catalogue_place at, const cha
 
 static ps_code resolve_like(ps_catalogue *self, ps_catalogue_entry *entry, ps_error *err)
 {
-    char key[PS_CATALOGUE_KEY_BYTES];
+    char key[PS_NAME_KEY_BYTES];
     if (entry->like_at.line == 0) {
         return PS_OK;
     }
     const char *name = ps_strings_text(self->strings, entry->like_name);
-    entry->like =
-        ps_catalogue_key(name, false, key) ? ps_catalogue_entry_of(self, key) : PS_CATALOGUE_NONE;
+    entry->like = ps_name_key(name, PS_NAME_PLAIN, key) ? ps_catalogue_entry_of(self, key)
+                                                        : PS_CATALOGUE_NONE;
     if (entry->like == PS_CATALOGUE_NONE) {
         char hint[256] = "";
         char what[400];

@@ -96,10 +96,10 @@ static ps_code read_entry(reading *self, statement *row, ps_error *err)
 {
     ps_catalogue *catalogue = self->catalogue;
     const char *name = row->field[COLUMN_DEVICE];
-    char key[PS_CATALOGUE_KEY_BYTES];
+    char key[PS_NAME_KEY_BYTES];
     ps_str name_id;
     ps_str key_id;
-    if (!ps_catalogue_key(name, false, key)) {
+    if (!ps_name_key(name, PS_NAME_PLAIN, key)) {
         return refuse(self, row, err, "\"%.80s\" is not a name for a device", name);
     }
     row->entry = ps_catalogue_entry_of(catalogue, key);
@@ -155,9 +155,10 @@ static ps_code take_class(reading *self, statement *row, ps_error *err)
             return PS_OK;
         }
     }
-    return refuse(self, row, err,
-                  "class \"%.40s\" is unknown: use gpu, link, memory, storage or family",
-                  row->field[COLUMN_VALUE]);
+    return refuse(
+        self, row, err,
+        "class \"%.40s\" is unknown: use gpu, link, memory, storage, host, software or family",
+        row->field[COLUMN_VALUE]);
 }
 
 static ps_code take_like(reading *self, statement *row, ps_error *err)
@@ -185,10 +186,10 @@ static ps_code take_compute_capability(reading *self, statement *row, ps_error *
 static ps_code take_alias(reading *self, statement *row, ps_error *err)
 {
     ps_catalogue *catalogue = self->catalogue;
-    char key[PS_CATALOGUE_KEY_BYTES];
+    char key[PS_NAME_KEY_BYTES];
     ps_catalogue_alias alias = {.entry = row->entry, .generation = row->at.generation};
     PS_TRY(check_no_unit(self, row, err));
-    if (!ps_catalogue_key(row->field[COLUMN_VALUE], true, key)) {
+    if (!ps_name_key(row->field[COLUMN_VALUE], PS_NAME_PATTERN, key)) {
         return refuse(self, row, err, "\"%.80s\" is not a name for a device",
                       row->field[COLUMN_VALUE]);
     }

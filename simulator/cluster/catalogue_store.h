@@ -14,15 +14,13 @@
 #include "base/idmap.h"
 #include "base/strings.h"
 #include "cluster/catalogue.h"
+#include "cluster/near_names.h"
 
 /** "No entry", "no row"; what an idmap answers for an absent key. */
 #define PS_CATALOGUE_NONE PS_IDMAP_NONE
 
 /** Entries, rows and aliases a catalogue can have; far above any real one. */
 #define PS_CATALOGUE_MAX_ROWS ((size_t)1 << 20)
-
-/** [bytes] longest key, terminator included; longer names do not enter the catalogue. */
-#define PS_CATALOGUE_KEY_BYTES 96
 
 /** Where a row stands. */
 typedef struct ps_catalogue_place {
@@ -77,9 +75,6 @@ typedef struct ps_figure_spec {
 } ps_figure_spec;
 
 const ps_figure_spec *ps_figure_spec_of(ps_figure_id figure);
-
-/** Writes the key of a name; false when it is empty or too long. A * is kept only in patterns. */
-bool ps_catalogue_key(const char *name, bool is_pattern, char out[PS_CATALOGUE_KEY_BYTES]);
 
 /** Entry with that key, or PS_CATALOGUE_NONE. */
 uint32_t ps_catalogue_entry_of(const ps_catalogue *self, const char *key);

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: MIT
-# cmake -DOUTPUT=FILE.c -DFILES=a.csv|b.csv -P embed.cmake: text files as C arrays.
+# cmake -DOUTPUT=FILE.c -DFILES=a.csv|b.csv [-DHEADER=a/b.h -DNAME=ps_thing] -P embed.cmake:
+# text files as C arrays, NAMEs and NAME_count, which HEADER declares.
+if(NOT DEFINED NAME)
+  set(NAME ps_builtin_file)
+endif()
+if(NOT DEFINED HEADER)
+  set(HEADER cluster/builtin.h)
+endif()
 string(REPLACE "|" ";" FILES "${FILES}")
 set(arrays "")
 set(table "")
@@ -14,6 +21,6 @@ foreach(file IN LISTS FILES)
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUTPUT}
-  "#include \"cluster/builtin.h\"\n\n${arrays}"
-  "const ps_builtin_file ps_builtin_files[] = {\n${table}};\n"
-  "const size_t ps_builtin_file_count = sizeof ps_builtin_files / sizeof ps_builtin_files[0];\n")
+  "#include \"${HEADER}\"\n\n${arrays}"
+  "const ps_builtin_file ${NAME}s[] = {\n${table}};\n"
+  "const size_t ${NAME}_count = sizeof ${NAME}s / sizeof ${NAME}s[0];\n")
