@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blocks: what repeats inside a step.
+ *
+ * Module ranges name them: of the classes that run at least twice in a step,
+ * the one that takes most time in all. Without such ranges the longest run of
+ * equal pieces of the phase's allocations (kernels, where no allocation was
+ * recorded) is cut into its pieces. Backward pieces belong to the forward ones
+ * in reverse order, or to those whose autograd sequence numbers they share.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/idmap.h"
+#include "base/memory.h"
+#include "recover/recover_parts.h"
+
+#define CLASS_BYTES 128
+
+/* Pieces shorter than this repeat by chance. */
+#define LEAST_PIECE 3u
+
+/* No layer does more than this; bounds the search. */
+#define LONGEST_PIECE 2048u
+
+/* ---- by module ranges ---- */
+
+/* "nn.Module: BertLayer_3" or "model.layers.3 (LlamaDecoderLayer)": the class. */
+static bool class_of(const char *name, char out[CLASS_BYTES])
+{
+    const char *begin = NULL;
+    size_t bytes = 0;
+    const size_t length = strlen(name);
+    if (strncmp(name, "nn.Module: ", 11) == 0) {
+        begin = name + 11;
+        bytes = strlen(begin);
+        while (bytes > 0 && begin[bytes - 1] >= '0' && begin[bytes - 1] <= '9') {
+            bytes--;
+        }
+        if (bytes == 0 || begin[bytes - 1] != '_' || begin[bytes] == '\0') {
+            return false;
+        }
+        bytes--;
+    } else if (length > 3 && name[length - 1] == ')' && strstr(name, " (") != NULL) {
+        begin = strstr(name, " (") + 2;
+        bytes = (size_t)(name + length - 1 - begin);
+    }
+    if (bytes == 0 || bytes >= CLASS_BYTES) {
+        return false;
+    }
+    memcpy(out, begin, bytes);
+    out[bytes] = '\0';
+    return true;
+}
+
+static const char *override_pattern(const ps_recovery *self)
+{
+    const char *pattern = NULL;
+    for (size_t i = 0; i < self->overrides->count; i++) {
+        if (self->overrides->row[i].what == PS_OVERRIDE_BLOCK) {
+            pattern = self->overrides->row[i].pattern;
+        }
+    }
+    return pattern;
+}
+
+static bool is_module_range(const ps_recovery *self, size_t range, char class[CLASS_BYTES])
+{
+    const uint8_t category = self->trace->range.category[range];
+    const char *name = ps__recover_text(self, self->trace->range.name[range]);
+    return (category == PS_RANGE_PYTHON || category == PS_RANGE_ANNOTATION) &&
+           class_of(name, class);
+}
+
+typedef struct module_class {
+    ps_str name;
+    size_t count;
+    ps_ns time_ns, last_end_ns;
+    bool is_nested; /* a call inside another of the same class */
+} module_class;
+
+typedef struct class_list {
+    module_class *entry;
+    size_t count, capacity;
+    ps_idmap by_name;
+} class_list;
+
+static ps_code count_classes(ps_recovery *self, class_list *list, ps_error *err)
+{
+    const ps_range_table *range = &self->trace->range;
+    char class[CLASS_BYTES];
+    for (size_t i = 0; i < range->head.count; i++) {
+        ps_str name;
+        if (!is_module_range(self, i, class) ||
+            ps_structure_step_at(self->out, range->start_ns[i]) == PS_STRUCTURE_NONE) {
+            continue;
+        }
+        PS_TRY(ps_strings_put_z(self->out->strings, class, &name, err));
+        uint32_t at = ps_idmap_get(&list->by_name, name);
+        if (at == PS_IDMAP_NONE) {
+            PS_TRY(ps_grow((void **)&list->entry, &list->capacity, list->count + 1,
+                           PS_STRUCTURE_MAX, sizeof *list->entry, err));
+            at = (uint32_t)list->count++;
+            list->entry[at] = (module_class){.name = name, .last_end_ns = INT64_MIN};
+            PS_TRY(ps_idmap_put(&list->by_name, name, at, err));
+        }
+        module_class *entry = &list->entry[at];
+        entry->is_nested = entry->is_nested || range->start_ns[i] < entry->last_end_ns;
+        entry->last_end_ns = range->start_ns[i] + range->dur_ns[i];
+        entry->time_ns += range->dur_ns[i];
+        entry->count++;
+    }
+    return PS_OK;
+}
+
+/* The class whose calls take most time, of those that run twice a step and not in each other. */
+static ps_str block_class(const class_list *list, size_t steps)
+{
+    const module_class *best = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const module_class *entry = &list->entry[i];
+        if (!entry->is_nested && entry->count >= 2 * steps &&
+            (best == NULL || entry->time_ns > best->time_ns)) {
+            best = entry;
+        }
+    }
+    return best == NULL ? 0 : best->name;
+}
+
+static ps_code add_block(ps_recovery *self, const ps_structure_block *block, const char *name,
+                         const char *kind, ps_error *err)
+{
+    ps_structure *out = self->out;
+    PS_TRY(ps_grow((void **)&out->block, &out->block_capacity, out->block_count + 1,
+                   PS_STRUCTURE_MAX, sizeof *out->block, err));
+    out->block[out->block_count] = *block;
+    PS_TRY(ps_strings_put_z(out->strings, name, &out->block[out->block_count].name, err));
+    PS_TRY(ps_strings_put_z(out->strings, kind, &out->block[out->block_count].kind, err));
+    out->block_count++;
+    return PS_OK;
+}
+
+static ps_code add_module_blocks(ps_recovery *self, const char *wanted, const char *pattern,
+                                 ps_error *err)
+{
+    const ps_range_table *range = &self->trace->range;
+    char class[CLASS_BYTES];
+    for (size_t i = 0; i < range->head.count; i++) {
+        const char *name = ps__recover_text(self, range->name[i]);
+        const bool is_wanted = pattern != NULL
+                                   ? ps_pattern_matches(pattern, name)
+                                   : is_module_range(self, i, class) && strcmp(class, wanted) == 0;
+        const uint32_t step = ps_structure_step_at(self->out, range->start_ns[i]);
+        if (!is_wanted || step == PS_STRUCTURE_NONE) {
+            continue;
+        }
+        const ps_structure_block block = {
+            .start_ns = range->start_ns[i],
+            .end_ns = range->start_ns[i] + range->dur_ns[i],
+            .phase = ps_structure_phase_at(self->out, range->start_ns[i]),
+            .step = step,
+        };
+        PS_TRY(add_block(self, &block, name, pattern != NULL ? "" : wanted, err));
+    }
+    return PS_OK;
+}
+
+static ps_code blocks_of_modules(ps_recovery *self, ps_error *err)
+{
+    class_list list = {0};
+    const char *pattern = override_pattern(self);
+    ps_code code = count_classes(self, &list, err);
+    const ps_str class = block_class(&list, self->out->step_count);
+    ps_free(list.entry);
+    ps_idmap_fini(&list.by_name);
+    PS_TRY(code);
+    if (class == 0 && pattern == NULL) {
+        return PS_OK;
+    }
+    char wanted[CLASS_BYTES];
+    (void)snprintf(wanted, sizeof wanted, "%s", ps_strings_text(self->out->strings, class));
+    PS_TRY(add_module_blocks(self, wanted, pattern, err));
+    if (self->out->block_count == 0) {
+        return ps_fail(err, PS_USAGE,
+                       "no range of the trace is called \"%s\", which the structure file names as "
+                       "the block",
+                       pattern == NULL ? wanted : pattern);
+    }
+    return ps__recover_find(self, "blocks", pattern != NULL ? "structure file" : "module ranges",
+                            pattern != NULL ? 1000 : 950, err, "%zu runs of %s",
+                            self->out->block_count, pattern != NULL ? pattern : wanted);
+}
+
+/* ---- by repetition ---- */
+
+/* What one phase of one step did, in order. */
+typedef struct piece_list {
+    uint64_t *key;
+    ps_ns *time;
+    size_t count;
+} piece_list;
+
+/* How a sequence is read from the trace. */
+typedef void (*piece_reader)(const ps_recovery *self, uint32_t step, ps_phase phase,
+                             piece_list *out);
+
+/* What a buffer is recognised by: the frames, else the operator that allocated it. */
+static uint64_t maker_key(const ps_recovery *self, size_t b, uint32_t row)
+{
+    const ps_str stack = self->trace->memory.stack[row];
+    return stack != 0 ? stack : self->plan->buffer.label[b];
+}
+
+static void read_requests(const ps_recovery *self, uint32_t step, ps_phase phase, bool by_size,
+                          piece_list *out)
+{
+    const ps_memory_table *memory = &self->trace->memory;
+    for (size_t b = 0; b < self->out->buffer_count; b++) {
+        const uint32_t row = self->out->buffer[b].birth_row;
+        const bool is_of_model =
+            self->out->step_count > 1 && self->out->buffer[b].death_row == PS_STRUCTURE_NONE;
+        if (row == PS_STRUCTURE_NONE || is_of_model || self->plan->buffer.device[b] != 0 ||
+            ps_structure_step_at(self->out, memory->time_ns[row]) != step ||
+            ps_structure_phase_at(self->out, memory->time_ns[row]) != phase) {
+            continue;
+        }
+        out->key[out->count] = by_size ? memory->bytes[row] : maker_key(self, b, row);
+        out->time[out->count++] = memory->time_ns[row];
+    }
+}
+
+static void read_makers(const ps_recovery *self, uint32_t step, ps_phase phase, piece_list *out)
+{
+    read_requests(self, step, phase, false, out);
+}
+
+static void read_sizes(const ps_recovery *self, uint32_t step, ps_phase phase, piece_list *out)
+{
+    read_requests(self, step, phase, true, out);
+}
+
+static void read_kernels(const ps_recovery *self, uint32_t step, ps_phase phase, piece_list *out)
+{
+    const ps_kernel_table *kernel = &self->trace->kernel;
+    for (size_t row = 0; row < kernel->head.count; row++) {
+        if (ps_structure_step_at(self->out, kernel->start_ns[row]) == step &&
+            ps_structure_phase_at(self->out, kernel->start_ns[row]) == phase) {
+            out->key[out->count] = kernel->name[row];
+            out->time[out->count++] = kernel->start_ns[row];
+        }
+    }
+}
+
+/* Operators inside no other, in order: rows of the range table. */
+typedef struct outer_list {
+    uint32_t *row;
+    size_t count;
+} outer_list;
+
+static ps_code list_outer(const ps_range_table *range, outer_list *out, ps_error *err)
+{
+    ps_ns covered = INT64_MIN;
+    out->row = ps_calloc(range->head.count + 1, sizeof *out->row);
+    if (out->row == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < range->head.count; i++) {
+        const ps_ns end = range->start_ns[i] + range->dur_ns[i];
+        if (range->category[i] == PS_RANGE_OPERATOR && range->start_ns[i] >= covered) {
+            out->row[out->count++] = (uint32_t)i;
+            covered = end;
+        }
+    }
+    return PS_OK;
+}
+
+/* A piece begins with the operator that makes its first request, not in the middle of it. */
+static ps_ns begin_of(const ps_range_table *range, const outer_list *outer, ps_ns at)
+{
+    size_t low = 0, high = outer->count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (range->start_ns[outer->row[mid]] <= at) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    if (low == 0) {
+        return at;
+    }
+    const uint32_t row = outer->row[low - 1];
+    return range->start_ns[row] + range->dur_ns[row] > at ? range->start_ns[row] : at;
+}
+
+static ps_code add_pieces(ps_recovery *self, const outer_list *outer, const piece_list *list,
+                          const ps_repeat *repeat, uint32_t step, ps_phase phase, ps_error *err)
+{
+    const ps_range_table *range = &self->trace->range;
+    for (size_t i = 0; i < repeat->count; i++) {
+        const size_t first = repeat->start + i * repeat->period;
+        const size_t end = first + repeat->period;
+        char name[48];
+        const ps_structure_block block = {
+            .start_ns = begin_of(range, outer, list->time[first]),
+            .end_ns = end < list->count ? begin_of(range, outer, list->time[end])
+                                        : list->time[list->count - 1] + 1,
+            .phase = phase,
+            .step = step,
+        };
+        (void)snprintf(name, sizeof name, "block %zu", i);
+        PS_TRY(add_block(self, &block, name, "repeated", err));
+    }
+    return PS_OK;
+}
+
+static ps_code cut_phase(ps_recovery *self, const outer_list *outer, piece_reader read,
+                         uint32_t step, ps_phase phase, size_t *pieces, ps_error *err)
+{
+    const size_t capacity = self->trace->memory.head.count + self->trace->kernel.head.count;
+    piece_list list = {.key = ps_calloc(capacity + 1, sizeof *list.key),
+                       .time = ps_calloc(capacity + 1, sizeof *list.time)};
+    ps_code code = list.key == NULL || list.time == NULL ? ps_fail_nomem(err) : PS_OK;
+    if (code == PS_OK) {
+        read(self, step, phase, &list);
+        const ps_repeat repeat =
+            ps__longest_repeat(list.key, list.count, LEAST_PIECE, LONGEST_PIECE);
+        if (repeat.count > 0) {
+            code = add_pieces(self, outer, &list, &repeat, step, phase, err);
+            *pieces += repeat.count;
+        }
+    }
+    ps_free(list.key);
+    ps_free(list.time);
+    return code;
+}
+
+/* Steps beyond these are alike: the search is for the structure, not for a census. */
+#define STEPS_CUT 8u
+
+static ps_code try_ways(ps_recovery *self, const outer_list *outer, ps_error *err)
+{
+    static const struct {
+        piece_reader read;
+        const char *how;
+    } ways[] = {
+        {read_makers, "repeated allocations"},
+        {read_sizes, "repeated sizes of allocations"},
+        {read_kernels, "repeated kernels"},
+    };
+    const size_t steps = self->out->step_count < STEPS_CUT ? self->out->step_count : STEPS_CUT;
+    for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
+        size_t pieces = 0;
+        for (uint32_t step = 0; step < steps; step++) {
+            PS_TRY(cut_phase(self, outer, ways[way].read, step, PS_PHASE_FORWARD, &pieces, err));
+            PS_TRY(cut_phase(self, outer, ways[way].read, step, PS_PHASE_BACKWARD, &pieces, err));
+        }
+        if (pieces > 0) {
+            return ps__recover_find(self, "blocks", ways[way].how, 600, err,
+                                    "%zu pieces in %zu steps", pieces, steps);
+        }
+    }
+    return ps__recover_find(self, "blocks", "nothing repeats", 200, err, "no blocks");
+}
+
+static ps_code blocks_of_repetition(ps_recovery *self, ps_error *err)
+{
+    outer_list outer = {0};
+    ps_code code = list_outer(&self->trace->range, &outer, err);
+    if (code == PS_OK) {
+        code = try_ways(self, &outer, err);
+    }
+    ps_free(outer.row);
+    return code;
+}
+
+/* ---- which backward block belongs to which forward block ---- */
+
+/* First range that starts at a moment or later: ranges ascend. */
+static size_t first_range(const ps_range_table *range, ps_ns at)
+{
+    size_t low = 0, high = range->head.count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (range->start_ns[mid] < at) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static ps_code pair_by_sequence(ps_recovery *self, size_t *pairs, ps_error *err)
+{
+    const ps_range_table *range = &self->trace->range;
+    ps_structure *out = self->out;
+    ps_idmap block_of_sequence = {0};
+    ps_code code = PS_OK;
+    for (uint32_t b = 0; b < out->block_count && code == PS_OK; b++) {
+        const bool is_forward = out->block[b].phase == PS_PHASE_FORWARD;
+        for (size_t i = first_range(range, out->block[b].start_ns);
+             is_forward && i < range->head.count && range->start_ns[i] < out->block[b].end_ns &&
+             code == PS_OK;
+             i++) {
+            if (range->sequence[i] > 0) {
+                code = ps_idmap_put(&block_of_sequence, (uint64_t)range->sequence[i], b, err);
+            }
+        }
+    }
+    for (uint32_t b = 0; b < out->block_count && code == PS_OK; b++) {
+        ps_structure_block *block = &out->block[b];
+        for (size_t i = first_range(range, block->start_ns);
+             block->phase == PS_PHASE_BACKWARD && i < range->head.count &&
+             range->start_ns[i] < block->end_ns;
+             i++) {
+            const uint32_t forward =
+                range->sequence[i] > 0
+                    ? ps_idmap_get(&block_of_sequence, (uint64_t)range->sequence[i])
+                    : PS_IDMAP_NONE;
+            if (forward != PS_IDMAP_NONE) {
+                block->pair = forward + 1;
+                (*pairs)++;
+                break;
+            }
+        }
+    }
+    ps_idmap_fini(&block_of_sequence);
+    return code;
+}
+
+/* The last forward block of a step is the first of its backward. */
+static void pair_in_reverse(ps_structure *out, size_t *pairs)
+{
+    for (uint32_t b = 0; b < out->block_count; b++) {
+        ps_structure_block *block = &out->block[b];
+        if (block->phase != PS_PHASE_BACKWARD) {
+            continue;
+        }
+        size_t later = 0, forward = 0; /* backward blocks of the step from this one on */
+        for (uint32_t i = 0; i < out->block_count; i++) {
+            const bool is_of_step = out->block[i].step == block->step;
+            later += is_of_step && i > b && out->block[i].phase == PS_PHASE_BACKWARD;
+            if (is_of_step && out->block[i].phase == PS_PHASE_FORWARD && i < b) {
+                forward++;
+            }
+        }
+        size_t at = 0;
+        for (uint32_t i = 0; i < b && later < forward; i++) {
+            if (out->block[i].step == block->step && out->block[i].phase == PS_PHASE_FORWARD &&
+                at++ == later) {
+                block->pair = i + 1;
+                (*pairs)++;
+            }
+        }
+    }
+}
+
+ps_code ps__recover_blocks(ps_recovery *self, ps_error *err)
+{
+    size_t pairs = 0;
+    PS_TRY(blocks_of_modules(self, err));
+    if (self->out->block_count == 0) {
+        PS_TRY(blocks_of_repetition(self, err));
+    }
+    PS_TRY(pair_by_sequence(self, &pairs, err));
+    if (pairs > 0) {
+        return ps__recover_find(self, "backward of blocks", "sequence numbers of autograd", 950,
+                                err, "%zu backward blocks", pairs);
+    }
+    pair_in_reverse(self->out, &pairs);
+    return pairs == 0 ? PS_OK
+                      : ps__recover_find(self, "backward of blocks", "reverse order", 600, err,
+                                         "%zu backward blocks", pairs);
+}
