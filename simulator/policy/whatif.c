@@ -27,12 +27,17 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
         PS_TRY(ps_catalogue_find(catalogue, PS_HARDWARE_GPU, change->gpu, &target, err));
         wanted = &target;
     }
-    /* copies first: they compare with the recorded GPU, which the next stage renames */
+    /* sizes first: they compare with the recorded GPU, and copies become transfers of new sizes */
+    bool is_scaled = false;
+    if (change->scale != NULL) {
+        PS_TRY(ps__whatif_scale(plan, catalogue, change->scale, &is_scaled, err));
+    }
+    /* copies then: they compare with the recorded GPU, which the next stage renames */
     if (change->gpu != NULL || change->pcie_bytes_per_s != 0) {
         PS_TRY(ps__whatif_copies(plan, catalogue, change, wanted, err));
     }
     if (wanted != NULL) {
         PS_TRY(ps__whatif_compute(plan, catalogue, target, err));
     }
-    return ps__whatif_memory(plan, catalogue, change, wanted, err);
+    return ps__whatif_memory(plan, catalogue, change, wanted, is_scaled, err);
 }

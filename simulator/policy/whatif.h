@@ -9,6 +9,7 @@
 
 #include "cluster/catalogue.h"
 #include "plan/plan.h"
+#include "policy/whatif_scale.h"
 
 /** What to change; zero-initialised: nothing. */
 typedef struct ps_whatif {
@@ -17,12 +18,14 @@ typedef struct ps_whatif {
     uint64_t memory_bytes;     /* device capacity; 0: as recorded, or of `gpu` */
     uint64_t base_bytes;       /* memory outside the allocator, with has_base */
     bool has_base;
+    const char *software;  /* catalogue entry for driver and libraries; NULL: the default one */
     const char *allocator; /* native, expandable, exact; NULL: as recorded */
     /* PYTORCH_CUDA_ALLOC_CONF in place of the recorded one: "" PyTorch's defaults; NULL as recorded */
     const char *allocator_conf;
     const char *const *allocator_option; /* "KEY=VALUE" in PyTorch's words */
     size_t allocator_option_count;
     const char *cache; /* recovered, empty, steady; NULL: recovered where possible and valid */
+    const ps_whatif_scale *scale; /* another batch or sequence; NULL: as recorded */
 } ps_whatif;
 
 /**

@@ -22,7 +22,7 @@ static int by_time(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static ps_code find_fixed_part(const ps_plan *plan, ps_ns *out, ps_error *err)
+ps_code ps__whatif_fixed_part(const ps_plan *plan, ps_ns *out, ps_error *err)
 {
     ps_ns *times = ps_calloc(plan->task.head.count, sizeof *times);
     if (times == NULL) {
@@ -109,7 +109,7 @@ ps_code ps__whatif_compute(ps_plan *plan, const ps_catalogue *catalogue, ps_hard
                            ps_error *err)
 {
     ps_ns fixed = 0;
-    PS_TRY(find_fixed_part(plan, &fixed, err));
+    PS_TRY(ps__whatif_fixed_part(plan, &fixed, err));
     for (uint32_t device = 0; device < plan->device.head.count; device++) {
         ps_hardware_id recorded;
         rate_pairs rates;

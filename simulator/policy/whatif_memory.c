@@ -10,6 +10,7 @@
 
 #include "alloc/allocator.h"
 #include "base/memory.h"
+#include "cost/beyond.h"
 #include "policy/whatif_parts.h"
 #include "run/run.h"
 
@@ -151,11 +152,12 @@ static ps_code change_capacity(ps_plan *plan, uint32_t device, const ps_catalogu
     if (target != NULL) {
         gpu = *target;
     }
-    if (is_known && plan->device.base_bytes[device] == 0 &&
-        ps_catalogue_get(catalogue, gpu, PS_FIGURE_CONTEXT_MEMORY, &figure)) {
-        plan->device.base_bytes[device] = figure.value;
-        plan->device.base_basis[device] =
-            figure.quality == PS_QUALITY_MEASURED ? PS_BASIS_MEASURED : PS_BASIS_GUESSED;
+    if (is_known && (plan->device.base_bytes[device] == 0 || change->software != NULL)) {
+        const ps_beyond_setup setup = {.software = change->software};
+        ps_beyond beyond;
+        PS_TRY(ps_beyond_memory(catalogue, gpu, &setup, &beyond, err));
+        plan->device.base_bytes[device] = ps_beyond_outside(&beyond);
+        plan->device.base_basis[device] = (uint8_t)beyond.basis;
     }
     if (change->has_base) {
         plan->device.base_bytes[device] = change->base_bytes;
@@ -236,12 +238,18 @@ static ps_code change_cache(ps_plan *plan, const ps_whatif *change, bool is_othe
 }
 
 ps_code ps__whatif_memory(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
-                          const ps_hardware_id *target, ps_error *err)
+                          const ps_hardware_id *target, bool is_scaled, ps_error *err)
 {
-    bool is_other_allocator = false;
+    /* what was recorded of places and of the cache belongs to the recorded sizes too */
+    bool is_other_allocator = is_scaled;
+    const bool was_warm = plan->segment.head.count > 0;
     for (uint32_t device = 0; device < plan->device.head.count; device++) {
         PS_TRY(change_allocator(plan, device, change, &is_other_allocator, err));
         PS_TRY(change_capacity(plan, device, catalogue, change, target, err));
     }
-    return change_cache(plan, change, is_other_allocator, err);
+    PS_TRY(change_cache(plan, change, is_other_allocator, err));
+    /* a run that began with a warm cache would have one of the new sizes */
+    return is_scaled && was_warm && change->cache == NULL
+               ? ps_plan_set_meta(plan, PS_PLAN_META_CACHE, "steady", err)
+               : PS_OK;
 }

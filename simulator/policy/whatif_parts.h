@@ -15,12 +15,19 @@ ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_c
 ps_code ps__whatif_compute(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id target,
                            ps_error *err) PS_MUST_USE;
 
+/** [ns] part of every kernel that no rate and no size changes: 1st percentile of the lengths. */
+ps_code ps__whatif_fixed_part(const ps_plan *plan, ps_ns *out, ps_error *err) PS_MUST_USE;
+
+/** Buffers and work for another batch or sequence. *is_scaled: something changed. */
+ps_code ps__whatif_scale(ps_plan *plan, const ps_catalogue *catalogue,
+                         const ps_whatif_scale *change, bool *is_scaled, ps_error *err) PS_MUST_USE;
+
 /** Host copies become transfers on links of the new bandwidth. */
 ps_code ps__whatif_copies(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
                           const ps_hardware_id *target, ps_error *err) PS_MUST_USE;
 
 /** Allocator model, settings, starting cache, capacity and limit. */
 ps_code ps__whatif_memory(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
-                          const ps_hardware_id *target, ps_error *err) PS_MUST_USE;
+                          const ps_hardware_id *target, bool is_scaled, ps_error *err) PS_MUST_USE;
 
 #endif
