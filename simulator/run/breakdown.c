@@ -46,14 +46,30 @@ static void add_bytes(ps_result_group *group, uint64_t bytes)
     group->largest_bytes = bytes > group->largest_bytes ? bytes : group->largest_bytes;
 }
 
+static void count_growth(ps_result_device *out, ps_growth growth, uint64_t bytes)
+{
+    out->is_scaled = out->is_scaled || growth != PS_GROWTH_UNKNOWN;
+    out->growth_bytes[growth] += bytes;
+    out->growth_count[growth]++;
+}
+
+/* Of the model's own tensors there is nothing to say beyond what they are. */
+static bool shows_label(ps_role role)
+{
+    return role == PS_ROLE_UNKNOWN || role == PS_ROLE_ACTIVATION || role == PS_ROLE_TEMPORARY ||
+           role == PS_ROLE_WORKSPACE || role == PS_ROLE_INPUT;
+}
+
 static ps_code add_to_group(grouping *g, const ps_memory_walk *walk, uint32_t buffer, ps_error *err)
 {
     const ps_plan *plan = walk->plan;
     const ps_role role = (ps_role)plan->buffer.role[buffer];
-    const ps_str label = role == PS_ROLE_UNKNOWN ? plan->buffer.label[buffer] : 0;
+    const ps_str label = shows_label(role) ? plan->buffer.label[buffer] : 0;
     ps_result_group *group = NULL;
     PS_TRY(find_group(g, plan, role, label, &group, err));
-    add_bytes(group, walk->own_sizes ? plan->buffer.bytes[buffer] : walk->block_bytes[buffer]);
+    const uint64_t bytes = walk->own_sizes ? plan->buffer.bytes[buffer] : walk->block_bytes[buffer];
+    add_bytes(group, bytes);
+    count_growth(walk->out, (ps_growth)plan->buffer.growth[buffer], bytes);
     return PS_OK;
 }
 
@@ -130,6 +146,9 @@ static ps_code group_live(const ps_memory_walk *walk, const bool *live, grouping
         ps_result_group *group = NULL;
         PS_TRY(find_group(g, plan, PS_ROLE_BEFORE, 0, &group, err));
         add_bytes(group, walk->base_block_bytes);
+        if (walk->out->is_scaled) {
+            count_growth(walk->out, PS_GROWTH_FIXED, walk->base_block_bytes);
+        }
     }
     keep_largest(g, walk->out);
     return PS_OK;

@@ -1,56 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tensors, storages and graph nodes, and who owns them.
+ * Tensors and storages, and who owns them.
  */
 #include "workload/eager.h"
 
 #include <string.h>
 
 #include "base/memory.h"
-#include "workload/eager_parts.h"
-#include "workload/reduce.h"
-
-#define MAX_ITEMS ((size_t)1 << 26)
-#define NO_SLOT UINT32_MAX
-
-typedef struct ps__storage {
-    uint32_t owners; /* tensors; while free: the next free slot */
-    uint32_t buffer;
-} ps__storage;
-
-typedef struct ps__tensor {
-    uint32_t owners; /* 0: the slot is free */
-    uint32_t storage;
-    int64_t elements;
-    uint32_t node, output; /* whose output it is; node number + 1, 0 none */
-    uint32_t accumulator;  /* of a leaf: node number + 1 while a graph refers to it */
-    ps_tensor grad;
-    uint32_t next_free;
-    uint8_t dtype;
-    bool requires_grad, is_view;
-} ps__tensor;
-
-struct ps_eager {
-    ps_eager_sink sink;
-    ps_code code;
-    ps_error err;
-    ps__tensor *tensor;
-    size_t tensor_count, tensor_capacity;
-    uint32_t free_tensor;
-    ps__storage *storage;
-    size_t storage_count, storage_capacity;
-    uint32_t free_storage;
-    ps_node **node; /* nodes do not move */
-    size_t node_count, node_capacity;
-    uint32_t *free_node;
-    size_t free_node_count, free_node_capacity;
-    uint64_t sequence;
-    uint32_t buffer_count;
-    bool is_recording;
-    ps_reduce_device device;
-    uint64_t workspace_bytes;
-    bool is_backward, has_workspace[2]; /* of the program's thread, of backward's */
-};
+#include "workload/eager_state.h"
 
 uint64_t ps_dtype_bytes(ps_dtype dtype)
 {
@@ -65,12 +22,14 @@ ps_eager *ps_eager_create(const ps_eager_sink *sink)
         return NULL;
     }
     self->sink = *sink;
-    self->free_tensor = NO_SLOT;
-    self->free_storage = NO_SLOT;
+    self->free_tensor = PS_EAGER_NO_SLOT;
+    self->free_storage = PS_EAGER_NO_SLOT;
     self->is_recording = true;
+    self->capability = 90;
+    self->release = 211;
     self->tensor_count = 1; /* 0 is no tensor */
-    if (ps_grow((void **)&self->tensor, &self->tensor_capacity, 64, MAX_ITEMS, sizeof *self->tensor,
-                NULL) != PS_OK) {
+    if (ps_grow((void **)&self->tensor, &self->tensor_capacity, 64, PS_EAGER_MAX_ITEMS,
+                sizeof *self->tensor, NULL) != PS_OK) {
         ps_free(self);
         return NULL;
     }
@@ -88,6 +47,7 @@ void ps_eager_destroy(ps_eager *self)
     }
     ps_free(self->node);
     ps_free(self->free_node);
+    ps_free(self->cast);
     ps_free(self->tensor);
     ps_free(self->storage);
     ps_free(self);
@@ -113,7 +73,7 @@ void ps_eager_fail(ps_eager *self, ps_code code, const char *text)
     }
 }
 
-static void note(ps_eager *self, ps_code code)
+void ps_eager_note(ps_eager *self, ps_code code)
 {
     if (self->code == PS_OK) {
         self->code = code;
@@ -125,19 +85,20 @@ static void note(ps_eager *self, ps_code code)
 static uint32_t new_storage(ps_eager *self, uint64_t bytes, ps_role role)
 {
     uint32_t slot = self->free_storage;
-    if (slot != NO_SLOT) {
+    if (slot != PS_EAGER_NO_SLOT) {
         self->free_storage = self->storage[slot].owners;
     } else {
-        note(self, ps_grow((void **)&self->storage, &self->storage_capacity,
-                           self->storage_count + 1, MAX_ITEMS, sizeof *self->storage, &self->err));
+        ps_eager_note(self, ps_grow((void **)&self->storage, &self->storage_capacity,
+                                    self->storage_count + 1, PS_EAGER_MAX_ITEMS,
+                                    sizeof *self->storage, &self->err));
         if (self->code != PS_OK) {
-            return NO_SLOT;
+            return PS_EAGER_NO_SLOT;
         }
         slot = (uint32_t)self->storage_count++;
     }
     self->storage[slot] = (ps__storage){.owners = 0, .buffer = self->buffer_count++};
-    note(self,
-         self->sink.alloc(self->sink.context, self->storage[slot].buffer, bytes, role, &self->err));
+    ps_eager_note(self, self->sink.alloc(self->sink.context, self->storage[slot].buffer, bytes,
+                                         role, &self->err));
     return slot;
 }
 
@@ -145,7 +106,7 @@ static void disown_storage(ps_eager *self, uint32_t slot)
 {
     ps__storage *s = &self->storage[slot];
     if (--s->owners == 0) {
-        note(self, self->sink.free(self->sink.context, s->buffer, &self->err));
+        ps_eager_note(self, self->sink.free(self->sink.context, s->buffer, &self->err));
         s->owners = self->free_storage;
         self->free_storage = slot;
     }
@@ -159,11 +120,12 @@ static ps_tensor new_tensor(ps_eager *self, uint32_t storage_slot, int64_t eleme
     if (self->code != PS_OK) {
         return 0;
     }
-    if (id != NO_SLOT) {
+    if (id != PS_EAGER_NO_SLOT) {
         self->free_tensor = self->tensor[id].next_free;
     } else {
-        note(self, ps_grow((void **)&self->tensor, &self->tensor_capacity, self->tensor_count + 1,
-                           MAX_ITEMS, sizeof *self->tensor, &self->err));
+        ps_eager_note(self, ps_grow((void **)&self->tensor, &self->tensor_capacity,
+                                    self->tensor_count + 1, PS_EAGER_MAX_ITEMS,
+                                    sizeof *self->tensor, &self->err));
         if (self->code != PS_OK) {
             return 0;
         }
@@ -173,18 +135,18 @@ static ps_tensor new_tensor(ps_eager *self, uint32_t storage_slot, int64_t eleme
                                     .storage = storage_slot,
                                     .elements = elements,
                                     .dtype = (uint8_t)dtype,
-                                    .next_free = NO_SLOT};
+                                    .next_free = PS_EAGER_NO_SLOT};
     self->storage[storage_slot].owners++;
     return id;
 }
 
 ps_tensor ps_eager_make(ps_eager *self, int64_t elements, ps_dtype dtype, ps_role role)
 {
-    if (self->code != PS_OK) {
+    if (self->code != PS_OK || self->is_skipping) {
         return 0;
     }
     const uint32_t slot = new_storage(self, (uint64_t)elements * ps_dtype_bytes(dtype), role);
-    return slot == NO_SLOT ? 0 : new_tensor(self, slot, elements, dtype);
+    return slot == PS_EAGER_NO_SLOT ? 0 : new_tensor(self, slot, elements, dtype);
 }
 
 ps_tensor ps_op_result(ps_eager *self, int64_t elements, ps_dtype dtype)
@@ -272,6 +234,13 @@ void ps_eager_require_grad(ps_eager *self, ps_tensor leaf)
     self->tensor[leaf].requires_grad = true;
 }
 
+void ps_eager_begin_graph(ps_eager *self, ps_tensor result)
+{
+    if (result != 0 && self->is_recording && !ps_eager_requires_grad(self, result)) {
+        self->tensor[result].requires_grad = true;
+    }
+}
+
 bool ps_eager_requires_grad(const ps_eager *self, ps_tensor tensor)
 {
     return tensor != 0 && (self->tensor[tensor].requires_grad || self->tensor[tensor].node != 0);
@@ -294,6 +263,26 @@ void ps_eager_forget_grad(ps_eager *self, ps_tensor leaf)
     ps_eager_clear(self, &self->tensor[leaf].grad);
 }
 
+void ps_eager_set_phase(ps_eager *self, ps_eager_phase phase)
+{
+    self->phase = phase;
+}
+
+ps_eager_phase ps_eager_phase_now(const ps_eager *self)
+{
+    return self->phase;
+}
+
+void ps_eager_set_block(ps_eager *self, uint32_t block)
+{
+    self->block = block;
+}
+
+uint32_t ps_eager_block_now(const ps_eager *self)
+{
+    return self->block;
+}
+
 bool ps_eager_set_grad_mode(ps_eager *self, bool is_on)
 {
     const bool was = self->is_recording;
@@ -303,12 +292,36 @@ bool ps_eager_set_grad_mode(ps_eager *self, bool is_on)
 
 /* ---- kernels ---- */
 
+void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel)
+{
+    if (self->code == PS_OK && !self->is_skipping) {
+        ps_eager_note(self, self->sink.kernel(self->sink.context, kernel, &self->err));
+    }
+}
+
 void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes)
 {
-    const ps_eager_kernel kernel = {.name = name, .moved_bytes = moved_bytes};
-    if (self->code == PS_OK) {
-        note(self, self->sink.kernel(self->sink.context, &kernel, &self->err));
-    }
+    const ps_eager_kernel kernel = {.name = name, .moved_bytes = moved_bytes, .launches = 1};
+    ps_op_tell(self, &kernel);
+}
+
+void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, const int64_t size[3],
+                   int64_t batch)
+{
+    const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
+    const uint64_t count = (uint64_t)batch;
+    const ps_eager_kernel kernel = {.name = name,
+                                    .kind = PS_KERNEL_MATMUL,
+                                    .dtype = dtype,
+                                    .flop = 2 * count * m * n * k,
+                                    .moved_bytes =
+                                        count * (m * k + k * n + m * n) * ps_dtype_bytes(dtype),
+                                    .m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .batch = count,
+                                    .launches = 1};
+    ps_op_tell(self, &kernel);
 }
 
 void ps_eager_set_workspace(ps_eager *self, uint64_t bytes)
@@ -319,6 +332,31 @@ void ps_eager_set_workspace(ps_eager *self, uint64_t bytes)
 void ps_eager_set_device(ps_eager *self, int64_t sm_count, int64_t threads_per_sm)
 {
     self->device = (ps_reduce_device){sm_count, threads_per_sm};
+}
+
+void ps_eager_set_capability(ps_eager *self, int64_t capability)
+{
+    self->capability = capability;
+}
+
+void ps_eager_set_release(ps_eager *self, int64_t release)
+{
+    self->release = release;
+}
+
+int64_t ps_eager_multiprocessors(const ps_eager *self)
+{
+    return self->device.sm_count;
+}
+
+int64_t ps_eager_capability(const ps_eager *self)
+{
+    return self->capability;
+}
+
+int64_t ps_eager_release(const ps_eager *self)
+{
+    return self->release;
 }
 
 ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns)
@@ -349,189 +387,4 @@ void ps_op_workspace(ps_eager *self)
         self->has_workspace[self->is_backward] = true;
         (void)ps_eager_make(self, (int64_t)self->workspace_bytes, PS_DTYPE_BOOL, PS_ROLE_WORKSPACE);
     }
-}
-
-void ps_op_matmul(ps_eager *self, const char *name, ps_dtype dtype, uint64_t flop,
-                  uint64_t moved_bytes)
-{
-    const ps_eager_kernel kernel = {.name = name,
-                                    .kind = PS_KERNEL_MATMUL,
-                                    .dtype = dtype,
-                                    .flop = flop,
-                                    .moved_bytes = moved_bytes};
-    if (self->code == PS_OK) {
-        note(self, self->sink.kernel(self->sink.context, &kernel, &self->err));
-    }
-}
-
-/* ---- graph nodes ---- */
-
-ps_node *ps_eager_node(ps_eager *self, uint32_t number)
-{
-    return self->node[number];
-}
-
-uint32_t ps_eager_node_of(const ps_eager *self, ps_tensor tensor, uint32_t *output)
-{
-    *output = self->tensor[tensor].output;
-    return self->tensor[tensor].node;
-}
-
-void ps_eager_own_node(ps_eager *self, uint32_t number)
-{
-    self->node[number]->owners++;
-}
-
-void ps_eager_release_saved(ps_eager *self, ps_node *node)
-{
-    for (uint32_t i = 0; i < node->saved_count; i++) {
-        ps_eager_clear(self, &node->saved[i]);
-    }
-}
-
-/* A graph is as deep as a model is long: nodes are dropped one after the other, not by recursion. */
-void ps_eager_disown_node(ps_eager *self, uint32_t number)
-{
-    uint32_t first = number + 1; /* list of nodes to look at, through waiting_for */
-    self->node[number]->waiting_for = 0;
-    while (first != 0) {
-        ps_node *node = self->node[first - 1];
-        const uint32_t at = first - 1;
-        first = node->waiting_for;
-        node->waiting_for = 0;
-        if (--node->owners > 0) {
-            continue;
-        }
-        ps_eager_release_saved(self, node);
-        if (node->leaf != 0) {
-            self->tensor[node->leaf].accumulator = 0;
-        }
-        for (uint32_t i = 0; i < node->edge_count; i++) {
-            if (node->edge[i].node != 0) {
-                ps_node *next = self->node[node->edge[i].node - 1];
-                if (next->owners == 1) {
-                    next->waiting_for = first;
-                    first = node->edge[i].node;
-                } else {
-                    next->owners--;
-                }
-            }
-        }
-        node->ops = NULL;
-        if (ps_grow((void **)&self->free_node, &self->free_node_capacity, self->free_node_count + 1,
-                    MAX_ITEMS, sizeof *self->free_node, NULL) == PS_OK) {
-            self->free_node[self->free_node_count++] = at;
-        }
-    }
-}
-
-static ps_node *new_node(ps_eager *self, uint32_t *number)
-{
-    ps_node *node;
-    if (self->free_node_count > 0) {
-        *number = self->free_node[--self->free_node_count];
-        node = self->node[*number];
-        memset(node, 0, sizeof *node);
-        return node;
-    }
-    note(self, ps_grow((void **)&self->node, &self->node_capacity, self->node_count + 1, MAX_ITEMS,
-                       sizeof *self->node, &self->err));
-    node = self->code == PS_OK ? ps_calloc(1, sizeof *node) : NULL;
-    if (node == NULL) {
-        note(self, ps_fail_nomem(&self->err));
-        return NULL;
-    }
-    *number = (uint32_t)self->node_count;
-    self->node[self->node_count++] = node;
-    return node;
-}
-
-static void accumulate_nothing(ps_eager *self, ps_node *node, const ps_tensor *grads,
-                               ps_tensor *out)
-{
-    (void)self;
-    (void)node;
-    (void)grads;
-    (void)out;
-}
-
-static const ps_node_ops accumulate_ops = {"AccumulateGrad", accumulate_nothing};
-
-/* The node that adds to a leaf's gradient: one a leaf while any graph refers to it. */
-static uint32_t accumulator_of(ps_eager *self, ps_tensor leaf)
-{
-    uint32_t number;
-    if (self->tensor[leaf].accumulator == 0) {
-        ps_node *node = new_node(self, &number);
-        if (node == NULL) {
-            return 0;
-        }
-        node->ops = &accumulate_ops;
-        node->sequence = UINT64_MAX;
-        node->leaf = leaf;
-        self->tensor[leaf].accumulator = number + 1;
-    }
-    return self->tensor[leaf].accumulator;
-}
-
-static ps_edge edge_to(ps_eager *self, ps_tensor input)
-{
-    const ps__tensor *t = &self->tensor[input];
-    ps_edge edge = {.elements = t->elements, .dtype = (ps_dtype)t->dtype};
-    if (t->node != 0) {
-        edge.node = t->node;
-        edge.input = t->output;
-    } else if (t->requires_grad) {
-        edge.node = accumulator_of(self, input);
-        edge.is_parameter = true;
-    }
-    return edge;
-}
-
-ps_node *ps_op_record(ps_eager *self, const ps_node_ops *ops, const ps_tensor *inputs,
-                      uint32_t count)
-{
-    bool is_wanted = false;
-    for (uint32_t i = 0; i < count; i++) {
-        is_wanted = is_wanted || ps_eager_requires_grad(self, inputs[i]);
-    }
-    uint32_t number;
-    ps_node *node =
-        is_wanted && self->is_recording && self->code == PS_OK ? new_node(self, &number) : NULL;
-    if (node == NULL) {
-        return NULL;
-    }
-    node->ops = ops;
-    node->sequence = self->sequence++;
-    node->edge_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (inputs[i] != 0) {
-            node->edge[i] = edge_to(self, inputs[i]);
-        }
-        if (node->edge[i].node != 0) {
-            ps_eager_own_node(self, node->edge[i].node - 1);
-        }
-    }
-    node->number[PS_NODE_NUMBERS - 1] = number; /* its own, for ps_op_output */
-    return node;
-}
-
-void ps_op_output(ps_eager *self, ps_node *node, ps_tensor output, uint32_t number)
-{
-    if (node == NULL || output == 0) {
-        return;
-    }
-    const uint32_t own = (uint32_t)node->number[PS_NODE_NUMBERS - 1];
-    self->tensor[output].node = own + 1;
-    self->tensor[output].output = number;
-    ps_eager_own_node(self, own);
-}
-
-void ps_op_save(ps_eager *self, ps_node *node, ps_tensor tensor)
-{
-    if (node == NULL || tensor == 0) {
-        return;
-    }
-    /* a saved variable has a tensor of its own: it must not keep its own node alive */
-    node->saved[node->saved_count++] = ps_op_view_of(self, tensor, self->tensor[tensor].elements);
 }

@@ -36,6 +36,8 @@ uint64_t ps_dtype_bytes(ps_dtype dtype);
 typedef enum ps_kernel_kind {
     PS_KERNEL_MEMORY = 0, /* element by element, reductions: by the bytes it moves */
     PS_KERNEL_MATMUL = 1, /* by its arithmetic, if that takes longer */
+    PS_KERNEL_ATTENTION = 2,
+    PS_KERNEL_COPY = 3, /* from the host */
 } ps_kernel_kind;
 
 /** One kernel. */
@@ -45,7 +47,18 @@ typedef struct ps_eager_kernel {
     ps_dtype dtype; /* of the arithmetic */
     uint64_t flop;
     uint64_t moved_bytes;
+    uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
+    uint32_t launches;
 } ps_eager_kernel;
+
+/** Which part of a step runs. */
+typedef enum ps_eager_phase {
+    PS_EAGER_LOAD = 0, /* before the first step */
+    PS_EAGER_FORWARD,
+    PS_EAGER_BACKWARD,
+    PS_EAGER_OPTIMIZER,
+    PS_EAGER_ZERO, /* zero_grad */
+} ps_eager_phase;
 
 /** Where the sequence goes. Buffers are numbered from 0 in order of allocation. */
 typedef struct ps_eager_sink {
@@ -55,6 +68,8 @@ typedef struct ps_eager_sink {
     ps_code (*kernel)(void *context, const ps_eager_kernel *kernel, ps_error *err);
     /** A buffer turned out to be something else: a temporary result that became a gradient. */
     void (*rename)(void *context, uint32_t buffer, ps_role role);
+    /** Backward will need a buffer. NULL: not interested. */
+    void (*saved)(void *context, uint32_t buffer);
 } ps_eager_sink;
 
 typedef struct ps_eager ps_eager;
@@ -94,6 +109,12 @@ uint64_t ps_eager_bytes(const ps_eager *self, ps_tensor tensor);
 /** Asks for a gradient of a parameter. */
 void ps_eager_require_grad(ps_eager *self, ps_tensor leaf);
 
+/**
+ * Asks for a gradient of a result: it becomes the beginning of a graph, which keeps it and, after
+ * backward, its gradient. Nothing happens where it has a graph already.
+ */
+void ps_eager_begin_graph(ps_eager *self, ps_tensor result);
+
 bool ps_eager_requires_grad(const ps_eager *self, ps_tensor tensor);
 
 /** Gradient of a parameter, borrowed; 0 none. */
@@ -105,6 +126,10 @@ void ps_eager_forget_grad(ps_eager *self, ps_tensor leaf);
 /** Operations record a graph or not (torch.no_grad). Returns what it was. */
 bool ps_eager_set_grad_mode(ps_eager *self, bool is_on);
 
+/** Begins or (PS_DTYPE_F32) ends torch.autocast; the end drops the narrow copies of parameters. */
+void ps_eager_set_autocast(ps_eager *self, ps_dtype dtype);
+ps_dtype ps_eager_autocast(const ps_eager *self);
+
 /**
  * cuBLAS works in memory of the framework's allocator: the first matrix product of the program's
  * thread takes it, and the first of the thread that runs backward takes its own.
@@ -115,6 +140,21 @@ void ps_eager_set_workspace(ps_eager *self, uint64_t bytes);
 
 /** Multiprocessors and threads on each: some kernels choose their buffers by them. */
 void ps_eager_set_device(ps_eager *self, int64_t sm_count, int64_t threads_per_sm);
+
+/**
+ * The device's compute capability, 10 * major + minor (86 is 8.6), 90 by default: attention kernels
+ * cut their work by it.
+ */
+void ps_eager_set_capability(ps_eager *self, int64_t capability);
+
+/** PyTorch's release, 100 * major + minor (206 is 2.6); the newest known, 211, by default. */
+void ps_eager_set_release(ps_eager *self, int64_t release);
+
+/** What the sink is told applies to this phase and block; 0: no block. */
+void ps_eager_set_phase(ps_eager *self, ps_eager_phase phase);
+ps_eager_phase ps_eager_phase_now(const ps_eager *self);
+void ps_eager_set_block(ps_eager *self, uint32_t block);
+uint32_t ps_eager_block_now(const ps_eager *self);
 
 /** Runs backward from a scalar; the graph's saved tensors are released as it goes. */
 void ps_eager_backward(ps_eager *self, ps_tensor loss);

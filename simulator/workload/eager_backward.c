@@ -82,12 +82,9 @@ static void count_waiting(ps_eager *self, uint32_t root)
     ps_free(stack.node);
 }
 
-/* A gradient larger than what it is the gradient of: broadcasting is undone by a sum. */
-static ps_tensor fit(ps_eager *self, const ps_edge *edge, ps_tensor grad)
+/* Broadcasting is undone by a sum. */
+static ps_tensor sum_to(ps_eager *self, const ps_edge *edge, ps_tensor grad)
 {
-    if (grad == 0 || ps_eager_elements(self, grad) <= edge->elements) {
-        return grad;
-    }
     ps_tensor sum;
     if (edge->is_parameter) {
         sum = ps_op_sum_rows(self, grad, edge->elements);
@@ -97,6 +94,23 @@ static ps_tensor fit(ps_eager *self, const ps_edge *edge, ps_tensor grad)
     }
     ps_eager_drop(self, grad);
     return sum;
+}
+
+/* A gradient takes the size and the type of what it is the gradient of. */
+static ps_tensor fit(ps_eager *self, const ps_edge *edge, ps_tensor grad)
+{
+    if (grad == 0) {
+        return 0;
+    }
+    if (ps_eager_elements(self, grad) > edge->elements) {
+        grad = sum_to(self, edge, grad);
+    }
+    if (edge->node != 0 && ps_eager_dtype(self, grad) != edge->dtype) {
+        const ps_tensor narrow = ps_op_copy_to(self, grad, edge->dtype);
+        ps_eager_drop(self, grad);
+        return narrow;
+    }
+    return grad;
 }
 
 static void arrive(ps_eager *self, ps_tensor *place, ps_tensor grad)
@@ -145,7 +159,16 @@ static void run_node(ps_eager *self, uint32_t number, queue *ready)
         accumulate(self, node);
         return;
     }
+    ps_eager_set_block(self, node->block);
+    if (node->checkpoint != NULL) {
+        ps_checkpoint_fill(self, node);
+    }
     node->ops->apply(self, node, node->grad, out);
+    if (node->checkpoint != NULL) {
+        /* the node's function alone holds them: they die when it returns, the block's input with
+         * the node's part in the checkpoint later */
+        ps_eager_clear_saved(self, node);
+    }
     for (uint32_t i = 0; i < node->edge_count; i++) {
         out[i] = fit(self, &node->edge[i], out[i]);
     }
@@ -177,6 +200,7 @@ void ps_eager_backward(ps_eager *self, ps_tensor loss)
         return;
     }
     queue ready = {0};
+    const uint32_t block = ps_eager_block_now(self);
     const bool was_recording = ps_eager_set_grad_mode(self, false);
     ps_eager_set_backward(self, true);
     const ps_tensor one =
@@ -191,6 +215,7 @@ void ps_eager_backward(ps_eager *self, ps_tensor loss)
     }
     ps_eager_drop(self, one);
     ps_eager_set_backward(self, false);
+    ps_eager_set_block(self, block);
     (void)ps_eager_set_grad_mode(self, was_recording);
     ps_free(ready.node);
 }

@@ -48,7 +48,10 @@ struct ps_node {
     ps_edge edge[PS_NODE_EDGES];
     ps_tensor saved[PS_NODE_SAVED]; /* released in this order */
     int64_t number[PS_NODE_NUMBERS];
-    ps_tensor leaf; /* of an accumulation, not owned */
+    ps_tensor leaf;                   /* of an accumulation, owned */
+    uint32_t block;                   /* that made it */
+    struct ps_checkpoint *checkpoint; /* its saved tensors are recomputed */
+    uint32_t first_saved;             /* their number among those of the checkpoint */
     /* while backward runs */
     uint32_t waiting_for;
     bool is_visited;
@@ -65,8 +68,11 @@ ps_tensor ps_op_view_of(ps_eager *self, ps_tensor tensor, int64_t elements);
 
 /** Notes the kernel that made something. */
 void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes);
-void ps_op_matmul(ps_eager *self, const char *name, ps_dtype dtype, uint64_t flop,
-                  uint64_t moved_bytes);
+/** A matrix product of m x n results over k, size = {m, n, k}, `batch` times. */
+void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, const int64_t size[3],
+                   int64_t batch);
+/** Any kernel; nothing while a recomputation skips. */
+void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel);
 
 /**
  * Makes the graph node of an operation whose inputs want gradients.
@@ -95,12 +101,30 @@ ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns);
 /** Before a matrix product's result or after it is the operation's choice: cuBLAS takes its memory now. */
 void ps_op_workspace(ps_eager *self);
 
+/** Another type, in a tensor of its own; with a graph. */
+ps_tensor ps_op_copy_to(ps_eager *self, ps_tensor a, ps_dtype dtype);
+
 /* ---- for the engine ---- */
+
+/** Computes again what a node keeps, when that is how it keeps it. */
+void ps_checkpoint_fill(ps_eager *self, ps_node *node);
+/** A node lets go of its checkpoint. */
+void ps_checkpoint_leave(ps_eager *self, ps_node *node);
+/** ps_op_save in a checkpointed block. */
+void ps_checkpoint_save(ps_eager *self, ps_node *node, ps_tensor tensor);
+
+/** What the device and the library are: see ps_eager_set_device, _capability, _release. */
+int64_t ps_eager_multiprocessors(const ps_eager *self);
+int64_t ps_eager_capability(const ps_eager *self);
+int64_t ps_eager_release(const ps_eager *self);
 
 void ps_eager_set_backward(ps_eager *self, bool is_backward);
 
 ps_node *ps_eager_node(ps_eager *self, uint32_t number);
 uint32_t ps_eager_node_of(const ps_eager *self, ps_tensor tensor, uint32_t *output);
+/** Lets go of what a node keeps ... */
+void ps_eager_clear_saved(ps_eager *self, ps_node *node);
+/** ... and of its checkpoint. */
 void ps_eager_release_saved(ps_eager *self, ps_node *node);
 uint32_t ps_eager_owners(const ps_eager *self, ps_tensor tensor);
 /** True when nobody but this one owner can see the tensor or its storage. */

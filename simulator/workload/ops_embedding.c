@@ -5,8 +5,9 @@
  */
 #include "workload/eager_parts.h"
 #include "workload/ops.h"
+#include "workload/scratch.h"
 
-enum { EMBEDDING_WIDTH };
+enum { EMBEDDING_WIDTH, EMBEDDING_COPIES };
 
 /* Up to this many indices one kernel adds them without sorting. */
 #define UNSORTED_INDICES 3072
@@ -14,7 +15,7 @@ enum { EMBEDDING_WIDTH };
 /* Rows that one thread adds up when indices repeat. */
 #define ROWS_A_THREAD 10
 
-#define INDEX_BYTES 8
+#define INDEX_BITS 64
 
 static ps_tensor scratch(ps_eager *self, int64_t bytes)
 {
@@ -26,18 +27,30 @@ static ps_tensor indices(ps_eager *self, int64_t count)
     return ps_eager_make(self, count, PS_DTYPE_I64, PS_ROLE_TEMPORARY);
 }
 
-/* cub's radix sort of pairs: both halves twice, counts of each tile of 4608, bins. Observed sizes. */
-static int64_t sort_bytes(int64_t count)
+/*
+ * cub's scans keep a word a tile, and 32 more, in pieces of 256 bytes, and ask for 255 to align
+ * them. Tiles and words are those of the two scans as PyTorch is built; from 2.7 on cub keeps one
+ * more piece, and offsets of 64 bits where they had 32.
+ */
+#define SCAN_PIECE 256
+#define SCAN_SPARE_TILES 32
+#define UNIQUE_TILE 4608
+#define SUM_TILE 896
+#define SUM_WORD_BYTES 16
+#define RELEASE_OF_WIDE_OFFSETS 207
+
+static void scan(ps_eager *self, int64_t count, int64_t tile, int64_t word_bytes)
 {
-    const int64_t list = (INDEX_BYTES * count + 255) / 256 * 256;
-    return 2 * list + 1024 * ((count + 4607) / 4608) + 16895;
+    const int64_t words = (count + tile - 1) / tile + SCAN_SPARE_TILES;
+    const int64_t pieces = (words * word_bytes + SCAN_PIECE - 1) / SCAN_PIECE +
+                           (ps_eager_release(self) >= RELEASE_OF_WIDE_OFFSETS ? 1 : 0);
+    ps_tensor bytes = scratch(self, SCAN_PIECE * pieces + SCAN_PIECE - 1);
+    ps_eager_clear(self, &bytes);
 }
 
-/* cub's scans; a step of 256 bytes every `count_a_step`. Observed sizes. */
-static void scan(ps_eager *self, int64_t count, int64_t count_a_step)
+static void find_segments(ps_eager *self, int64_t count)
 {
-    ps_tensor bytes = scratch(self, 1279 + 256 * (count / count_a_step));
-    ps_eager_clear(self, &bytes);
+    scan(self, count, UNIQUE_TILE, ps_eager_release(self) >= RELEASE_OF_WIDE_OFFSETS ? 16 : 8);
 }
 
 /* Segments of equal indices, each cut into parts, parts added up in 32 bits. */
@@ -49,16 +62,17 @@ static ps_tensor add_by_segments(ps_eager *self, const ps_node *node, ps_tensor 
     const int64_t segments = count < rows ? count : rows;
     const int64_t parts = segments + count / ROWS_A_THREAD;
     ps_tensor sorted = indices(self, count), origin = indices(self, count);
-    ps_tensor range = indices(self, count), sorting = scratch(self, sort_bytes(count));
+    ps_tensor range = indices(self, count),
+              sorting = scratch(self, ps_scratch_sort_bytes(count, INDEX_BITS));
     ps_eager_clear(self, &sorting);
     ps_eager_clear(self, &range);
     const ps_tensor out = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grad));
     ps_tensor offsets = indices(self, count), segment_count = indices(self, 1);
     ps_tensor ones = indices(self, count);
-    scan(self, count, 131072);
+    find_segments(self, count);
     ps_eager_clear(self, &ones);
     ps_tensor part_counts = indices(self, segments), part_offsets = indices(self, segments);
-    scan(self, segments, 16384);
+    scan(self, segments, SUM_TILE, SUM_WORD_BYTES);
     ps_tensor part_count = indices(self, 1), part_begin = indices(self, parts);
     ps_tensor sums = ps_eager_make(self, parts * width, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
     ps_eager_clear(self, &sums);
@@ -73,30 +87,80 @@ static ps_tensor add_by_segments(ps_eager *self, const ps_node *node, ps_tensor 
     return out;
 }
 
+/* What the kernels take in rows and is given otherwise. */
+typedef enum copies {
+    COPIES_NOTHING = 0,
+    COPIES_GRADIENT = 1,
+    COPIES_INDICES = 2,
+} copies;
+
+static ps_tensor in_rows(ps_eager *self, const ps_node *node, ps_tensor grad)
+{
+    const int64_t elements = ps_eager_elements(self, grad);
+    switch ((copies)node->number[EMBEDDING_COPIES]) {
+    case COPIES_GRADIENT:
+        return ps_op_plain(self, "copy", elements, ps_eager_dtype(self, grad));
+    case COPIES_INDICES:
+        return ps_op_plain(self, "copy", elements / node->number[EMBEDDING_WIDTH], PS_DTYPE_I64);
+    case COPIES_NOTHING:
+        break;
+    }
+    return 0;
+}
+
 static void embedding_backward(ps_eager *self, ps_node *node, const ps_tensor *grads,
                                ps_tensor *out)
 {
     const int64_t count = ps_eager_elements(self, grads[0]) / node->number[EMBEDDING_WIDTH];
+    ps_tensor copy = in_rows(self, node, grads[0]);
     out[0] = count > UNSORTED_INDICES
                  ? add_by_segments(self, node, grads[0])
                  : ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
     ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, grads[0]));
+    ps_eager_clear(self, &copy);
 }
 
 static const ps_node_ops embedding_ops = {"EmbeddingBackward0", embedding_backward};
 
-ps_tensor ps_op_embedding(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_t width)
+static ps_tensor look_up(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_t width,
+                         copies copied)
 {
     ps_node *node = ps_op_record(self, &embedding_ops, &weight, 1);
     ps_op_save(self, node, ids);
     if (node != NULL) {
         node->number[EMBEDDING_WIDTH] = width;
+        node->number[EMBEDDING_COPIES] = copied;
     }
+    ps_tensor rows = copied == COPIES_INDICES
+                         ? ps_op_plain(self, "copy", ps_eager_elements(self, ids), PS_DTYPE_I64)
+                         : 0;
     const ps_tensor out =
         ps_op_result(self, ps_eager_elements(self, ids) * width, ps_eager_dtype(self, weight));
     if (out != 0) {
         ps_op_kernel(self, "embedding", 2 * ps_eager_bytes(self, out));
     }
+    ps_eager_clear(self, &rows);
     ps_op_output(self, node, out, 0);
     return out;
+}
+
+ps_tensor ps_op_embedding(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_t width)
+{
+    return look_up(self, weight, ids, width, COPIES_NOTHING);
+}
+
+ps_tensor ps_op_embedding_repeated(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_t count,
+                                   int64_t width)
+{
+    ps_tensor seen = ps_op_view_of(self, ids, count);
+    const bool is_repeated = count > ps_eager_elements(self, ids);
+    const ps_tensor out =
+        look_up(self, weight, seen, width, is_repeated ? COPIES_INDICES : COPIES_NOTHING);
+    ps_eager_clear(self, &seen);
+    return out;
+}
+
+ps_tensor ps_op_embedding_transposed(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_t width)
+{
+    return look_up(self, weight, ids, width, COPIES_GRADIENT);
 }

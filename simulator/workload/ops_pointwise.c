@@ -13,6 +13,35 @@ static int64_t larger(const ps_eager *self, ps_tensor a, ps_tensor b)
     return na > nb ? na : nb;
 }
 
+/* Type of a result of two types of numbers; whole numbers give way. */
+static ps_dtype promoted(const ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_dtype x = ps_eager_dtype(self, a), y = ps_eager_dtype(self, b);
+    const bool x_whole = x == PS_DTYPE_I64 || x == PS_DTYPE_BOOL;
+    const bool y_whole = y == PS_DTYPE_I64 || y == PS_DTYPE_BOOL;
+    if (x == y || (y_whole && !x_whole)) {
+        return x;
+    }
+    if (x_whole) {
+        return y_whole ? PS_DTYPE_I64 : y;
+    }
+    return PS_DTYPE_F32;
+}
+
+static ps_tensor spread(ps_eager *self, const char *name, ps_tensor a, ps_tensor b,
+                        int64_t elements)
+{
+    const ps_tensor out = ps_op_result(self, elements, promoted(self, a, b));
+    ps_op_kernel(self, name,
+                 ps_eager_bytes(self, a) + ps_eager_bytes(self, b) + ps_eager_bytes(self, out));
+    return out;
+}
+
+static ps_tensor both(ps_eager *self, const char *name, ps_tensor a, ps_tensor b)
+{
+    return spread(self, name, a, b, larger(self, a, b));
+}
+
 static ps_tensor like(ps_eager *self, const char *name, ps_tensor a, int64_t elements)
 {
     const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
@@ -40,13 +69,33 @@ static void pass_on(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_te
 
 static const ps_node_ops add_ops = {"AddBackward0", pass_on};
 
-ps_tensor ps_op_add(ps_eager *self, ps_tensor a, ps_tensor b)
+ps_tensor ps_op_add_spread(ps_eager *self, ps_tensor a, ps_tensor b, int64_t elements)
 {
     const ps_tensor inputs[] = {a, b};
     ps_node *node = ps_op_record(self, &add_ops, inputs, 2);
-    const ps_tensor out = like(self, "add", a, larger(self, a, b));
+    const ps_tensor out = spread(self, "add", a, b, elements);
     ps_op_output(self, node, out, 0);
     return out;
+}
+
+ps_tensor ps_op_add(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    return ps_op_add_spread(self, a, b, larger(self, a, b));
+}
+
+ps_tensor ps_op_add_in_place(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_tensor inputs[] = {a, b};
+    ps_node *node = ps_op_record(self, &add_ops, inputs, 2);
+    const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
+    ps_op_kernel(self, "add", 2 * ps_eager_bytes(self, a) + ps_eager_bytes(self, b));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+void ps_op_add_into(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    ps_op_kernel(self, "add", 2 * ps_eager_bytes(self, a) + ps_eager_bytes(self, b));
 }
 
 ps_tensor ps_op_add_number(ps_eager *self, ps_tensor a)
@@ -82,12 +131,110 @@ ps_tensor ps_op_mul(ps_eager *self, ps_tensor a, ps_tensor b)
         ps_op_save(self, node, ps_op_wants(node, 0) ? b : 0);
         ps_op_save(self, node, ps_op_wants(node, 1) ? a : 0);
     }
-    const ps_tensor out = like(self, "mul", a, larger(self, a, b));
+    const ps_tensor out = both(self, "mul", a, b);
     ps_op_output(self, node, out, 0);
     return out;
 }
 
 /* ---- one input, one result ---- */
+
+static void scale_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    out[0] = like(self, "mul", grads[0], ps_eager_elements(self, grads[0]));
+}
+
+static const ps_node_ops scale_ops = {"MulBackward0", scale_backward};
+
+ps_tensor ps_op_mul_number(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &scale_ops, &a, 1);
+    const ps_tensor out = like(self, "mul", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static void div_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    out[0] = like(self, "div", grads[0], ps_eager_elements(self, grads[0]));
+}
+
+static const ps_node_ops div_ops = {"DivBackward0", div_backward};
+
+ps_tensor ps_op_div(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    ps_node *node = ps_op_record(self, &div_ops, &a, 1);
+    ps_op_save(self, node, b);
+    const ps_tensor out = like(self, "div", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+ps_tensor ps_op_div_number(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &div_ops, &a, 1);
+    const ps_tensor out = like(self, "div", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* b first: -gradient * ((a / b) / b), summed where b was spread */
+static void div_in_place_backward(ps_eager *self, ps_node *node, const ps_tensor *grads,
+                                  ps_tensor *out)
+{
+    const int64_t elements = ps_eager_elements(self, grads[0]);
+    if (ps_op_wants(node, 1)) {
+        ps_tensor once = like(self, "div", grads[0], elements);
+        ps_tensor twice = like(self, "div", grads[0], elements);
+        ps_tensor negative = like(self, "neg", grads[0], elements);
+        out[1] = like(self, "mul", grads[0], elements);
+        ps_eager_clear(self, &negative);
+        ps_eager_clear(self, &twice);
+        ps_eager_clear(self, &once);
+    }
+    if (ps_op_wants(node, 0)) {
+        out[0] = like(self, "div", grads[0], elements);
+    }
+}
+
+static const ps_node_ops div_in_place_ops = {"DivBackward0", div_in_place_backward};
+
+ps_tensor ps_op_div_in_place(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_tensor inputs[] = {a, b};
+    ps_node *node = ps_op_record(self, &div_in_place_ops, inputs, 2);
+    if (node != NULL) {
+        ps_tensor before = like(self, "copy", a, ps_eager_elements(self, a));
+        ps_op_save(self, node, b);
+        ps_op_save(self, node, before);
+        ps_eager_clear(self, &before);
+    }
+    ps_op_kernel(self, "div", 2 * ps_eager_bytes(self, a));
+    const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* where(condition, gradient, 0): the zero is a tensor too */
+static void where_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    ps_tensor zero = ps_op_plain(self, "fill", 1, ps_eager_dtype(self, grads[0]));
+    out[0] = like(self, "where", grads[0], ps_eager_elements(self, grads[0]));
+    ps_eager_clear(self, &zero);
+}
+
+static const ps_node_ops where_ops = {"WhereBackward0", where_backward};
+
+ps_tensor ps_op_where(ps_eager *self, ps_tensor condition, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &where_ops, &a, 1);
+    ps_op_save(self, node, condition);
+    const ps_tensor out = like(self, "where", a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
 
 static void neg_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
@@ -105,8 +252,8 @@ ps_tensor ps_op_neg(ps_eager *self, ps_tensor a)
     return out;
 }
 
-/* grad * (2 * x ** 1) */
-static void square_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+/* grad * (n * x ** (n - 1)) */
+static void power_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     const int64_t elements = ps_eager_elements(self, grads[0]);
     ps_tensor power = like(self, "pow", node->saved[0], elements);
@@ -116,14 +263,16 @@ static void square_backward(ps_eager *self, ps_node *node, const ps_tensor *grad
     ps_eager_clear(self, &power);
 }
 
-static const ps_node_ops square_ops = {"PowBackward0", square_backward};
+static const ps_node_ops power_ops = {"PowBackward0", power_backward};
 
-ps_tensor ps_op_square(ps_eager *self, ps_tensor a)
+ps_tensor ps_op_power(ps_eager *self, ps_tensor a)
 {
-    ps_node *node = ps_op_record(self, &square_ops, &a, 1);
-    ps_op_save(self, node, a);
-    const ps_tensor out = like(self, "pow", a, ps_eager_elements(self, a));
+    ps_tensor wide = ps_op_widen(self, a);
+    ps_node *node = ps_op_record(self, &power_ops, &wide, 1);
+    ps_op_save(self, node, wide);
+    const ps_tensor out = like(self, "pow", wide, ps_eager_elements(self, wide));
     ps_op_output(self, node, out, 0);
+    ps_eager_clear(self, &wide);
     return out;
 }
 
@@ -149,23 +298,6 @@ ps_tensor ps_op_rsqrt(ps_eager *self, ps_tensor a)
     return out;
 }
 
-static void silu_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
-{
-    (void)node;
-    out[0] = like(self, "silu_backward", grads[0], ps_eager_elements(self, grads[0]));
-}
-
-static const ps_node_ops silu_ops = {"SiluBackward0", silu_backward};
-
-ps_tensor ps_op_silu(ps_eager *self, ps_tensor a)
-{
-    ps_node *node = ps_op_record(self, &silu_ops, &a, 1);
-    ps_op_save(self, node, a);
-    const ps_tensor out = like(self, "silu", a, ps_eager_elements(self, a));
-    ps_op_output(self, node, out, 0);
-    return out;
-}
-
 static void to_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     out[0] = ps_op_result(self, ps_eager_elements(self, grads[0]), node->edge[0].dtype);
@@ -174,16 +306,35 @@ static void to_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, p
 
 static const ps_node_ops to_ops = {"ToCopyBackward0", to_backward};
 
-ps_tensor ps_op_to(ps_eager *self, ps_tensor a, ps_dtype dtype)
+ps_tensor ps_op_copy_to(ps_eager *self, ps_tensor a, ps_dtype dtype)
 {
-    if (ps_eager_dtype(self, a) == dtype) {
-        return ps_eager_hold(self, a);
-    }
     ps_node *node = ps_op_record(self, &to_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), dtype);
     if (out != 0) {
         ps_op_kernel(self, "copy", ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
     }
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+ps_tensor ps_op_to(ps_eager *self, ps_tensor a, ps_dtype dtype)
+{
+    return ps_eager_dtype(self, a) == dtype ? ps_eager_hold(self, a)
+                                            : ps_op_copy_to(self, a, dtype);
+}
+
+/* The gradient seen by all that were added. */
+static void sum_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = ps_op_view_of(self, grads[0], node->edge[0].elements);
+}
+
+static const ps_node_ops sum_ops = {"SumBackward1", sum_backward};
+
+ps_tensor ps_op_sum(ps_eager *self, ps_tensor a, int64_t rows)
+{
+    ps_node *node = ps_op_record(self, &sum_ops, &a, 1);
+    const ps_tensor out = like(self, "sum", a, rows);
     ps_op_output(self, node, out, 0);
     return out;
 }

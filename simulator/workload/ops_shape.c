@@ -52,6 +52,23 @@ ps_tensor ps_op_slice(ps_eager *self, ps_tensor a, int64_t elements)
     return out;
 }
 
+static void pad_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
+    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, out[0]));
+}
+
+static const ps_node_ops pad_ops = {"ConstantPadNdBackward0", pad_backward};
+
+ps_tensor ps_op_pad(ps_eager *self, ps_tensor a, int64_t elements)
+{
+    ps_node *node = ps_op_record(self, &pad_ops, &a, 1);
+    const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
+    ps_op_kernel(self, "pad", 2 * ps_eager_bytes(self, out));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
 /* Each input's gradient is a part of the whole one: a view. */
 static void cat_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
@@ -71,6 +88,67 @@ ps_tensor ps_op_cat(ps_eager *self, ps_tensor a, ps_tensor b)
     if (out != 0) {
         ps_op_kernel(self, "cat", 2 * ps_eager_bytes(self, out));
     }
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static void copy_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    out[0] = ps_eager_hold(self, grads[0]);
+}
+
+static const ps_node_ops copy_ops = {"CloneBackward0", copy_backward};
+
+ps_tensor ps_op_copy(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &copy_ops, &a, 1);
+    const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), ps_eager_dtype(self, a));
+    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static void split_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)grads;
+    out[0] = ps_op_result(self, node->edge[0].elements, node->edge[0].dtype);
+    ps_op_kernel(self, "cat", 2 * ps_eager_bytes(self, out[0]));
+}
+
+static const ps_node_ops split_ops = {"SplitBackward0", split_backward};
+
+void ps_op_split(ps_eager *self, ps_tensor a, ps_tensor *part, uint32_t count)
+{
+    ps_node *node = ps_op_record(self, &split_ops, &a, 1);
+    for (uint32_t i = 0; i < count; i++) {
+        part[i] = ps_op_view_of(self, a, ps_eager_elements(self, a) / count);
+        ps_op_output(self, node, part[i], i);
+    }
+}
+
+void ps_op_split_sizes(ps_eager *self, ps_tensor a, const int64_t *elements, ps_tensor *part,
+                       uint32_t count)
+{
+    ps_node *node = ps_op_record(self, &split_ops, &a, 1);
+    for (uint32_t i = 0; i < count; i++) {
+        part[i] = ps_op_view_of(self, a, elements[i]);
+        ps_op_output(self, node, part[i], i);
+    }
+}
+
+static void expand_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
+    ps_op_kernel(self, "sum", ps_eager_bytes(self, grads[0]));
+}
+
+static const ps_node_ops expand_ops = {"ExpandBackward0", expand_backward};
+
+ps_tensor ps_op_expand(ps_eager *self, ps_tensor a, int64_t elements)
+{
+    ps_node *node = ps_op_record(self, &expand_ops, &a, 1);
+    const ps_tensor out = ps_op_view_of(self, a, elements);
     ps_op_output(self, node, out, 0);
     return out;
 }

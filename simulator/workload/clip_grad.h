@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * torch.nn.utils.clip_grad_norm_ on the eager model.
+ */
+#ifndef PS_WORKLOAD_CLIP_GRAD_H
+#define PS_WORKLOAD_CLIP_GRAD_H
+
+#include "workload/model.h"
+
+/** Norm of all gradients of the model's trained parameters, and a pass that scales them. */
+void ps_clip_grad_norm(ps_model *m);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the eager model holds, for the files that are the model: eager*.c.
+ */
+#ifndef PS_WORKLOAD_EAGER_STATE_H
+#define PS_WORKLOAD_EAGER_STATE_H
+
+#include "workload/eager_parts.h"
+#include "workload/reduce.h"
+
+#define PS_EAGER_MAX_ITEMS ((size_t)1 << 26)
+#define PS_EAGER_NO_SLOT UINT32_MAX
+
+typedef struct ps__storage {
+    uint32_t owners; /* tensors; while free: the next free slot */
+    uint32_t buffer;
+} ps__storage;
+
+typedef struct ps__tensor {
+    uint32_t owners; /* 0: the slot is free */
+    uint32_t storage;
+    int64_t elements;
+    uint32_t node, output; /* whose output it is; node number + 1, 0 none */
+    uint32_t accumulator;  /* of a leaf: node number + 1 while a graph refers to it */
+    ps_tensor grad;
+    uint32_t next_free;
+    uint8_t dtype;
+    bool requires_grad, is_view;
+} ps__tensor;
+
+struct ps_eager {
+    ps_eager_sink sink;
+    ps_code code;
+    ps_error err;
+    ps__tensor *tensor;
+    size_t tensor_count, tensor_capacity;
+    uint32_t free_tensor;
+    ps__storage *storage;
+    size_t storage_count, storage_capacity;
+    uint32_t free_storage;
+    ps_node **node; /* nodes do not move */
+    size_t node_count, node_capacity;
+    uint32_t *free_node;
+    size_t free_node_count, free_node_capacity;
+    uint64_t sequence;
+    uint32_t buffer_count;
+    bool is_recording;
+    ps_reduce_device device;
+    int64_t capability, release;
+    uint64_t workspace_bytes;
+    ps_eager_phase phase;
+    uint32_t block;
+    ps_dtype autocast; /* PS_DTYPE_F32: off */
+    ps_tensor *cast;   /* pairs: a parameter and its narrow copy */
+    size_t cast_count, cast_capacity;
+    struct ps_checkpoint *checkpoint;   /* whose block runs */
+    bool is_skipping;                   /* a recomputation has all it needs */
+    bool is_backward, has_workspace[2]; /* of the program's thread, of backward's */
+};
+
+/** Keeps the first failure. */
+void ps_eager_note(ps_eager *self, ps_code code);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Scaled losses.
+ */
+#include "workload/grad_scaler.h"
+
+#include "workload/eager_parts.h"
+
+/* Numbers of 64 bits; the eager model knows none with a point, and only their size matters. */
+#define DOUBLE PS_DTYPE_I64
+
+static ps_tensor number(ps_eager *e, const char *name, ps_dtype dtype)
+{
+    const ps_tensor out = ps_eager_make(e, 1, dtype, PS_ROLE_TEMPORARY);
+    ps_op_kernel(e, name, 2 * ps_dtype_bytes(dtype));
+    return out;
+}
+
+ps_tensor ps_grad_scaler_scale(ps_grad_scaler *self, ps_eager *e, ps_tensor loss)
+{
+    if (self->scale == 0) {
+        self->scale = ps_eager_make(e, 1, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+        self->growth = ps_eager_make(e, 1, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+        ps_op_kernel(e, "fill", 2 * ps_dtype_bytes(PS_DTYPE_F32));
+    }
+    return ps_op_mul(e, loss, self->scale);
+}
+
+/* 1 / scale, by way of 64 bits */
+static ps_tensor inverse_scale(ps_eager *e)
+{
+    ps_tensor wide = number(e, "copy", DOUBLE);
+    ps_eager_assign(e, &wide, number(e, "reciprocal", DOUBLE));
+    const ps_tensor out = number(e, "copy", PS_DTYPE_F32);
+    ps_eager_clear(e, &wide);
+    return out;
+}
+
+void ps_grad_scaler_unscale(ps_grad_scaler *self, const ps_model *m)
+{
+    ps_eager *e = m->e;
+    uint64_t bytes = 0;
+    ps_tensor inverse = inverse_scale(e), found = number(e, "fill", PS_DTYPE_F32);
+    /* copies for each device, this one too */
+    self->found_inf = number(e, "copy", PS_DTYPE_F32);
+    ps_tensor here = number(e, "copy", PS_DTYPE_F32);
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        const ps_tensor grad = ps_eager_grad(e, m->parameter[i]);
+        bytes += grad == 0 ? 0 : 2 * ps_eager_bytes(e, grad);
+    }
+    ps_op_kernel(e, "_amp_foreach_non_finite_check_and_unscale_", bytes);
+    ps_eager_clear(e, &here);
+    ps_eager_clear(e, &inverse);
+    ps_eager_clear(e, &found);
+}
+
+void ps_grad_scaler_update(ps_grad_scaler *self, ps_eager *e)
+{
+    ps_op_kernel(e, "_amp_update_scale_", 4 * ps_dtype_bytes(PS_DTYPE_F32));
+    ps_eager_clear(e, &self->found_inf);
+}
+
+void ps_grad_scaler_end(ps_grad_scaler *self, ps_eager *e)
+{
+    ps_eager_clear(e, &self->found_inf);
+    ps_eager_clear(e, &self->scale);
+    ps_eager_clear(e, &self->growth);
+}

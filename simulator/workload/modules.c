@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Modules that families are made of.
+ */
+#include <string.h>
+
+#include "workload/eager_parts.h"
+#include "workload/model_parts.h"
+
+/* ---- linear ---- */
+
+static bool is_target(const ps_model *m, const char *name)
+{
+    const ps_recipe *r = m->recipe;
+    for (size_t i = 0; i < r->lora_target_count; i++) {
+        if (strcmp(r->lora_target[i], name) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; r->lora_target_count == 0 && i < 4; i++) {
+        const char *usual = m->family->lora_target[i];
+        if (usual != NULL && strcmp(usual, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
+{
+    ps_linear made = {.in = in, .out = out};
+    made.weight = ps_model_parameter(m, in * out);
+    made.bias = has_bias ? ps_model_parameter(m, out) : 0;
+    if (m->recipe->lora_rank > 0 && is_target(m, name)) {
+        made.rank = m->recipe->lora_rank;
+        made.adapter_a = ps_model_adapter(m, in * made.rank);
+        made.adapter_b = ps_model_adapter(m, made.rank * out);
+    }
+    return made;
+}
+
+ps_linear ps_conv1d_make(ps_model *m, const char *name, int64_t in, int64_t out)
+{
+    ps_linear made = ps_linear_make(m, name, in, out, true);
+    made.is_conv1d = true;
+    return made;
+}
+
+/* Autocast makes arguments narrow from the last to the first: linear(x, weight, bias), addmm(bias,
+ * x, weight). */
+static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    ps_eager *e = m->e;
+    const int64_t rows = ps_eager_elements(e, x) / with->in;
+    ps_tensor bias = with->is_conv1d ? 0 : ps_op_narrow(e, with->bias);
+    ps_tensor weight = ps_op_narrow(e, with->weight), in = ps_op_narrow(e, x);
+    bias = with->is_conv1d ? ps_op_narrow(e, with->bias) : bias;
+    const ps_tensor out =
+        bias != 0       ? ps_op_linear_bias(e, in, weight, bias, rows, with->in, with->out)
+        : with->is_flat ? ps_op_linear_flat(e, in, weight, rows, with->in, with->out)
+                        : ps_op_linear(e, in, weight, rows, with->in, with->out);
+    ps_eager_clear(e, &in);
+    ps_eager_clear(e, &weight);
+    ps_eager_clear(e, &bias);
+    return out;
+}
+
+static ps_tensor product(ps_model *m, ps_tensor x, ps_tensor weight, int64_t in, int64_t out,
+                         bool is_flat)
+{
+    const ps_linear plain = {.weight = weight, .in = in, .out = out, .is_flat = is_flat};
+    return run_base(m, &plain, x);
+}
+
+/* peft's Linear: base(x) + B(A(dropout(x))) * scaling, adapters in their own type */
+static ps_tensor run_adapted(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    ps_eager *e = m->e;
+    ps_tensor result = run_base(m, with, x);
+    const ps_dtype dtype = ps_eager_dtype(e, result);
+    ps_tensor cast = ps_op_to(e, x, ps_eager_dtype(e, with->adapter_a));
+    ps_tensor dropped = m->recipe->has_lora_dropout && !m->recipe->is_evaluating
+                            ? ps_op_dropout(e, cast)
+                            : ps_eager_hold(e, cast);
+    ps_tensor low = product(m, dropped, with->adapter_a, with->in, with->rank, with->is_flat);
+    ps_eager_clear(e, &dropped);
+    ps_tensor high = product(m, low, with->adapter_b, with->rank, with->out, with->is_flat);
+    ps_eager_clear(e, &low);
+    ps_tensor scaled = ps_op_mul_number(e, high);
+    ps_eager_clear(e, &high);
+    ps_eager_assign(e, &result, ps_op_add(e, result, scaled));
+    ps_eager_clear(e, &scaled);
+    ps_eager_assign(e, &result, ps_op_to(e, result, dtype));
+    ps_eager_clear(e, &cast);
+    return result;
+}
+
+ps_tensor ps_linear_run(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    return with->rank > 0 ? run_adapted(m, with, x) : run_base(m, with, x);
+}
+
+/* ---- norm, dropout ---- */
+
+ps_norm ps_norm_make(ps_model *m, int64_t width)
+{
+    ps_norm made = {.width = width};
+    made.weight = ps_model_parameter(m, width);
+    made.bias = ps_model_parameter(m, width);
+    return made;
+}
+
+ps_tensor ps_norm_run(ps_model *m, const ps_norm *with, ps_tensor x)
+{
+    ps_tensor wide = ps_op_widen(m->e, x);
+    const ps_tensor out = ps_op_layer_norm(m->e, wide, with->weight, with->bias, with->width);
+    ps_eager_clear(m->e, &wide);
+    return out;
+}
+
+ps_tensor ps_input_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width)
+{
+    const ps_tensor out = ps_op_embedding(m->e, weight, ids, width);
+    if (m->recipe->begins_at_inputs) {
+        ps_eager_begin_graph(m->e, out);
+    }
+    return out;
+}
+
+ps_tensor ps_dropout_run(ps_model *m, ps_tensor x, double probability)
+{
+    return probability > 0.0 && !m->recipe->is_evaluating ? ps_op_dropout(m->e, x)
+                                                          : ps_eager_hold(m->e, x);
+}
+
+/* ---- activations ---- */
+
+/* 0.5 * x * (1 + tanh(c * (x + 0.044715 * x ** 3))), evaluated from left to right */
+static ps_tensor gelu_new(ps_eager *e, ps_tensor x)
+{
+    ps_tensor half = ps_op_mul_number(e, x), cube = ps_op_power(e, x);
+    ps_tensor small = ps_op_mul_number(e, cube);
+    ps_eager_clear(e, &cube);
+    ps_tensor sum = ps_op_add(e, x, small);
+    ps_eager_clear(e, &small);
+    ps_tensor scaled = ps_op_mul_number(e, sum);
+    ps_eager_clear(e, &sum);
+    ps_tensor tanh = ps_op_tanh(e, scaled);
+    ps_eager_clear(e, &scaled);
+    ps_tensor one = ps_op_add_number(e, tanh);
+    ps_eager_clear(e, &tanh);
+    const ps_tensor out = ps_op_mul(e, half, one);
+    ps_eager_clear(e, &half);
+    ps_eager_clear(e, &one);
+    return out;
+}
+
+ps_tensor ps_activation_run(ps_model *m, ps_activation kind, ps_tensor x)
+{
+    switch (kind) {
+    case PS_ACTIVATION_GELU_NEW:
+    case PS_ACTIVATION_GELU_FAST:
+        return gelu_new(m->e, x);
+    case PS_ACTIVATION_GELU:
+    case PS_ACTIVATION_GELU_TANH:
+        return ps_op_gelu(m->e, x);
+    case PS_ACTIVATION_RELU:
+        return ps_op_relu(m->e, x);
+    case PS_ACTIVATION_SILU:
+    case PS_ACTIVATION_SWISH:
+        return ps_op_silu(m->e, x);
+    case PS_ACTIVATION_COUNT:
+        break;
+    }
+    ps_eager_fail(m->e, PS_INTERNAL, "no such activation");
+    return 0;
+}
+
+/* ---- loss ---- */
+
+ps_tensor ps_causal_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary)
+{
+    ps_eager *e = m->e;
+    const int64_t rows = batch->batch * batch->length;
+    ps_tensor wide = ps_op_to(e, logits, PS_DTYPE_F32);
+    ps_tensor padded = ps_op_plain(e, "pad", batch->batch * (batch->length + 1), PS_DTYPE_I64);
+    /* labels[..., 1:].contiguous(): one sequence lies in rows without its first label too */
+    ps_tensor shifted = batch->batch == 1 ? ps_op_view(e, padded, rows, false)
+                                          : ps_op_plain(e, "copy", rows, PS_DTYPE_I64);
+    const ps_tensor loss = ps_op_cross_entropy(e, wide, shifted, rows, vocabulary);
+    ps_eager_clear(e, &padded);
+    ps_eager_clear(e, &wide);
+    ps_eager_clear(e, &shifted);
+    return loss;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Dropout, softmax and activations: one result each, and backward makes one.
+ */
+#include "workload/eager_parts.h"
+#include "workload/ops.h"
+
+/* The gradient takes one pass over gradient and what was kept, and a buffer of its own. */
+static void one_pass(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    out[0] = ps_op_result(self, ps_eager_elements(self, grads[0]), ps_eager_dtype(self, grads[0]));
+    ps_op_kernel(self, node->ops->name, 3 * ps_eager_bytes(self, grads[0]));
+}
+
+static const ps_node_ops dropout_ops = {"NativeDropoutBackward0", one_pass};
+/* The product of gradient and result is made first, in a buffer beside the gradient's. */
+static void softmax_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    one_pass(self, node, grads, out);
+    ps_tensor product =
+        ps_op_plain(self, "mul", ps_eager_elements(self, grads[0]), ps_eager_dtype(self, grads[0]));
+    ps_eager_clear(self, &product);
+}
+
+static const ps_node_ops softmax_ops = {"SoftmaxBackward0", softmax_backward};
+static const ps_node_ops tanh_ops = {"TanhBackward0", one_pass};
+static const ps_node_ops gelu_ops = {"GeluBackward0", one_pass};
+static const ps_node_ops relu_ops = {"ReluBackward0", one_pass};
+static const ps_node_ops silu_ops = {"SiluBackward0", one_pass};
+
+static ps_tensor result_like(ps_eager *self, const char *name, ps_tensor a)
+{
+    const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), ps_eager_dtype(self, a));
+    ps_op_kernel(self, name, 2 * ps_eager_bytes(self, a));
+    return out;
+}
+
+/* Keeps its input. */
+static ps_tensor from_input(ps_eager *self, const ps_node_ops *ops, const char *name, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, ops, &a, 1);
+    ps_op_save(self, node, a);
+    const ps_tensor out = result_like(self, name, a);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+/* Keeps its result. */
+static ps_tensor from_result(ps_eager *self, const ps_node_ops *ops, const char *name, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, ops, &a, 1);
+    const ps_tensor out = result_like(self, name, a);
+    ps_op_save(self, node, out);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+ps_tensor ps_op_dropout(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &dropout_ops, &a, 1);
+    ps_tensor mask = ps_op_result(self, ps_eager_elements(self, a), PS_DTYPE_BOOL);
+    const ps_tensor out = result_like(self, "native_dropout", a);
+    ps_op_save(self, node, mask);
+    ps_eager_clear(self, &mask);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+ps_tensor ps_op_softmax(ps_eager *self, ps_tensor a)
+{
+    return from_result(self, &softmax_ops, "softmax", a);
+}
+
+ps_tensor ps_op_tanh(ps_eager *self, ps_tensor a)
+{
+    return from_result(self, &tanh_ops, "tanh", a);
+}
+
+ps_tensor ps_op_gelu(ps_eager *self, ps_tensor a)
+{
+    return from_input(self, &gelu_ops, "gelu", a);
+}
+
+ps_tensor ps_op_relu(ps_eager *self, ps_tensor a)
+{
+    return from_result(self, &relu_ops, "relu", a);
+}
+
+ps_tensor ps_op_silu(ps_eager *self, ps_tensor a)
+{
+    return from_input(self, &silu_ops, "silu", a);
+}
