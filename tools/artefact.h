@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What verbs that take traces and plans alike need: which of the two a file
+ * What verbs that take all kinds of artefacts alike need: which of them a file
  * is, and the loss counters both carry.
  */
 #ifndef PS_TOOLS_ARTEFACT_H
@@ -19,7 +19,7 @@ ps_artefact ps_artefact_of(const char *path);
 ps_code ps_artefact_read_trace(const char *path, ps_trace **out, ps_container_state *state,
                                ps_error *err) PS_MUST_USE;
 
-/** The loss table of a trace or a plan; everything borrowed. */
+/** The loss table of an artefact; everything borrowed. */
 typedef struct ps_loss_view {
     const ps_strings *strings;
     const ps_str *name;
@@ -28,7 +28,7 @@ typedef struct ps_loss_view {
     size_t count;
 } ps_loss_view;
 
-/** Makes the view of the `loss` table of a ps_trace or ps_plan. */
+/** Makes the view of the `loss` table of a ps_trace, ps_plan or ps_workload. */
 #define PS_LOSS_VIEW(owner)                                                       \
     ((ps_loss_view){(owner)->strings, (owner)->loss.name, (owner)->loss.severity, \
                     (owner)->loss.count, (owner)->loss.head.count})

@@ -51,6 +51,17 @@ static const char *const roles[PS_ROLE_COUNT] = {
     [PS_ROLE_BEFORE] = "before",
 };
 
+static const char *const growths[PS_GROWTH_COUNT] = {
+    [PS_GROWTH_UNKNOWN] = "",
+    [PS_GROWTH_FIXED] = "fixed",
+    [PS_GROWTH_BATCH] = "batch",
+    [PS_GROWTH_SEQUENCE] = "sequence",
+    [PS_GROWTH_BATCH_SEQUENCE] = "batch-sequence",
+    [PS_GROWTH_BATCH_SEQUENCE_SQUARED] = "batch-sequence-squared",
+    [PS_GROWTH_SEQUENCE_SQUARED] = "sequence-squared",
+    [PS_GROWTH_UNDECIDED] = "undecided",
+};
+
 static const char *const memops[] = {
     [PS_MEMOP_ALLOC] = "alloc",
     [PS_MEMOP_FREE] = "free",
@@ -76,6 +87,7 @@ const ps_words *ps_plan_words(const ps_column_spec *column)
         LIST("ps_dep_origin", dep_origins),
         LIST("ps_phase", phases),
         LIST("ps_role", roles),
+        LIST("ps_growth", growths),
         LIST("ps_memop", memops),
     };
     const ps_words *words = ps_words_find(lists, sizeof lists / sizeof lists[0], column);

@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "workload/build.h"
 
 /* Long recordings: the first steps and the last ones tell the story. */
 #define MAX_STEP_ROWS 12u
@@ -32,6 +33,12 @@ static const char *fact(const ps_result *result, const char *key)
 {
     const char *value = ps_plan_meta(result->plan, key);
     return value == NULL ? "" : value;
+}
+
+static const char *fact_or(const ps_result *result, const char *key, const char *otherwise)
+{
+    const char *value = ps_plan_meta(result->plan, key);
+    return value == NULL ? otherwise : value;
 }
 
 static ps_code print_steps(const ps_result *result, ps_output *out, ps_error *err)
@@ -130,15 +137,58 @@ static void print_group(const ps_result *result, const ps_result_device *device,
 {
     char a[PS_QUANTITY_TEXT_BYTES];
     const char *label = ps_strings_text(result->plan->strings, group->label);
-    const char *what = group->is_rest                   ? "everything smaller"
-                       : group->role == PS_ROLE_BEFORE  ? "from before the recording"
-                       : group->role != PS_ROLE_UNKNOWN ? ps_role_name(group->role)
-                       : label[0] != '\0'               ? label
-                                                        : "unlabelled";
+    const bool has_role = group->role != PS_ROLE_UNKNOWN && !group->is_rest;
+    const char *what = group->is_rest                  ? "everything smaller"
+                       : group->role == PS_ROLE_BEFORE ? "from before the recording"
+                       : has_role                      ? ps_role_name(group->role)
+                       : label[0] != '\0'              ? label
+                                                       : "unlabelled";
     ps_output_print(out, "    %12s  ", size_text(group->bytes, a));
     print_percent(out, group->bytes, device->peak_allocated_bytes);
-    ps_output_print(out, "  %6llu x  %.*s\n", (unsigned long long)group->buffer_count,
-                    LABEL_COLUMNS, what);
+    ps_output_print(out, "  %6llu x  %.*s", (unsigned long long)group->buffer_count, LABEL_COLUMNS,
+                    what);
+    if (has_role && label[0] != '\0') {
+        ps_output_print(out, ", %.*s", LABEL_COLUMNS - 12, label);
+    }
+    ps_output_print(out, "\n");
+}
+
+/* What was assumed of every size when batch or sequence changed. */
+static ps_code print_growth(const ps_result *result, const ps_result_device *device, ps_output *out,
+                            ps_error *err)
+{
+    static const ps_grid_column columns[] = {
+        {"grows with", false}, {"bytes at the peak", true}, {"buffers", true}};
+    static const char *const words[PS_GROWTH_COUNT] = {
+        [PS_GROWTH_FIXED] = "nothing",
+        [PS_GROWTH_BATCH] = "batch",
+        [PS_GROWTH_SEQUENCE] = "sequence",
+        [PS_GROWTH_BATCH_SEQUENCE] = "batch x sequence",
+        [PS_GROWTH_BATCH_SEQUENCE_SQUARED] = "batch x sequence squared",
+        [PS_GROWTH_SEQUENCE_SQUARED] = "sequence squared",
+        [PS_GROWTH_UNDECIDED] = "undecided, kept as recorded",
+    };
+    char text[PS_QUANTITY_TEXT_BYTES];
+    ps_grid grid;
+    if (!device->is_scaled) {
+        return PS_OK;
+    }
+    ps_output_print(out, "\n  assumed of sizes (batch %s, sequence %s; %s)\n",
+                    fact_or(result, "scaled-batch", "as recorded"),
+                    fact_or(result, "scaled-sequence", "as recorded"), fact(result, "scaled-by"));
+    ps_grid_init(&grid, columns, 3);
+    for (int growth = PS_GROWTH_FIXED; growth < PS_GROWTH_COUNT; growth++) {
+        if (device->growth_count[growth] > 0) {
+            ps_grid_cell(&grid, "%s", words[growth]);
+            ps_grid_cell(&grid, "%s", size_text(device->growth_bytes[growth], text));
+            ps_grid_cell(&grid, "%llu", (unsigned long long)device->growth_count[growth]);
+        }
+    }
+    PS_TRY(ps_grid_print(&grid, out, 4, err));
+    if (fact(result, "scaled-work")[0] != '\0') {
+        ps_output_print(out, "  assumed of device work: %s\n", fact(result, "scaled-work"));
+    }
+    return PS_OK;
 }
 
 static void print_breakdown(const ps_result *result, const ps_result_device *device, ps_output *out)
@@ -198,10 +248,28 @@ static void print_basis(const ps_result *result, ps_output *out)
     }
 }
 
+/* Of a model: how large it is and how it is trained. */
+static void print_recipe(const ps_result *result, ps_output *out)
+{
+    const char *recipe = fact(result, PS_WORKLOAD_META_RECIPE);
+    const char *parameters = fact(result, PS_WORKLOAD_META_PARAMETERS);
+    const char *trained = fact(result, PS_WORKLOAD_META_TRAINED);
+    if (recipe[0] == '\0') {
+        return;
+    }
+    ps_output_print(out, "%s parameters", parameters);
+    if (strcmp(parameters, trained) != 0) {
+        ps_output_print(out, ", %s of them trained", trained);
+    }
+    ps_output_print(out, "; %s\n", recipe);
+}
+
 ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
 {
     char a[PS_QUANTITY_TEXT_BYTES];
-    ps_output_print(out, "%s\n\n", fact(result, PS_META_TITLE));
+    ps_output_print(out, "%s\n", fact(result, PS_META_TITLE));
+    print_recipe(result, out);
+    ps_output_print(out, "\n");
     ps_output_print(out, "step time  %s%s\n\n", ps_time_format(result->step_time_ns, a),
                     result->step_count > 1 ? "  (median of the steps after the first)" : "");
     PS_TRY(print_steps(result, out, err));
@@ -210,6 +278,7 @@ ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
         print_peaks(result, device, out);
         print_oom(result, device, out);
         print_breakdown(result, device, out);
+        PS_TRY(print_growth(result, device, out, err));
         ps_simulate_chart(result, device, out);
         print_time(result, device, out);
     }

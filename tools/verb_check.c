@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * peakstep check: are traces and plans sound?
+ * peakstep check: are traces, plans and workloads sound?
  */
 #include <inttypes.h>
 
@@ -9,6 +9,7 @@
 #include "cli/verb.h"
 #include "plan/plan.h"
 #include "trace/check.h"
+#include "workload/workload.h"
 
 /* Where the findings of one file go. */
 typedef struct reporter {
@@ -76,30 +77,64 @@ static ps_code check_trace(const char *path, reporter *to, ps_check_tally *tally
     return code == PS_CHECK_FAILED ? PS_OK : code;
 }
 
-/* A plan is read whole or not at all, and its checker stops at the first violation. */
-static ps_code check_plan(const char *path, reporter *to, ps_check_tally *tally, ps_error *err)
+/* What came of reading an artefact whose checker stops at the first violation. */
+static ps_code judge_whole(ps_code code, const ps_error *why, const ps_finding *violation,
+                           reporter *to, ps_check_tally *tally, ps_error *err)
 {
-    ps_error why = {0};
-    ps_plan *plan = NULL;
-    const ps_code code = ps_plan_read(path, &plan, &why);
-    ps_plan_destroy(plan);
     if (code != PS_OK && code != PS_CHECK_FAILED) {
-        *err = why;
+        *err = *why;
         return code;
     }
     if (code == PS_CHECK_FAILED) {
-        ps_finding finding = {.severity = PS_FINDING_ERROR,
-                              .rule = "plan",
-                              .meaning = "plan that breaks an invariant",
-                              .table = "plan",
-                              .count = 1};
+        ps_finding finding = *violation;
         (void)snprintf(finding.text, sizeof finding.text, "%.*s", (int)sizeof finding.text - 1,
-                       why.message);
+                       why->message);
         on_finding(to, &finding);
         tally->count[PS_FINDING_ERROR]++;
     }
     return PS_OK;
 }
+
+/* A plan is read whole or not at all. */
+static ps_code check_plan(const char *path, reporter *to, ps_check_tally *tally, ps_error *err)
+{
+    static const ps_finding violation = {.severity = PS_FINDING_ERROR,
+                                         .rule = "plan",
+                                         .meaning = "plan that breaks an invariant",
+                                         .table = "plan",
+                                         .count = 1};
+    ps_error why = {0};
+    ps_plan *plan = NULL;
+    const ps_code code = ps_plan_read(path, &plan, &why);
+    ps_plan_destroy(plan);
+    return judge_whole(code, &why, &violation, to, tally, err);
+}
+
+static ps_code check_workload(const char *path, reporter *to, ps_check_tally *tally, ps_error *err)
+{
+    static const ps_finding violation = {.severity = PS_FINDING_ERROR,
+                                         .rule = "workload",
+                                         .meaning = "workload that breaks an invariant",
+                                         .table = "workload",
+                                         .count = 1};
+    ps_error why = {0};
+    ps_workload *workload = NULL;
+    const ps_code code = ps_workload_read(path, &workload, &why);
+    ps_workload_destroy(workload);
+    return judge_whole(code, &why, &violation, to, tally, err);
+}
+
+/* How a kind of artefact is checked. */
+typedef struct checker {
+    const char *noun;
+    ps_code (*check)(const char *path, reporter *to, ps_check_tally *tally, ps_error *err);
+} checker;
+
+static const checker checkers[PS_ARTEFACT_COUNT] = {
+    [PS_ARTEFACT_TRACE] = {"trace", check_trace},
+    [PS_ARTEFACT_PLAN] = {"plan", check_plan},
+    [PS_ARTEFACT_WORKLOAD] = {"workload", check_workload},
+};
 
 static const char *verdict_of(const ps_check_tally *tally)
 {
@@ -151,18 +186,17 @@ static void json_outcome(const reporter *to, const outcome *result)
 
 static void check_file(const char *path, bool is_strict, reporter *to, outcome *result)
 {
-    const bool is_plan = ps_artefact_of(path) == PS_ARTEFACT_PLAN;
+    const checker *kind = &checkers[ps_artefact_of(path)];
     *result = (outcome){.code = PS_OK};
     if (to->json != NULL) {
         ps_json_object(to->json, NULL);
         ps_json_text(to->json, "path", path);
-        ps_json_text(to->json, "artefact", is_plan ? "plan" : "trace");
+        ps_json_text(to->json, "artefact", kind->noun);
         ps_json_array(to->json, "findings");
     } else {
         ps_output_print(to->out, "%s\n", path);
     }
-    result->code = is_plan ? check_plan(path, to, &result->tally, &result->why)
-                           : check_trace(path, to, &result->tally, &result->why);
+    result->code = kind->check(path, to, &result->tally, &result->why);
     result->is_refused = is_refused(&result->tally, is_strict);
     if (to->json != NULL) {
         json_outcome(to, result);
@@ -218,7 +252,7 @@ static ps_code run(const ps_args *args, ps_output *out, ps_error *err)
 }
 
 static const ps_operand operands[] = {
-    {.name = "FILE", .is_repeatable = true, .help = "traces and plans, in any mix"},
+    {.name = "FILE", .is_repeatable = true, .help = "traces, plans and workloads, in any mix"},
     {0},
 };
 
@@ -237,12 +271,12 @@ static const ps_example examples[] = {
 
 const ps_verb ps_verb_check = {
     .name = "check",
-    .summary = "tells whether traces and plans are sound",
+    .summary = "tells whether traces, plans and workloads are sound",
     .description =
         "Checks the invariants of a file: values in range, rows in order, device work joined to "
         "calls, blocks that tile their segments, allocator events that lead to the blocks held at "
-        "the end, running totals that follow from one another, and for plans everything a "
-        "simulation or replay relies on.\n"
+        "the end, running totals that follow from one another, and for plans and workloads "
+        "everything a simulation, a replay or a policy relies on.\n"
         "\n"
         "Each broken rule is one line with the first row concerned and how many there are:\n"
         "\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * peakstep dump: rows of a trace or a plan, for other programs.
+ * peakstep dump: rows of a trace, a plan or a workload, for other programs.
  *
  * Everything is driven by the tables' descriptions, so a new column or table
  * appears here by itself.
@@ -14,12 +14,14 @@
 #include "cli/verb.h"
 #include "plan/plan.h"
 #include "plan_words.h"
+#include "workload/workload.h"
+#include "workload_words.h"
 
 #define MAX_COLUMNS 32u
 
 enum { FORMAT_CSV, FORMAT_JSONL };
 
-/* A trace or a plan, seen as tables. */
+/* An artefact, seen as tables. */
 typedef struct dataset {
     const ps_table_spec *specs;
     size_t table_count;
@@ -223,6 +225,20 @@ static ps_code dump_plan(const char *path, const request *wanted, ps_error *err)
     return code;
 }
 
+static ps_code dump_workload(const char *path, const request *wanted, ps_error *err)
+{
+    ps_workload *workload;
+    PS_TRY(ps_workload_read(path, &workload, err));
+    dataset data = {
+        ps_workload_specs(), PS_WORKLOAD_TABLE_COUNT, {NULL}, workload->strings, ps_workload_words};
+    for (size_t i = 0; i < data.table_count; i++) {
+        data.table[i] = ps_workload_table_const(workload, (ps_workload_table_id)i);
+    }
+    const ps_code code = dump_tables(&data, wanted, err);
+    ps_workload_destroy(workload);
+    return code;
+}
+
 static ps_code run(const ps_args *args, ps_output *out, ps_error *err)
 {
     const request wanted = {
@@ -232,12 +248,20 @@ static ps_code run(const ps_args *args, ps_output *out, ps_error *err)
         .limit = ps_args_has(args, "limit") ? ps_args_quantity(args, "limit") : UINT64_MAX,
     };
     const char *path = args->operand[0];
-    return ps_artefact_of(path) == PS_ARTEFACT_PLAN ? dump_plan(path, &wanted, err)
-                                                    : dump_trace(path, &wanted, err);
+    switch (ps_artefact_of(path)) {
+    case PS_ARTEFACT_PLAN:
+        return dump_plan(path, &wanted, err);
+    case PS_ARTEFACT_WORKLOAD:
+        return dump_workload(path, &wanted, err);
+    case PS_ARTEFACT_TRACE:
+    case PS_ARTEFACT_COUNT:
+        break;
+    }
+    return dump_trace(path, &wanted, err);
 }
 
 static const ps_operand operands[] = {
-    {.name = "FILE", .help = "a trace (.pstrace) or a plan (.psplan); content decides"},
+    {.name = "FILE", .help = "a .pstrace, .psplan or .pswork file; content decides"},
     {0},
 };
 
@@ -280,7 +304,8 @@ const ps_verb ps_verb_dump = {
         "Tables of a trace: range, call, kernel, memcpy, memset, collective, sync, memory, "
         "segment, block, device, thread, meta, loss, driver_memory. Tables of a plan: device, "
         "lane, task, dep, "
-        "link, transfer, buffer, memop, segment, block, step, meta, loss.\n"
+        "link, transfer, buffer, memop, segment, block, step, meta, loss. Tables of a workload: "
+        "block, tensor, op, event, step, finding, meta, loss.\n"
         "\n"
         "With several tables in CSV each begins with its own line of names after an empty line, "
         "and the first column says which table a row is of. In JSON every row does.",

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Prints the tables of a trace and of a plan as they stand in docs/FORMAT.md:
+ * Prints the tables of a trace, a plan and a workload as they stand in docs/FORMAT.md:
  * one Markdown table a table, from the same lists that make the codec.
  */
 #include <stdio.h>
 
 #include "plan/plan.h"
 #include "trace/trace.h"
+#include "workload/workload.h"
 
 static const char *type_word(ps_column_type type)
 {
@@ -57,6 +58,10 @@ int main(void)
     (void)printf("\n### Tables of a plan\n");
     for (int i = 0; i < PS_PLAN_TABLE_COUNT; i++) {
         print_table(&ps_plan_specs()[i]);
+    }
+    (void)printf("\n### Tables of a workload\n");
+    for (int i = 0; i < PS_WORKLOAD_TABLE_COUNT; i++) {
+        print_table(&ps_workload_specs()[i]);
     }
     return 0;
 }

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From options to a recipe.
+ */
+#include "model_recipe.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "workload/lengths.h"
+
+#define DEFAULT_STEPS 3
+#define MAX_LENGTH 16777216
+#define MAX_LENGTHS 4096u
+
+static int64_t number(const ps_args *args, const char *name, int64_t fallback)
+{
+    return ps_args_has(args, name) ? (int64_t)ps_args_quantity(args, name) : fallback;
+}
+
+static void read_types(const ps_args *args, ps_recipe *r)
+{
+    static const struct {
+        ps_dtype parameters, autocast;
+        bool scales_loss;
+    } types[] = {
+        {PS_DTYPE_F32, PS_DTYPE_F32, false}, {PS_DTYPE_BF16, PS_DTYPE_F32, false},
+        {PS_DTYPE_F16, PS_DTYPE_F32, false}, {PS_DTYPE_F32, PS_DTYPE_BF16, false},
+        {PS_DTYPE_F32, PS_DTYPE_F16, true},
+    };
+    const size_t i = ps_args_has(args, "dtype") ? ps_args_choice(args, "dtype") : 0;
+    r->parameters = types[i].parameters;
+    r->autocast = types[i].autocast;
+    r->scales_loss = types[i].scales_loss;
+}
+
+static size_t choice(const ps_args *args, const char *name)
+{
+    return ps_args_has(args, name) ? ps_args_choice(args, name) : 0;
+}
+
+static ps_code read_checkpoint(const ps_args *args, ps_recipe *r, ps_error *err)
+{
+    const char *text = ps_args_text(args, "checkpoint");
+    if (text == NULL || strcmp(text, "none") == 0) {
+        return PS_OK;
+    }
+    r->has_no_cache = true;
+    if (strcmp(text, "full") == 0) {
+        r->checkpoint_every = 1;
+        return PS_OK;
+    }
+    char *end = NULL;
+    if (strncmp(text, "every=", 6) == 0) {
+        r->checkpoint_every = strtoll(text + 6, &end, 10);
+    }
+    if (end == NULL || *end != '\0' || r->checkpoint_every < 1) {
+        return ps_fail(err, PS_USAGE,
+                       "--checkpoint \"%s\": expected none, full or every=K with K from 1 on",
+                       text);
+    }
+    return PS_OK;
+}
+
+static ps_code read_targets(const ps_args *args, ps_model_recipe *out, ps_error *err)
+{
+    const size_t count = ps_args_count(args, "lora-target");
+    if (count == 0) {
+        return PS_OK;
+    }
+    if (!ps_args_has(args, "lora")) {
+        return ps_fail(err, PS_USAGE, "--lora-target needs --lora");
+    }
+    out->targets = ps_calloc(count, sizeof *out->targets);
+    if (out->targets == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        out->targets[i] = ps_args_at(args, "lora-target", i);
+    }
+    out->recipe.lora_target = out->targets;
+    out->recipe.lora_target_count = count;
+    return PS_OK;
+}
+
+/* ---- lengths ---- */
+
+static ps_code read_length_list(const char *text, ps_model_recipe *out, ps_error *err)
+{
+    size_t count = 0;
+    for (const char *at = text; count < MAX_LENGTHS;) {
+        char *end;
+        const long long length = strtoll(at, &end, 10);
+        if (end == at || length < 1 || length > MAX_LENGTH || (*end != ',' && *end != '\0')) {
+            return ps_fail(err, PS_USAGE,
+                           "--lengths \"%s\": expected whole numbers from 1 to %d between commas, "
+                           "or draw",
+                           text, MAX_LENGTH);
+        }
+        out->lengths[count++] = length;
+        if (*end == '\0') {
+            out->recipe.length_count = count;
+            return PS_OK;
+        }
+        at = end + 1;
+    }
+    return ps_fail(err, PS_USAGE, "--lengths: more than %u lengths", MAX_LENGTHS);
+}
+
+static ps_code read_lengths(const ps_args *args, ps_model_recipe *out, ps_error *err)
+{
+    ps_recipe *r = &out->recipe;
+    const char *text = ps_args_text(args, "lengths");
+    if (text == NULL) {
+        return PS_OK;
+    }
+    const bool is_drawn = strcmp(text, "draw") == 0;
+    const size_t drawn = (size_t)(r->steps * r->accumulate);
+    out->lengths = ps_calloc(is_drawn ? drawn : MAX_LENGTHS, sizeof *out->lengths);
+    if (out->lengths == NULL) {
+        return ps_fail_nomem(err);
+    }
+    r->lengths = out->lengths;
+    if (!is_drawn) {
+        return read_length_list(text, out, err);
+    }
+    r->length_count = drawn;
+    ps_lengths_draw(ps_args_quantity(args, "seed"), r->batch, r->length, out->lengths, drawn);
+    return PS_OK;
+}
+
+/* ---- all ---- */
+
+static void read_plain(const ps_args *args, ps_recipe *r)
+{
+    r->batch = number(args, "batch", 1);
+    r->length = number(args, "seq", 1024);
+    r->steps = number(args, "steps", DEFAULT_STEPS);
+    r->accumulate = number(args, "accumulate", 1);
+    r->lora_rank = number(args, "lora", 0);
+    r->has_lora_dropout = false; /* peft's default */
+    r->optimizer = ps_args_has(args, "optimizer") ? ps_args_text(args, "optimizer") : "adamw";
+    r->style = (ps_optimizer_style)choice(args, "optimizer-kind");
+    r->zero_grad = (ps_zero_grad)choice(args, "zero-grad");
+    r->attention = (ps_attention_kind)choice(args, "attention");
+    r->keeps_output = !ps_args_has(args, "drop-output");
+    r->is_evaluating = ps_args_has(args, "no-dropout");
+    r->has_own_labels = true;
+}
+
+static void read_mask(const ps_args *args, ps_recipe *r)
+{
+    enum { AUTO, NONE, FULL, PADDED };
+    const size_t mask = choice(args, "mask");
+    r->has_mask = mask != NONE;
+    r->pads = mask == PADDED || (mask == AUTO && r->batch > 1);
+}
+
+ps_code ps_model_recipe_read(const ps_args *args, ps_model_recipe *out, ps_error *err)
+{
+    *out = (ps_model_recipe){.recipe = ps_recipe_default()};
+    read_plain(args, &out->recipe);
+    read_types(args, &out->recipe);
+    read_mask(args, &out->recipe);
+    PS_TRY(read_checkpoint(args, &out->recipe, err));
+    PS_TRY(read_targets(args, out, err));
+    return read_lengths(args, out, err);
+}
+
+static const char *type_word(const ps_recipe *r)
+{
+    if (r->autocast != PS_DTYPE_F32) {
+        return r->autocast == PS_DTYPE_BF16 ? "fp32 under bf16 autocast"
+                                            : "fp32 under fp16 autocast";
+    }
+    return r->parameters == PS_DTYPE_BF16  ? "bf16"
+           : r->parameters == PS_DTYPE_F16 ? "fp16"
+                                           : "fp32";
+}
+
+static void append(char text[PS_RECIPE_TEXT_BYTES], const char *format, ...)
+{
+    va_list args;
+    const size_t used = strlen(text);
+    va_start(args, format);
+    (void)vsnprintf(text + used, PS_RECIPE_TEXT_BYTES - used, format, args);
+    va_end(args);
+}
+
+void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES])
+{
+    text[0] = '\0';
+    append(text, "%s, %.40s", type_word(r), r->optimizer);
+    if (r->lora_rank > 0) {
+        append(text, ", LoRA of rank %lld", (long long)r->lora_rank);
+    }
+    if (r->checkpoint_every == 1) {
+        append(text, ", every block recomputed");
+    } else if (r->checkpoint_every > 1) {
+        append(text, ", each %lldth block recomputed", (long long)r->checkpoint_every);
+    }
+    append(text, ", %lld x ", (long long)r->batch);
+    if (r->lengths != NULL) {
+        append(text, "up to ");
+    }
+    append(text, "%lld tokens", (long long)r->length);
+    if (r->accumulate > 1) {
+        append(text, ", %lld micro-batches a step", (long long)r->accumulate);
+    }
+}
+
+void ps_model_recipe_fini(ps_model_recipe *self)
+{
+    ps_free(self->lengths);
+    ps_free(self->targets);
+    self->lengths = NULL;
+    self->targets = NULL;
+}
+
+const char *ps_model_recipe_given(const ps_args *args)
+{
+    static const ps_option rows[] = {PS_MODEL_OPTION_ROWS};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (ps_args_has(args, rows[i].name)) {
+            return rows[i].name;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Words of the workload's enumerations, in the order of their values.
+ */
+#include "workload_words.h"
+
+#include "plan_words.h"
+#include "workload/workload.h"
+
+static const char *const elements[PS_ELEMENT_COUNT] = {
+    [PS_ELEMENT_UNKNOWN] = "unknown", [PS_ELEMENT_F32] = "f32",   [PS_ELEMENT_F16] = "f16",
+    [PS_ELEMENT_BF16] = "bf16",       [PS_ELEMENT_I64] = "i64",   [PS_ELEMENT_BOOL] = "bool",
+    [PS_ELEMENT_I32] = "i32",         [PS_ELEMENT_U8] = "u8",     [PS_ELEMENT_I8] = "i8",
+    [PS_ELEMENT_I16] = "i16",         [PS_ELEMENT_F64] = "f64",   [PS_ELEMENT_F8_E4M3] = "f8-e4m3",
+    [PS_ELEMENT_F8_E5M2] = "f8-e5m2", [PS_ELEMENT_TF32] = "tf32",
+};
+
+static const char *const scalings[PS_SCALING_COUNT] = {
+    [PS_SCALING_UNKNOWN] = "unknown",
+    [PS_SCALING_FIXED] = "fixed",
+    [PS_SCALING_BATCH] = "batch",
+    [PS_SCALING_SEQUENCE] = "sequence",
+    [PS_SCALING_BATCH_SEQUENCE] = "batch-sequence",
+    [PS_SCALING_BATCH_SEQUENCE_SQUARED] = "batch-sequence-squared",
+};
+
+static const char *const op_kinds[PS_OP_KIND_COUNT] = {
+    [PS_OP_MEMORY] = "memory", [PS_OP_MATMUL] = "matmul",         [PS_OP_ATTENTION] = "attention",
+    [PS_OP_COPY] = "copy",     [PS_OP_COLLECTIVE] = "collective", [PS_OP_HOST] = "host",
+};
+
+static const char *const events[PS_WORKLOAD_EVENT_KIND_COUNT] = {
+    [PS_WORKLOAD_EVENT_ALLOC] = "alloc",
+    [PS_WORKLOAD_EVENT_FREE] = "free",
+    [PS_WORKLOAD_EVENT_OP] = "op",
+};
+
+#define LIST(type, words)                               \
+    {                                                   \
+        type, words, sizeof(words) / sizeof((words)[0]) \
+    }
+
+const ps_words *ps_workload_words(const ps_column_spec *column)
+{
+    static const ps_words lists[] = {
+        LIST("ps_element", elements),
+        LIST("ps_scaling", scalings),
+        LIST("ps_op_kind", op_kinds),
+        LIST("ps_workload_event", events),
+    };
+    const ps_words *words = ps_words_find(lists, sizeof lists / sizeof lists[0], column);
+    return words != NULL ? words : ps_plan_words(column);
+}
+
+const char *ps_workload_word(const char *type, size_t value)
+{
+    const ps_words *words = ps_workload_words(&(ps_column_spec){.doc = type});
+    return words != NULL && value < words->count ? words->word[value] : "unknown";
+}
