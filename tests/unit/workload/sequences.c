@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Models built from a description against what PyTorch asked of its
+ * allocator (recorded/, made by tests/workload/export_sequences.py).
+ *
+ *   sequences FILE.txt.gz...
+ *
+ * Every allocation in order and to the byte; between two allocations the same
+ * tensors end, in any order: no allocator can tell. Prints a line a file,
+ * with the first difference; exit status 1 when there is one.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/source.h"
+#include "workload/config.h"
+#include "workload/train.h"
+
+#define MAX_TEXT ((size_t)8 << 20)
+#define MAX_EVENTS ((size_t)1 << 20)
+#define SHOWN 12
+
+/* What the stand-in for CUDA said it was when the recordings were made. */
+static const ps_train_device device = {.workspace_bytes = (uint64_t)32 << 20,
+                                       .sm_count = 132,
+                                       .threads_per_sm = 2048,
+                                       .capability = 90,
+                                       .release = 206};
+
+typedef struct event {
+    bool is_free;
+    uint64_t value; /* bytes, or number of the allocation */
+    const char *made_by;
+} event;
+
+typedef struct events {
+    event *at;
+    size_t count;
+    uint64_t live, peak;
+    uint64_t *bytes; /* of each allocation */
+    size_t allocated;
+} events;
+
+static void add(events *self, bool is_free, uint64_t value)
+{
+    if (self->count == MAX_EVENTS) {
+        abort();
+    }
+    self->at[self->count++] = (event){is_free, value, ""};
+    if (is_free) {
+        self->live -= self->bytes[value];
+    } else {
+        self->bytes[self->allocated++] = value;
+        self->live += value;
+        self->peak = self->live > self->peak ? self->live : self->peak;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t x = ((const event *)a)->value, y = ((const event *)b)->value;
+    return (x > y) - (x < y);
+}
+
+/* Ends between two allocations in the order of their tensors. */
+static void settle(events *self)
+{
+    for (size_t begin = 0; begin < self->count;) {
+        size_t end = begin;
+        while (end < self->count && self->at[end].is_free) {
+            end++;
+        }
+        qsort(&self->at[begin], end - begin, sizeof *self->at, by_value);
+        begin = end + 1;
+    }
+}
+
+/* ---- what the model does ---- */
+
+typedef struct making {
+    events made;
+    size_t told; /* events before this one have a name */
+} making;
+
+static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
+{
+    (void)buffer;
+    (void)role;
+    (void)err;
+    add(&((making *)context)->made, false, bytes);
+    return PS_OK;
+}
+
+static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
+{
+    (void)err;
+    add(&((making *)context)->made, true, buffer);
+    return PS_OK;
+}
+
+static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
+{
+    making *self = context;
+    (void)err;
+    for (; self->told < self->made.count; self->told++) {
+        self->made.at[self->told].made_by = kernel->name;
+    }
+    return PS_OK;
+}
+
+static void on_rename(void *context, uint32_t buffer, ps_role role)
+{
+    (void)context;
+    (void)buffer;
+    (void)role;
+}
+
+/* ---- the recording ---- */
+
+static const char *value_of(const char *line, const char *key)
+{
+    static char value[64];
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, " %s=", key);
+    const char *at = strstr(line, wanted);
+    if (at == NULL || sscanf(at + strlen(wanted), "%63s", value) != 1) {
+        return "";
+    }
+    return value;
+}
+
+static bool is_on(const char *line, const char *key)
+{
+    return strcmp(value_of(line, key), "1") == 0;
+}
+
+static ps_attention_kind attention_of(const char *word)
+{
+    static const char *const words[] = {
+#define PS_ATTENTION_WORD(sym, word, doc) word,
+        PS_ATTENTIONS(PS_ATTENTION_WORD)
+#undef PS_ATTENTION_WORD
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i], word) == 0) {
+            return (ps_attention_kind)i;
+        }
+    }
+    return PS_ATTENTION_AUTO;
+}
+
+static ps_recipe read_recipe(const char *line, char optimizer[64])
+{
+    ps_recipe r = ps_recipe_default();
+    const char *dtype = value_of(line, "dtype");
+    r.parameters = strcmp(dtype, "bf16") == 0 ? PS_DTYPE_BF16 : PS_DTYPE_F32;
+    r.autocast = strcmp(dtype, "amp-bf16") == 0   ? PS_DTYPE_BF16
+                 : strcmp(dtype, "amp-fp16") == 0 ? PS_DTYPE_F16
+                                                  : PS_DTYPE_F32;
+    r.scales_loss = strcmp(dtype, "amp-fp16") == 0;
+    r.batch = strtoll(value_of(line, "batch"), NULL, 10);
+    r.length = strtoll(value_of(line, "length"), NULL, 10);
+    r.steps = strtoll(value_of(line, "steps"), NULL, 10);
+    r.attention = attention_of(value_of(line, "attention"));
+    (void)snprintf(optimizer, 64, "%s", value_of(line, "optimizer"));
+    r.optimizer = optimizer;
+    const char *style = value_of(line, "style");
+    r.style = strcmp(style, "fused") == 0  ? PS_OPTIMIZER_FUSED
+              : strcmp(style, "loop") == 0 ? PS_OPTIMIZER_LOOP
+                                           : PS_OPTIMIZER_FOREACH;
+    r.overlaps_batches = true;
+    r.has_mask = is_on(line, "masked");
+    /* the stand-in computes nothing: torch.all(mask == 1) is true only where the recording says so */
+    r.pads = !is_on(line, "unpadded");
+    r.clips = is_on(line, "clip");
+    r.accumulate = is_on(line, "accumulate") ? 2 : 1;
+    r.checkpoint_every = is_on(line, "checkpoint") ? 1 : 0;
+    r.has_no_cache = r.checkpoint_every > 0;
+    r.lora_rank = is_on(line, "lora") ? 8 : 0;
+    r.has_lora_dropout = r.lora_rank > 0;
+    r.begins_at_inputs = r.lora_rank > 0;
+    return r;
+}
+
+static char *read_text(const char *path)
+{
+    ps_source *source;
+    ps_error err;
+    size_t got = 0;
+    char *text = calloc(1, MAX_TEXT + 1);
+    if (text == NULL || ps_source_open(path, &source, &err) != PS_OK) {
+        (void)fprintf(stderr, "sequences: cannot read %s\n", path);
+        exit(4);
+    }
+    if (ps_source_read(source, text, MAX_TEXT, &got, &err) != PS_OK) {
+        exit(3);
+    }
+    ps_source_close(source);
+    return text;
+}
+
+static char *next_line(char **text)
+{
+    char *line = *text;
+    if (line == NULL || *line == '\0') {
+        return NULL;
+    }
+    *text = strchr(line, '\n');
+    if (*text != NULL) {
+        *(*text)++ = '\0';
+    }
+    return line;
+}
+
+/* ---- comparison ---- */
+
+static void show(const char *title, const events *of, size_t at)
+{
+    (void)printf("  %s\n", title);
+    for (size_t i = at < SHOWN ? 0 : at - SHOWN; i < at + SHOWN && i < of->count; i++) {
+        const event *e = &of->at[i];
+        (void)printf("  %c %6zu %s %" PRIu64 " %s\n", i == at ? '>' : ' ', i,
+                     e->is_free ? "free " : "alloc", e->value, e->made_by);
+    }
+}
+
+static bool compare(const char *name, const events *made, const events *recorded)
+{
+    size_t at = 0;
+    while (at < made->count && at < recorded->count &&
+           made->at[at].is_free == recorded->at[at].is_free &&
+           made->at[at].value == recorded->at[at].value) {
+        at++;
+    }
+    if (at == made->count && at == recorded->count) {
+        (void)printf("exact  %s: %zu events, peak %" PRIu64 " bytes\n", name, at, made->peak);
+        return true;
+    }
+    (void)printf("differ %s: event %zu of %zu; peak %" PRIu64 " for %" PRIu64 " bytes (%+.3f %%)\n",
+                 name, at, recorded->count, made->peak, recorded->peak,
+                 100.0 * ((double)made->peak / (double)recorded->peak - 1.0));
+    show("made", made, at);
+    show("recorded", recorded, at);
+    return false;
+}
+
+static events no_events(void)
+{
+    events made = {.at = calloc(MAX_EVENTS, sizeof(event)),
+                   .bytes = calloc(MAX_EVENTS, sizeof(uint64_t))};
+    if (made.at == NULL || made.bytes == NULL) {
+        abort();
+    }
+    return made;
+}
+
+static events read_events(char **text)
+{
+    events recorded = no_events();
+    for (char *line = next_line(text); line != NULL; line = next_line(text)) {
+        if (line[0] != '#') {
+            add(&recorded, line[0] == 'F', strtoull(line + 2, NULL, 10));
+        }
+    }
+    settle(&recorded);
+    return recorded;
+}
+
+static bool make(const char *config_line, const char *recipe_line, events *out)
+{
+    char optimizer[64];
+    ps_error err = {0};
+    ps_model_config *config;
+    if (ps_model_config_read_memory("recording", config_line, strlen(config_line), &config, &err) !=
+        PS_OK) {
+        abort();
+    }
+    const ps_recipe recipe = read_recipe(recipe_line, optimizer);
+    making self = {.made = no_events()};
+    const ps_family *family = NULL;
+    ps_code code = ps_family_of(config, &family, &err);
+    const ps_training run = {.family = family,
+                             .config = config,
+                             .recipe = &recipe,
+                             .device = device,
+                             .sink = {&self, on_alloc, on_free, on_kernel, on_rename, NULL}};
+    if (code == PS_OK) {
+        code = ps_train(&run, &err);
+    }
+    if (code != PS_OK) {
+        char words[512];
+        ps_error_format(&err, words, sizeof words);
+        (void)printf("       refused: %s %s\n", ps_code_name(code), words);
+    }
+    ps_model_config_destroy(config);
+    settle(&self.made);
+    *out = self.made;
+    return code == PS_OK;
+}
+
+static bool check(const char *path)
+{
+    char *whole = read_text(path), *text = whole;
+    char *config = next_line(&text), *recipe = next_line(&text);
+    const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
+    events made, recorded = read_events(&text);
+    const bool is_made = make(config + strlen("# config "), recipe, &made);
+    const bool is_equal = compare(name, &made, &recorded) && is_made;
+    free(made.at);
+    free(made.bytes);
+    free(recorded.at);
+    free(recorded.bytes);
+    free(whole);
+    return is_equal;
+}
+
+int main(int argc, char **argv)
+{
+    bool are_equal = argc > 1;
+    for (int i = 1; i < argc; i++) {
+        are_equal = check(argv[i]) && are_equal;
+    }
+    return are_equal ? 0 : 1;
+}
