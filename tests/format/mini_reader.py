@@ -66,7 +66,7 @@ def chunk_at(data, offset):
 
 def data_chunks(data):
     """Every chunk's decompressed payload, by the index."""
-    if data[:8] != b"\x89PSK\r\n\x1a\n" or data[8:12] not in (b"TRCE", b"PLAN") or \
+    if data[:8] != b"\x89PSK\r\n\x1a\n" or data[8:12] not in (b"TRCE", b"PLAN", b"WORK") or \
             struct.unpack_from("<H", data, 12)[0] != 1 or \
             zlib.crc32(data[:28]) != struct.unpack_from("<I", data, 28)[0]:
         raise ValueError("not a file of version 1")

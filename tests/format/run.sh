@@ -30,4 +30,6 @@ for file in "$seeds"/trace_{one_row,two_chunks,without_chunks}; do
     compare "$file" meta 13 1-2 1:str 2:str
 done
 compare "$seeds/plan" task 3 3-4 3:i64 4:i64
+compare "$seeds/workload" op 3 1,6-8 1:str 6:u64 7:u64 8:u64
+compare "$seeds/workload" finding 6 1-3 1:str 2:str 3:u32
 exit "$failed"

@@ -44,6 +44,23 @@ static void decode_plan(ps_chunk_decoder *decoder, const uint8_t *frame, size_t 
     ps_plan_destroy(plan);
 }
 
+static void decode_workload(ps_chunk_decoder *decoder, const uint8_t *frame, size_t bytes,
+                            size_t size)
+{
+    ps_error err = {0};
+    uint64_t budget = BUDGET_BYTES;
+    ps_table_head *tables[PS_WORKLOAD_TABLE_COUNT];
+    ps_workload *workload = ps_workload_create();
+    fuzz_require(workload != NULL);
+    const ps_dataset into = dataset_of_workload(workload, tables);
+    if (ps_chunk_decode(decoder, frame, bytes, size, &budget, &into, &err) == PS_OK) {
+        const ps_code code = ps_workload_check(workload, &err);
+        fuzz_require(code == PS_OK || code == PS_CHECK_FAILED);
+        recode_workload(workload);
+    }
+    ps_workload_destroy(workload);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const size_t bound = ZSTD_compressBound(size);
@@ -54,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_require(!ZSTD_isError(bytes));
     decode_trace(decoder, frame, bytes, size);
     decode_plan(decoder, frame, bytes, size);
+    decode_workload(decoder, frame, bytes, size);
     ps_chunk_decoder_destroy(decoder);
     ps_free(frame);
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes of a whole .pstrace or .psplan file: headers, chunks, index, trailer.
+ * Bytes of a whole .pstrace, .psplan or .pswork file: headers, chunks, index, trailer.
  *
  * Checksums keep a fuzzer out of everything behind them, so every input is
  * read twice: as it is, and with the checksums of all headers made to hold.
@@ -13,6 +13,7 @@
 #include "plan/plan.h"
 #include "recode.h"
 #include "trace/file.h"
+#include "workload/walk.h"
 
 /* Makes every checksum hold that stands in a plain header. */
 static void repair(uint8_t *bytes, size_t size)
@@ -66,10 +67,29 @@ static void read_plan(const uint8_t *bytes, size_t size)
     ps_plan_destroy(plan);
 }
 
+/* What a checked workload is walked for must hold too: no row is out of range. */
+static void read_workload(const uint8_t *bytes, size_t size)
+{
+    ps_error err = {0};
+    ps_workload *workload = NULL;
+    const ps_code code = ps_workload_read_memory(bytes, size, &workload, &err);
+    if (code != PS_OK) {
+        fuzz_require(err.code == code && err.message[0] != '\0');
+        return;
+    }
+    ps_workload_walk walk;
+    ps_workload_walk_init(&walk, workload);
+    const ps_live_peak peak = ps_workload_walk_to(&walk, (uint32_t)workload->event.head.count);
+    fuzz_require(peak.live.total_bytes >= walk.live.total_bytes);
+    recode_workload(workload);
+    ps_workload_destroy(workload);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     read_trace(data, size);
     read_plan(data, size);
+    read_workload(data, size);
     uint8_t *copy = ps_calloc(size, 1);
     fuzz_require(copy != NULL);
     if (size > 0) {
@@ -78,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     repair(copy, size);
     read_trace(copy, size);
     read_plan(copy, size);
+    read_workload(copy, size);
     ps_free(copy);
     return 0;
 }

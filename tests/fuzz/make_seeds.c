@@ -3,7 +3,10 @@
  * Writes the seeds of fuzz_container and fuzz_chunk: fuzz_make_seeds CORPUS
  *
  * Files the library itself writes: nothing, one row in every table, two
- * chunks, a cut file, a small plan; and the decompressed chunks of two of them.
+ * chunks, a cut file, a small plan, a small workload; and the decompressed
+ * chunks of some of them. container/workload is also the fixture workload.pswork of the golden
+ * tests, container/workload_unsound their unsound.pswork,
+ * container/workload_bare their bare.pswork.
  */
 #include <string.h>
 
@@ -14,6 +17,7 @@
 #include "fuzz.h"
 #include "plan/plan.h"
 #include "trace/file.h"
+#include "workload/workload.h"
 
 static const char *corpus;
 
@@ -119,6 +123,110 @@ static ps_plan *make_plan(void)
     return plan;
 }
 
+static ps_str text_in(ps_workload *workload, const char *text)
+{
+    ps_error err = {0};
+    ps_str id;
+    check(ps_strings_put_z(workload->strings, text, &id, &err), &err);
+    return id;
+}
+
+static uint32_t add_tensor(ps_workload *workload, uint64_t bytes, ps_role role, const char *label)
+{
+    ps_error err = {0};
+    size_t row;
+    check(ps_workload_add(workload, PS_WORKLOAD_TENSOR, &row, &err), &err);
+    workload->tensor.bytes[row] = bytes;
+    workload->tensor.role[row] = (uint8_t)role;
+    workload->tensor.dtype[row] = PS_ELEMENT_BF16;
+    workload->tensor.block[row] = role == PS_ROLE_OPTIMIZER_STATE ? 0 : 2;
+    workload->tensor.label[row] = text_in(workload, label);
+    workload->tensor.is_saved[row] = role == PS_ROLE_ACTIVATION;
+    workload->tensor.scaling[row] =
+        role == PS_ROLE_ACTIVATION ? PS_SCALING_BATCH_SEQUENCE : PS_SCALING_FIXED;
+    return (uint32_t)row;
+}
+
+static void add_op(ps_workload *workload, const char *name, ps_op_kind kind, ps_phase phase)
+{
+    ps_error err = {0};
+    size_t row;
+    ps_workload_op_table *op = &workload->op;
+    check(ps_workload_add(workload, PS_WORKLOAD_OP, &row, &err), &err);
+    op->name[row] = text_in(workload, name);
+    op->kind[row] = (uint8_t)kind;
+    op->phase[row] = (uint8_t)phase;
+    op->block[row] = 2;
+    op->dtype[row] = PS_ELEMENT_BF16;
+    op->launches[row] = 1;
+    op->basis[row] = PS_BASIS_ANALYTIC;
+    op->moved_bytes[row] = 100352;
+    if (kind == PS_OP_MATMUL) {
+        op->m[row] = 512;
+        op->n[row] = op->k[row] = 64;
+        op->batch[row] = 1;
+        op->flop[row] = (uint64_t)2 * 512 * 64 * 64;
+    }
+}
+
+static void add_events(ps_workload *workload, const char *pairs)
+{
+    ps_error err = {0};
+    for (; *pairs != '\0'; pairs += 2) { /* "A0": alloc tensor 0; F free, O op */
+        const ps_workload_event kind = *pairs == 'A'   ? PS_WORKLOAD_EVENT_ALLOC
+                                       : *pairs == 'F' ? PS_WORKLOAD_EVENT_FREE
+                                                       : PS_WORKLOAD_EVENT_OP;
+        check(ps_workload_add_event(workload, kind, (uint32_t)(pairs[1] - '0'), &err), &err);
+    }
+}
+
+static void add_step(ps_workload *workload, const char *name, const char *events)
+{
+    ps_error err = {0};
+    size_t row;
+    check(ps_workload_add(workload, PS_WORKLOAD_STEP, &row, &err), &err);
+    workload->step.name[row] = text_in(workload, name);
+    workload->step.begin_event[row] = (uint32_t)workload->event.head.count;
+    workload->step.is_first[row] = row == 0;
+    add_events(workload, events);
+    workload->step.end_event[row] = (uint32_t)workload->event.head.count;
+}
+
+/* One linear layer trained for two steps; the first makes the optimizer's state. */
+static ps_workload *make_workload(void)
+{
+    ps_error err = {0};
+    size_t row;
+    ps_workload *workload = ps_workload_create();
+    check(workload == NULL ? ps_fail_nomem(&err) : PS_OK, &err);
+    for (uint32_t block = 0; block < 2; block++) {
+        check(ps_workload_add(workload, PS_WORKLOAD_BLOCK, &row, &err), &err);
+        workload->block.name[row] = text_in(workload, block == 0 ? "model" : "model.linear");
+        workload->block.kind[row] = text_in(workload, block == 0 ? "Sequential" : "Linear");
+        workload->block.parent[row] = block;
+    }
+    (void)add_tensor(workload, 8192, PS_ROLE_PARAMETER, "Linear.weight");
+    (void)add_tensor(workload, 65536, PS_ROLE_ACTIVATION, "aten::mm");
+    (void)add_tensor(workload, 8192, PS_ROLE_GRADIENT, "aten::mm");
+    (void)add_tensor(workload, 16384, PS_ROLE_OPTIMIZER_STATE, "AdamW.step");
+    (void)add_tensor(workload, 65536, PS_ROLE_ACTIVATION, "aten::mm");
+    (void)add_tensor(workload, 8192, PS_ROLE_GRADIENT, "aten::mm");
+    add_op(workload, "aten::mm", PS_OP_MATMUL, PS_PHASE_FORWARD);
+    add_op(workload, "aten::mm", PS_OP_MATMUL, PS_PHASE_BACKWARD);
+    add_op(workload, "aten::_fused_adamw_", PS_OP_MEMORY, PS_PHASE_OPTIMIZER);
+    add_events(workload, "A0");
+    add_step(workload, "step 0", "A1O0A2O1F1A3O2F2");
+    add_step(workload, "step 1", "A4O0A5O1F4O2F5");
+    check(ps_workload_add_finding(workload, "steps", "description", 1000, "", &err), &err);
+    check(ps_workload_add_finding(workload, "roles", "lifetimes", 875,
+                                  "7 of 8 tensors outlive their step or die in it.", &err),
+          &err);
+    check(ps_workload_set_meta(workload, PS_WORKLOAD_META_SOURCE, "seed", &err), &err);
+    check(ps_workload_set_meta(workload, PS_WORKLOAD_META_MODEL, "one linear layer", &err), &err);
+    check(ps_workload_check(workload, &err), &err);
+    return workload;
+}
+
 static unsigned char *load(const char *name, size_t *size)
 {
     FILE *file = fopen(path_of(name), "rb");
@@ -160,6 +268,34 @@ static void store_cut(const char *container, const char *name, size_t drop)
     ps_free(bytes);
 }
 
+/* Of a recording in which nobody found a step. */
+static void write_bare_workload(void)
+{
+    ps_error err = {0};
+    ps_workload *workload = ps_workload_create();
+    check(workload == NULL ? ps_fail_nomem(&err) : PS_OK, &err);
+    for (int i = 0; i < 2; i++) {
+        size_t row;
+        check(ps_workload_add(workload, PS_WORKLOAD_TENSOR, &row, &err), &err);
+        workload->tensor.bytes[row] = 1000;
+    }
+    add_events(workload, "A0F0A1");
+    check(ps_workload_write(workload, path_of("container/workload_bare"), &err), &err);
+    ps_workload_destroy(workload);
+}
+
+/* A sound one, and one whose first tensor is freed twice. */
+static void write_workloads(void)
+{
+    ps_error err = {0};
+    ps_workload *workload = make_workload();
+    check(ps_workload_write(workload, path_of("container/workload"), &err), &err);
+    add_events(workload, "F1");
+    check(ps_workload_write(workload, path_of("container/workload_unsound"), &err), &err);
+    store_first_chunk("container/workload", "chunk/workload");
+    ps_workload_destroy(workload);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -178,6 +314,8 @@ int main(int argc, char **argv)
     store_first_chunk("container/trace_one_row", "chunk/trace_one_row");
     store_first_chunk("container/trace_two_chunks", "chunk/trace_three_rows");
     store_first_chunk("container/plan", "chunk/plan");
+    write_workloads();
+    write_bare_workload();
     ps_trace_destroy(one);
     ps_trace_destroy(three);
     ps_plan_destroy(plan);

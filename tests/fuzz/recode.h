@@ -12,6 +12,7 @@
 #include "fuzz.h"
 #include "plan/plan.h"
 #include "trace/trace.h"
+#include "workload/workload.h"
 
 /* More rows than this say nothing new and take the fuzzer's time. */
 #define RECODE_MAX_ROWS ((size_t)20000)
@@ -30,6 +31,14 @@ static inline ps_dataset dataset_of_plan(ps_plan *plan, ps_table_head **tables)
         tables[i] = ps_plan_table(plan, (ps_plan_table_id)i);
     }
     return (ps_dataset){ps_plan_specs(), PS_PLAN_TABLE_COUNT, tables, plan->strings};
+}
+
+static inline ps_dataset dataset_of_workload(ps_workload *workload, ps_table_head **tables)
+{
+    for (int i = 0; i < PS_WORKLOAD_TABLE_COUNT; i++) {
+        tables[i] = ps_workload_table(workload, (ps_workload_table_id)i);
+    }
+    return (ps_dataset){ps_workload_specs(), PS_WORKLOAD_TABLE_COUNT, tables, workload->strings};
 }
 
 static inline size_t count_rows(const ps_dataset *data)
@@ -111,6 +120,20 @@ static inline void recode_plan(ps_plan *plan)
     const ps_dataset into = dataset_of_plan(other, other_tables);
     recode(&from, &into);
     ps_plan_destroy(other);
+}
+
+static inline void recode_workload(ps_workload *workload)
+{
+    ps_table_head *tables[PS_WORKLOAD_TABLE_COUNT], *other_tables[PS_WORKLOAD_TABLE_COUNT];
+    const ps_dataset from = dataset_of_workload(workload, tables);
+    if (count_rows(&from) > RECODE_MAX_ROWS) {
+        return;
+    }
+    ps_workload *other = ps_workload_create();
+    fuzz_require(other != NULL);
+    const ps_dataset into = dataset_of_workload(other, other_tables);
+    recode(&from, &into);
+    ps_workload_destroy(other);
 }
 
 #endif

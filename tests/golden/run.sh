@@ -10,7 +10,7 @@
 #   stdout   expected, exactly; no file: nothing
 #   stderr   expected, exactly; or stderr.glob, one shell pattern a line
 #   exit     expected exit status; no file: 0
-# In cmd, "peakstep" is the command under test and "stable" a filter that hides
+# In cmd, $traces is the folder of sample traces, "peakstep" is the command under test and "stable" a filter that hides
 # what depends on the version of the compressor (sizes of files).
 # --update writes what came out as what is expected; read the diff.
 set -u
@@ -36,6 +36,8 @@ exec sed -E -e 's/[0-9]+ bytes$/N bytes/' -e 's/^(  file +).*/\1SIZE/' \
 FILTER
 chmod +x "$work/bin/stable"
 PATH=$work/bin:$PATH
+traces=$(cd "$here/../../traces" && pwd)
+export traces
 
 # Compares $2 with expected file $1; an absent file expects nothing.
 same() {

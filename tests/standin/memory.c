@@ -307,13 +307,26 @@ static standin_work start_copy(const standin_copied *copied, void *stream)
     return work;
 }
 
+/* What a copy of one word from the device finds: a count that a program's next steps depend on. */
+static _Atomic uint32_t device_word;
+
+/* For scripts, by its name: what is found from now on. */
+STANDIN_API void standin_answer(uint32_t word);
+void standin_answer(uint32_t word)
+{
+    device_word = word;
+}
+
 /* What a copy does to host memory. */
 static void move(void *to, const void *from, size_t bytes, int kind)
 {
     if (bytes == 0 || kind == STANDIN_HOST_TO_DEVICE || kind == STANDIN_DEVICE_TO_DEVICE) {
         return;
     }
-    if (kind == STANDIN_DEVICE_TO_HOST) {
+    if (kind == STANDIN_DEVICE_TO_HOST && bytes == sizeof device_word) {
+        const uint32_t word = device_word;
+        memcpy(to, &word, sizeof word);
+    } else if (kind == STANDIN_DEVICE_TO_HOST) {
         memset(to, 0, bytes);
     } else {
         memmove(to, from, bytes);

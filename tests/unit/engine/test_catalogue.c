@@ -156,6 +156,22 @@ static void names_and_aliases_are_found(void **state)
         {"a100 sxm 80", "A100-SXM-80"},
         {"rtx4090", "RTX-4090"},
         {"  h200_sxm ", "H200-SXM"},
+        {"V100-16GB", "V100-SXM2-16"},
+        {"v100-32gb", "V100-SXM2-32"},
+        {"NVIDIA GeForce RTX 3090", "RTX-3090"},
+        {"NVIDIA GeForce RTX 4060", "RTX-4060"},
+        {"NVIDIA GeForce RTX 4090", "RTX-4090"},
+        {"NVIDIA RTX A6000", "RTX-A6000"},
+        {"a6000", "RTX-A6000"},
+        {"NVIDIA RTX A1000 Laptop GPU", "RTX-A1000-laptop-4"},
+        {"NVIDIA RTX PRO 6000 Blackwell Workstation Edition", "RTX-PRO-6000"},
+        {"NVIDIA RTX 6000 Ada Generation", "RTX-6000-Ada"},
+        {"NVIDIA A10", "A10"},
+        {"NVIDIA A40", "A40"},
+        {"NVIDIA L4", "L4"},
+        {"NVIDIA L20", "L20"},
+        {"NVIDIA L40S", "L40S"},
+        {"h100", "H100-SXM-80"},
     };
     ps_catalogue *catalogue = builtin();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -281,8 +297,8 @@ static void every_slip_is_told_with_its_line(void **state)
          "mine.csv:2: the origin \"guess: x\" does not begin with its quality: measured, reported, "
          "published, derived, recalled or given"},
         {HEADER "--,class,gpu,,given: x\n", "mine.csv:2: \"--\" is not a name for a device"},
-        {HEADER "mine,class,cpu,,given: x\n",
-         "mine.csv:2: class \"cpu\" is unknown: use gpu, link, memory, storage or family"},
+        {HEADER "mine,class,cpu,,given: x\n", "mine.csv:2: class \"cpu\" is unknown: use gpu, "
+                                              "link, memory, storage, host, software or family"},
         {HEADER "mine,class,gpu,GB,given: x\n",
          "mine.csv:2: class has no unit, but \"GB\" is given"},
         {HEADER "mine,memroy,4,GiB,given: x\n", "mine.csv:2: quantity \"memroy\" is unknown"},

@@ -83,6 +83,7 @@ static const violation violations[] = {
     {PS_PLAN_DEP, "kind", 1, 4, "dep 1: kind is 4"},
     {PS_PLAN_DEP, "origin", 1, 3, "dep 1: origin is 3"},
     {PS_PLAN_BUFFER, "role", 1, PS_ROLE_COUNT, "buffer 1: role is 9"},
+    {PS_PLAN_BUFFER, "growth", 1, PS_GROWTH_COUNT, "buffer 1: growth is 8"},
     {PS_PLAN_MEMOP, "op", 1, PS_MEMOP_COUNT, "memop 1: op is"},
     {PS_PLAN_MEMOP, "is_capturing", 1, 2, "memop 1: is_capturing is 2"},
     {PS_PLAN_SEGMENT, "is_large", 1, 2, "segment 1: is_large is 2"},

@@ -14,6 +14,8 @@
 #include "plan/plan.h"
 #include "trace.pb-c.h"
 #include "trace/trace.h"
+#include "workload.pb-c.h"
+#include "workload/workload.h"
 
 typedef struct schema {
     const char *file;   /* under formats/proto */
@@ -53,6 +55,13 @@ static const ProtobufCEnumDescriptor *const plan_columns[] = {
     &peakstep__plan_loss_column__descriptor,
 };
 
+static const ProtobufCEnumDescriptor *const workload_columns[] = {
+    &peakstep__workload_block_column__descriptor, &peakstep__workload_tensor_column__descriptor,
+    &peakstep__workload_op_column__descriptor,    &peakstep__workload_event_column__descriptor,
+    &peakstep__workload_step_column__descriptor,  &peakstep__workload_finding_column__descriptor,
+    &peakstep__workload_meta_column__descriptor,  &peakstep__workload_loss_column__descriptor,
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static schema trace_schema(void)
@@ -75,6 +84,17 @@ static schema plan_schema(void)
                     &peakstep__plan_table__descriptor,
                     plan_columns,
                     COUNT(plan_columns)};
+}
+
+static schema workload_schema(void)
+{
+    return (schema){"workload.proto",
+                    "WORKLOAD",
+                    ps_workload_specs(),
+                    PS_WORKLOAD_TABLE_COUNT,
+                    &peakstep__workload_table__descriptor,
+                    workload_columns,
+                    COUNT(workload_columns)};
 }
 
 /* "PREFIX_MIDDLE_NAME" in capitals. */
@@ -167,6 +187,14 @@ static void plan_schema_is_the_programs(void **state)
     compare_comments(&s);
 }
 
+static void workload_schema_is_the_programs(void **state)
+{
+    (void)state;
+    const schema s = workload_schema();
+    compare_numbers(&s);
+    compare_comments(&s);
+}
+
 /* Largest value of an enum in C and in the schema, and a value in between where order could slip. */
 static void enumerated_values_are_the_programs(void **state)
 {
@@ -220,6 +248,9 @@ static void enumerated_values_are_the_programs(void **state)
         {&peakstep__role__descriptor, "ROLE_OPTIMIZER_STATE", PS_ROLE_OPTIMIZER_STATE,
          PS_ROLE_COUNT},
         {&peakstep__role__descriptor, "ROLE_BEFORE", PS_ROLE_BEFORE, PS_ROLE_COUNT},
+        {&peakstep__growth__descriptor, "GROWTH_SEQUENCE_SQUARED", PS_GROWTH_SEQUENCE_SQUARED,
+         PS_GROWTH_COUNT},
+        {&peakstep__growth__descriptor, "GROWTH_UNDECIDED", PS_GROWTH_UNDECIDED, PS_GROWTH_COUNT},
         {&peakstep__memop__descriptor, "MEMOP_FREE_COMPLETE", PS_MEMOP_FREE_COMPLETE,
          PS_MEMOP_COUNT},
         {&peakstep__memop__descriptor, "MEMOP_RELEASE_CACHE", PS_MEMOP_RELEASE_CACHE,
@@ -227,6 +258,20 @@ static void enumerated_values_are_the_programs(void **state)
         {&peakstep__memop__descriptor, "MEMOP_PLACE_PAGES", PS_MEMOP_PLACE_PAGES, PS_MEMOP_COUNT},
         {&peakstep__memop__descriptor, "MEMOP_OOM", PS_MEMOP_OOM, PS_MEMOP_COUNT},
         {&peakstep__memop__descriptor, "MEMOP_POOL_DEAD", PS_MEMOP_POOL_DEAD, PS_MEMOP_COUNT},
+        {&peakstep__element__descriptor, "ELEMENT_BF16", PS_ELEMENT_BF16, PS_ELEMENT_COUNT},
+        {&peakstep__element__descriptor, "ELEMENT_U8", PS_ELEMENT_U8, PS_ELEMENT_COUNT},
+        {&peakstep__element__descriptor, "ELEMENT_F8_E4M3", PS_ELEMENT_F8_E4M3, PS_ELEMENT_COUNT},
+        {&peakstep__element__descriptor, "ELEMENT_TF32", PS_ELEMENT_TF32, PS_ELEMENT_COUNT},
+        {&peakstep__scaling__descriptor, "SCALING_BATCH_SEQUENCE", PS_SCALING_BATCH_SEQUENCE,
+         PS_SCALING_COUNT},
+        {&peakstep__scaling__descriptor, "SCALING_BATCH_SEQUENCE_SQUARED",
+         PS_SCALING_BATCH_SEQUENCE_SQUARED, PS_SCALING_COUNT},
+        {&peakstep__op_kind__descriptor, "OP_KIND_ATTENTION", PS_OP_ATTENTION, PS_OP_KIND_COUNT},
+        {&peakstep__op_kind__descriptor, "OP_KIND_HOST", PS_OP_HOST, PS_OP_KIND_COUNT},
+        {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_FREE", PS_WORKLOAD_EVENT_FREE,
+         PS_WORKLOAD_EVENT_KIND_COUNT},
+        {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_OP", PS_WORKLOAD_EVENT_OP,
+         PS_WORKLOAD_EVENT_KIND_COUNT},
     };
     for (size_t i = 0; i < COUNT(values); i++) {
         assert_number(values[i].list, values[i].name, values[i].number);
@@ -239,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trace_schema_is_the_programs),
         cmocka_unit_test(plan_schema_is_the_programs),
+        cmocka_unit_test(workload_schema_is_the_programs),
         cmocka_unit_test(enumerated_values_are_the_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

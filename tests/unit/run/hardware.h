@@ -30,6 +30,8 @@ static const char hardware_csv[] =
     "Oldcard,h2d,10,GB/s,given: test\n"
     "Oldcard,d2h,10,GB/s,given: test\n"
     "Oldcard,context-memory,512,MiB,measured: test\n"
+    "eager-1,class,software,,given: test\n"
+    "eager-1,eager-modules,100,MiB,given: test\n"
     "Newcard,class,gpu,,given: test\n"
     "Newcard,like,family-gpu,,given: test\n"
     "Newcard,memory,32,GiB,given: test\n"

@@ -164,6 +164,24 @@ static void the_catalogue_supplies_what_the_recording_lacks(void **state)
     end_story(plan, &result);
 }
 
+/* Software that loads all its code at once, told by name; one number of the user's own beats it. */
+static void software_decides_what_lies_outside(void **state)
+{
+    (void)state;
+    ps_plan *plan;
+    ps_result result = run_story(&(ps_whatif){.software = "eager 1"}, &plan);
+    assert_int_equal(result.device[0].base_bytes, 612 * MIB);
+    assert_int_equal(result.device[0].base_basis, PS_BASIS_GUESSED);
+    end_story(plan, &result);
+    const ps_whatif own = {.software = "eager-1", .has_base = true, .base_bytes = 7 * MIB};
+    result = run_story(&own, &plan);
+    assert_int_equal(result.device[0].base_bytes, 7 * MIB);
+    end_story(plan, &result);
+    plan = lower(story());
+    is_refused(plan, &(ps_whatif){.software = "eager-2"}, PS_NOT_FOUND, "eager-2");
+    ps_plan_destroy(plan);
+}
+
 static void another_gpu_brings_its_memory(void **state)
 {
     (void)state;
@@ -275,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_true_shortage_says_how_much_is_missing),
         cmocka_unit_test(a_cache_that_can_be_released_is_not_missed),
         cmocka_unit_test(the_catalogue_supplies_what_the_recording_lacks),
+        cmocka_unit_test(software_decides_what_lies_outside),
         cmocka_unit_test(another_gpu_brings_its_memory),
         cmocka_unit_test(less_memory_than_is_taken_already_is_refused),
         cmocka_unit_test(each_allocator_has_its_own_need),
