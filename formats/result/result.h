@@ -43,6 +43,8 @@ typedef struct ps_result_time {
     ps_ns host_ns;            /* nothing runs: the device waits for the host */
     ps_ns all_copies_ns;      /* copies, hidden ones too: not part of the sum */
     ps_ns all_collectives_ns; /* likewise */
+    /* by ps_phase, 0 unknown: lengths of kernels and fills, added up though they may overlap */
+    ps_ns phase_ns[PS_PHASE_OPTIMIZER + 1];
 } ps_result_time;
 
 /** Why and where memory ran out. */

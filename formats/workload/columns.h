@@ -28,7 +28,8 @@
     X(4, block, U32, PLAIN, "block row + 1; 0 none")                                            \
     X(5, label, STR, PLAIN, "operator that made it; empty unknown")                             \
     X(6, is_saved, U8, PLAIN, "1: kept for the backward pass")                                  \
-    X(7, scaling, U8, PLAIN, "ps_scaling: what its size grows with")
+    X(7, scaling, U8, PLAIN, "ps_scaling: what its size grows with")                            \
+    X(8, lane, U8, PLAIN, "ps_workload_lane its memory is asked for in")
 
 #define PS_WORKLOAD_OP_COLUMNS(X)                                                               \
     X(1, name, STR, PLAIN, "operator, kernel or collective")                                    \
@@ -44,7 +45,8 @@
     X(11, batch, U64, PLAIN, "products of this shape in one call; 0 none")                      \
     X(12, launches, U32, PLAIN, "kernels the host launches for it")                             \
     X(13, dur_ns, I64, PLAIN, "[ns] length; 0 unknown")                                         \
-    X(14, basis, U8, PLAIN, "ps_basis of the figures")
+    X(14, basis, U8, PLAIN, "ps_basis of the figures")                                          \
+    X(15, lane, U8, PLAIN, "ps_workload_lane it runs in; of HOST: the lane the host waits for")
 
 /* In program order of the host. */
 #define PS_WORKLOAD_EVENT_COLUMNS(X)                                                            \

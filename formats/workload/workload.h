@@ -56,6 +56,15 @@ typedef enum ps_op_kind {
     PS_OP_KIND_COUNT
 } ps_op_kind;
 
+/** Queues of device work, each in order, beside one another. */
+typedef enum ps_workload_lane {
+    PS_WORKLOAD_MAIN = 0,
+    PS_WORKLOAD_UPLOAD = 1,  /* copies from the host */
+    PS_WORKLOAD_OFFLOAD = 2, /* copies to the host */
+    PS_WORKLOAD_COMPUTE = 3, /* computation beside the main queue */
+    PS_WORKLOAD_LANE_COUNT
+} ps_workload_lane;
+
 typedef enum ps_workload_event {
     PS_WORKLOAD_EVENT_ALLOC = 0, /* a tensor begins */
     PS_WORKLOAD_EVENT_FREE = 1,  /* a tensor ends */

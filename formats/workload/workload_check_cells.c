@@ -13,6 +13,8 @@ static const ps_value_rule value_rules[] = {
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, dtype), PS_ELEMENT_COUNT - 1},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, is_saved), 1},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, scaling), PS_SCALING_COUNT - 1},
+    {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, lane), PS_WORKLOAD_LANE_COUNT - 1},
+    {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, lane), PS_WORKLOAD_LANE_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, kind), PS_OP_KIND_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, phase), PS_PHASE_OPTIMIZER},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, dtype), PS_ELEMENT_COUNT - 1},

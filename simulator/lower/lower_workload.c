@@ -8,7 +8,7 @@
 
 #include "run/run.h"
 
-enum { LANE_HOST, LANE_STREAM };
+enum { LANE_HOST, LANE_STREAM }; /* lanes of a workload follow the stream where they are used */
 
 #define MAX_TASKS ((size_t)1 << 31)
 #define NO_TASK UINT32_MAX
@@ -19,8 +19,11 @@ typedef struct lowering {
     ps_plan *plan;
     ps_ns launch_ns, copy_ns; /* host time of a launch; start of a copy */
     uint64_t copy_bytes_per_s;
-    size_t waiting;     /* events from here on have no launch yet */
-    uint32_t last_task; /* newest task of the stream */
+    uint64_t
+        beside_bytes_per_s[PS_WORKLOAD_LANE_COUNT]; /* of copies that the host does not wait for */
+    uint32_t lane[PS_WORKLOAD_LANE_COUNT];          /* of the plan; 0: not used */
+    size_t waiting;                                 /* events from here on have no launch yet */
+    uint32_t last_task[PS_WORKLOAD_LANE_COUNT];     /* newest task of each lane */
     ps_str wait_name;
 } lowering;
 
@@ -56,6 +59,22 @@ static ps_code add_lane(lowering *self, ps_lane_kind kind, const char *name, ps_
     return ps_strings_put_z(self->plan->strings, name, &self->plan->lane.name[row], err);
 }
 
+/* Lanes of the workload beside the main one, where an operation runs in them. */
+static ps_code add_lanes_beside(lowering *self, ps_error *err)
+{
+    static const char *const names[] = {"stream", "upload", "offload", "compute"};
+    self->lane[PS_WORKLOAD_MAIN] = LANE_STREAM;
+    for (uint8_t lane = PS_WORKLOAD_UPLOAD; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        for (size_t i = 0; i < self->from->op.head.count && self->lane[lane] == 0; i++) {
+            if (self->from->op.lane[i] == lane) {
+                self->lane[lane] = (uint32_t)self->plan->lane.head.count;
+                PS_TRY(add_lane(self, PS_LANE_STREAM, names[lane], err));
+            }
+        }
+    }
+    return PS_OK;
+}
+
 static ps_code add_buffers(lowering *self, ps_error *err)
 {
     const ps_workload_tensor_table *tensor = &self->from->tensor;
@@ -65,6 +84,7 @@ static ps_code add_buffers(lowering *self, ps_error *err)
         PS_TRY(ps_plan_add(self->plan, PS_PLAN_BUFFER, &row, err));
         buffer->bytes[row] = tensor->bytes[i];
         buffer->role[row] = tensor->role[i];
+        buffer->stream[row] = tensor->lane[i];
         PS_TRY(text(self, tensor->label[i], &buffer->label[row], err));
     }
     return PS_OK;
@@ -117,17 +137,25 @@ static ps_code add_requests(lowering *self, size_t end, uint32_t host_task, ps_e
     return PS_OK;
 }
 
-/* The host waits for everything launched. */
-static ps_code add_wait(lowering *self, size_t event, ps_error *err)
+/* The host waits for everything launched into lanes first .. last. */
+static ps_code add_wait_for(lowering *self, size_t event, size_t first, size_t last, ps_error *err)
 {
     size_t row;
     PS_TRY(add_task(self, LANE_HOST, PS_TASK_WAIT, &row, err));
     self->plan->task.name[row] = self->wait_name;
     PS_TRY(add_requests(self, event, (uint32_t)row, err));
-    if (self->last_task == NO_TASK) {
-        return PS_OK;
+    for (size_t lane = first; lane <= last; lane++) {
+        if (self->last_task[lane] != NO_TASK) {
+            PS_TRY(
+                add_dep(self, (uint32_t)row, self->last_task[lane], PS_DEP_END_AFTER_END, 0, err));
+        }
     }
-    return add_dep(self, (uint32_t)row, self->last_task, PS_DEP_END_AFTER_END, 0, err);
+    return PS_OK;
+}
+
+static ps_code add_wait(lowering *self, size_t event, ps_error *err)
+{
+    return add_wait_for(self, event, 0, PS_WORKLOAD_LANE_COUNT - 1, err);
 }
 
 static ps_cost_element element_of(ps_element dtype)
@@ -218,8 +246,31 @@ static ps_code add_copy(lowering *self, size_t i, size_t event, ps_error *err)
         self->copy_ns +
         (ps_ns)ps_mul_div_u64(op->moved_bytes[i], 1000000000u, self->copy_bytes_per_s);
     PS_TRY(add_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err));
-    self->last_task = (uint32_t)copy;
-    return add_wait(self, event, err);
+    self->last_task[PS_WORKLOAD_MAIN] = (uint32_t)copy;
+    return add_wait_for(self, event, PS_WORKLOAD_MAIN, PS_WORKLOAD_MAIN, err);
+}
+
+/* From or to pinned memory, beside the computation: the host goes on. */
+static ps_code add_copy_beside(lowering *self, size_t i, size_t event, ps_error *err)
+{
+    const ps_workload_op_table *op = &self->from->op;
+    const uint8_t lane = op->lane[i];
+    size_t host, copy;
+    PS_TRY(add_task(self, LANE_HOST, PS_TASK_HOST, &host, err));
+    PS_TRY(text(self, op->name[i], &self->plan->task.name[host], err));
+    self->plan->task.dur_ns[host] = self->launch_ns;
+    PS_TRY(add_requests(self, event, (uint32_t)host, err));
+    PS_TRY(add_task(self, self->lane[lane], PS_TASK_MEMCPY, &copy, err));
+    self->plan->task.name[copy] = self->plan->task.name[host];
+    self->plan->task.bytes[copy] = op->moved_bytes[i];
+    self->plan->task.copy_kind[copy] =
+        (uint8_t)(lane == PS_WORKLOAD_OFFLOAD ? PS_COPY_DTOH : PS_COPY_HTOD);
+    self->plan->task.phase[copy] = op->phase[i];
+    self->plan->task.dur_ns[copy] =
+        self->copy_ns +
+        (ps_ns)ps_mul_div_u64(op->moved_bytes[i], 1000000000u, self->beside_bytes_per_s[lane]);
+    self->last_task[lane] = (uint32_t)copy;
+    return add_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err);
 }
 
 static ps_cost_phase host_phase_of(ps_phase phase)
@@ -248,12 +299,12 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, ps_error *err)
         ps_cost_host_ns(self->target->host, host_phase_of((ps_phase)op->phase[i]), launches);
     self->plan->task.phase[host] = op->phase[i];
     PS_TRY(add_requests(self, event, (uint32_t)host, err));
-    PS_TRY(add_task(self, LANE_STREAM, PS_TASK_KERNEL, &kernel, err));
+    PS_TRY(add_task(self, self->lane[op->lane[i]], PS_TASK_KERNEL, &kernel, err));
     self->plan->task.name[kernel] = self->plan->task.name[host];
     self->plan->task.phase[kernel] = op->phase[i];
     PS_TRY(device_time(self, i, &self->plan->task.dur_ns[kernel], &basis, err));
     self->plan->task.basis[kernel] = (uint8_t)basis;
-    self->last_task = (uint32_t)kernel;
+    self->last_task[op->lane[i]] = (uint32_t)kernel;
     /* the first of several launches lets the device begin */
     return add_dep(self, (uint32_t)kernel, (uint32_t)host, PS_DEP_START_AFTER_START,
                    self->launch_ns, err);
@@ -261,8 +312,17 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, ps_error *err)
 
 static ps_code add_op(lowering *self, size_t i, size_t event, ps_error *err)
 {
-    return self->from->op.kind[i] == PS_OP_COPY ? add_copy(self, i, event, err)
-                                                : add_kernel(self, i, event, err);
+    const ps_workload_op_table *op = &self->from->op;
+    const uint8_t lane = op->lane[i];
+    if (op->kind[i] == PS_OP_HOST) {
+        return add_wait_for(self, event, lane, lane, err);
+    }
+    if (op->kind[i] != PS_OP_COPY) {
+        return add_kernel(self, i, event, err);
+    }
+    return lane == PS_WORKLOAD_UPLOAD || lane == PS_WORKLOAD_OFFLOAD
+               ? add_copy_beside(self, i, event, err)
+               : add_copy(self, i, event, err);
 }
 
 /* ---- steps ---- */
@@ -313,6 +373,23 @@ static ps_code find_figures(lowering *self, ps_error *err)
     return PS_OK;
 }
 
+/* Rates of copies that nobody waits for, where there are any. */
+static ps_code find_rates_beside(lowering *self, ps_error *err)
+{
+    static const ps_figure_id kinds[] = {
+        [PS_WORKLOAD_UPLOAD] = PS_FIGURE_H2D, [PS_WORKLOAD_OFFLOAD] = PS_FIGURE_D2H};
+    for (uint8_t lane = PS_WORKLOAD_UPLOAD; lane <= PS_WORKLOAD_OFFLOAD; lane++) {
+        ps_figure rate;
+        if (self->lane[lane] == 0) {
+            continue;
+        }
+        PS_TRY(
+            ps_catalogue_need(self->target->catalogue, self->target->gpu, kinds[lane], &rate, err));
+        self->beside_bytes_per_s[lane] = rate.value;
+    }
+    return PS_OK;
+}
+
 static ps_code pass_facts_on(lowering *self, ps_error *err)
 {
     const ps_workload_meta_table *meta = &self->from->meta;
@@ -332,6 +409,8 @@ static ps_code lower(lowering *self, ps_error *err)
     PS_TRY(add_device(self, err));
     PS_TRY(add_lane(self, PS_LANE_HOST, "host", err));
     PS_TRY(add_lane(self, PS_LANE_STREAM, "stream", err));
+    PS_TRY(add_lanes_beside(self, err));
+    PS_TRY(find_rates_beside(self, err));
     PS_TRY(add_buffers(self, err));
     PS_TRY(add_events(self, err));
     return ps_plan_check(self->plan, err);
@@ -343,8 +422,10 @@ ps_code ps_lower_workload(const ps_workload *workload, const ps_lower_target *ta
     if (workload->op.head.count == 0) {
         return ps_fail(err, PS_BAD_INPUT, "the workload has no operation");
     }
-    lowering self = {
-        .from = workload, .target = target, .plan = ps_plan_create(), .last_task = NO_TASK};
+    lowering self = {.from = workload, .target = target, .plan = ps_plan_create()};
+    for (size_t i = 0; i < PS_WORKLOAD_LANE_COUNT; i++) {
+        self.last_task[i] = NO_TASK;
+    }
     if (self.plan == NULL) {
         return ps_fail_nomem(err);
     }

@@ -6,6 +6,10 @@
  *
  *   host    launch ── launch ── copy of a batch, which waits ── ... ── wait for the step's end
  *   stream          kernel ── kernel ── ...
+ *
+ * Lanes of the workload beside the main one become streams of their own where
+ * they are used; copies in them take the link's rate for pinned memory, and the
+ * host waits for them only where the workload has a wait.
  */
 #ifndef PS_LOWER_LOWER_WORKLOAD_H
 #define PS_LOWER_LOWER_WORKLOAD_H
