@@ -72,6 +72,11 @@ static ps_code say_how(const ps_scaling *self, ps_error *err)
         (unsigned long long)self->counts_by_shape, (unsigned long long)self->counts_by_size,
         (unsigned long long)self->counts_by_role, (unsigned long long)self->counts_by_person);
     PS_TRY(ps_plan_set_meta(self->plan, PS_PLAN_META_SCALE_BASIS, text, err));
+    if (self->searches > 0) {
+        (void)snprintf(text, sizeof text, "%llu searches for algorithms taken out, %lld ns",
+                       (unsigned long long)self->searches, (long long)self->searches_ns);
+        PS_TRY(ps_plan_set_meta(self->plan, PS_PLAN_META_SCALE_HOST, text, err));
+    }
     if (self->work_by_bytes + self->work_by_arithmetic + self->work_same + self->work_unknown ==
         0) {
         return PS_OK;
@@ -105,6 +110,7 @@ static ps_code scale(ps_scaling *self, const ps_catalogue *catalogue, ps_error *
     PS_TRY(ps__scaling_read_chains(self, err));
     PS_TRY(ps__scaling_buffers(self, err));
     PS_TRY(ps__scaling_work(self, catalogue, err));
+    PS_TRY(ps__scaling_host(self, err));
     forget_recorded(self->plan);
     return say_how(self, err);
 }

@@ -16,8 +16,8 @@
 #ifndef PS_POLICY_WHATIF_SCALE_H
 #define PS_POLICY_WHATIF_SCALE_H
 
-#include "recover/overrides.h"
-#include "recover/structure.h"
+#include "workload/recover/overrides.h"
+#include "workload/recover/structure.h"
 
 /** Which batch and sequence, and the recording that the plan was lowered from. */
 typedef struct ps_whatif_scale {
@@ -32,6 +32,7 @@ typedef struct ps_whatif_scale {
 #define PS_PLAN_META_BATCH "scaled-batch"       /* "16 -> 128" */
 #define PS_PLAN_META_SEQUENCE "scaled-sequence" /* "66 -> 128" */
 #define PS_PLAN_META_SCALE_BASIS "scaled-by"    /* how sizes were told apart */
+#define PS_PLAN_META_SCALE_HOST "scaled-host"   /* host time that the new run does not spend */
 #define PS_PLAN_META_SCALE_WORK "scaled-work"   /* kernels by how their time was scaled */
 
 /**

@@ -8,6 +8,7 @@
  *   chains ──► which operators were open          whatif_scale_chains.c
  *   sizes ───► buffers                            whatif_scale_buffers.c
  *   work ────► kernels, copies                    whatif_scale_work.c
+ *   host ────► searches for algorithms            whatif_scale_host.c
  */
 #ifndef PS_POLICY_WHATIF_SCALE_PARTS_H
 #define PS_POLICY_WHATIF_SCALE_PARTS_H
@@ -78,6 +79,8 @@ typedef struct ps_scaling {
     size_t thread_count;
     uint64_t *born_old, *born_new; /* per range: bytes allocated under it, before and after */
     uint64_t counts_by_shape, counts_by_size, counts_by_role, counts_by_person;
+    uint64_t searches;
+    ps_ns searches_ns; /* host time taken out with them */
     uint64_t work_by_bytes, work_by_arithmetic, work_same, work_unknown;
 } ps_scaling;
 
@@ -114,5 +117,8 @@ ps_code ps__scaling_buffers(ps_scaling *self, ps_error *err) PS_MUST_USE;
 /** New lengths of kernels, copies and fills. */
 ps_code ps__scaling_work(ps_scaling *self, const ps_catalogue *catalogue,
                          ps_error *err) PS_MUST_USE;
+
+/** Takes out the host's searches for algorithms of the recorded shapes. */
+ps_code ps__scaling_host(ps_scaling *self, ps_error *err) PS_MUST_USE;
 
 #endif

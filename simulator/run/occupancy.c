@@ -79,6 +79,9 @@ ps_code ps__run_occupancy(const ps_plan *plan, const ps_run_times *times, uint32
     for (size_t i = 0; i < plan->task.head.count; i++) {
         occupant what;
         if (is_on_device(plan, i, device, &what) && times->end_ns[i] > times->start_ns[i]) {
+            if (what == OCCUPANT_COMPUTE) {
+                out->phase_ns[plan->task.phase[i]] += times->end_ns[i] - times->start_ns[i];
+            }
             edges[count++] = (edge){times->start_ns[i], 1, (uint8_t)what};
             edges[count++] = (edge){times->end_ns[i], -1, (uint8_t)what};
         }

@@ -9,7 +9,7 @@
 #include "unit/run/hardware.h"
 #include "unit/run/make_trace.h"
 
-#include "recover/structure.h"
+#include "workload/recover/structure.h"
 
 #define WIDTH 128u
 #define HEADS 8u

@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-#include "recover/overrides.h"
+#include "base/memory.h"
+#include "workload/recover/overrides.h"
 
 /* The runs the tests go between. In the last ones batch, sequence and widths are the same numbers.
  * A sequence as long as a head is wide (16) stays ambiguous and is no part of this. */
@@ -209,6 +210,32 @@ static void the_result_says_what_was_assumed(void **state)
     model_close(&a);
 }
 
+static void running_out_of_memory_is_said(void **state)
+{
+    (void)state;
+    for (unsigned long nth = 1;; nth++) {
+        ps_error err = {0};
+        assert_true(nth < 100000);
+        model a =
+            model_open(model_trace((recording){.batch = 4, .sequence = 20, .has_shapes = true}));
+        const ps_whatif_scale scale = model_scale(&a, (target){8, 30, 4, 20});
+        ps_catalogue *catalogue = ps_catalogue_create_empty();
+        assert_non_null(catalogue);
+        assert_ok(&err, ps_catalogue_read_memory(catalogue, "hardware.csv", hardware_csv,
+                                                 strlen(hardware_csv), &err));
+        ps_memory_fail_nth(nth);
+        const ps_code code =
+            ps_whatif_apply(a.plan, catalogue, &(ps_whatif){.scale = &scale}, &err);
+        ps_memory_fail_nth(0);
+        ps_catalogue_destroy(catalogue);
+        model_close(&a);
+        if (code == PS_OK) {
+            break;
+        }
+        assert_int_equal(code, PS_NOMEM);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +248,7 @@ int main(void)
         cmocka_unit_test(what_the_trace_does_not_tell_is_asked_for),
         cmocka_unit_test(a_person_may_know_better),
         cmocka_unit_test(the_result_says_what_was_assumed),
+        cmocka_unit_test(running_out_of_memory_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

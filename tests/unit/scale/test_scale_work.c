@@ -195,6 +195,39 @@ static void what_is_not_known_stays_and_is_counted(void **state)
     model_close(&out);
 }
 
+/* Three convolutions ask for occupancy: the first after 2 ms in the library, the second after 3 ms
+ * with a request 0.5 ms before, the third after 20 us. */
+static void searches_for_algorithms_are_not_repeated(void **state)
+{
+    (void)state;
+    static const ps_ns waits[] = {2000000, 3000000, 20000};
+    script self = begin_script();
+    put_shortest(&self);
+    for (size_t i = 0; i < 3; i++) {
+        self.now += 10000000;
+        put_range(self.trace, MAIN_THREAD, (span){self.now, self.now + 4000000}, PS_RANGE_OPERATOR,
+                  "aten::cudnn_convolution");
+        self.trace->range.shapes[self.trace->range.head.count - 1] =
+            intern(&self, "[[4,3,100],[8,3,5]];[\"float\",\"float\"]");
+        const ps_ns asks = self.now + 300 + waits[i];
+        put_call(self.trace, MAIN_THREAD, (span){self.now + 100, self.now + 300}, "cudaEventRecord",
+                 0);
+        put_call(self.trace, MAIN_THREAD, (span){asks, asks + 1000}, "cudaOccupancyMax", 0);
+        put_call(self.trace, MAIN_THREAD, (span){asks + 1005, asks + 1010}, "cudaOccupancyMax", 0);
+        if (i == 1) {
+            (void)put_alloc(self.trace, asks - 500000, MIB, 0x7f0000000000u);
+        }
+    }
+    model out = scaled(&self, 8);
+    assert_int_equal(out.plan->task.gap_ns[task_named(out.plan, "cudaOccupancyMax", 0)], 20000);
+    assert_int_equal(out.plan->task.gap_ns[task_named(out.plan, "cudaOccupancyMax", 1)], 5);
+    assert_int_equal(out.plan->task.gap_ns[task_named(out.plan, "cudaOccupancyMax", 2)], 500000);
+    assert_int_equal(out.plan->task.gap_ns[task_named(out.plan, "cudaOccupancyMax", 4)], 20000);
+    assert_string_equal(ps_plan_meta(out.plan, PS_PLAN_META_SCALE_HOST),
+                        "2 searches for algorithms taken out, 4480000 ns");
+    model_close(&out);
+}
+
 static void shapes_are_read_or_left_out(void **state)
 {
     (void)state;
@@ -242,6 +275,7 @@ int main(void)
         cmocka_unit_test(products_get_larger_tiles_when_there_is_work_for_them),
         cmocka_unit_test(products_shrink_with_their_work),
         cmocka_unit_test(what_is_not_known_stays_and_is_counted),
+        cmocka_unit_test(searches_for_algorithms_are_not_repeated),
         cmocka_unit_test(shapes_are_read_or_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
