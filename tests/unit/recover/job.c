@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "lower/lower.h"
-#include "recover/overrides.h"
 #include "trace/file.h"
+#include "workload/recover/overrides.h"
 
 /* The clock and the heap of the job. */
 typedef struct job {

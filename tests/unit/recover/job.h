@@ -13,8 +13,8 @@
 
 #include "unit/run/make_trace.h"
 
-#include "recover/structure.h"
 #include "trace/file.h"
+#include "workload/recover/structure.h"
 
 #define JOB_LAYERS 3u
 #define JOB_STEPS 3u

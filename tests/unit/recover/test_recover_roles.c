@@ -9,9 +9,9 @@
 
 #include "base/memory.h"
 #include "lower/lower.h"
-#include "recover/overrides.h"
-#include "recover/workload.h"
 #include "run/run.h"
+#include "workload/recover/overrides.h"
+#include "workload/recover/workload.h"
 
 static const job_marks annotated = {.steps = true, .phases = true};
 
@@ -120,6 +120,83 @@ static void a_product_that_allocates_once_has_a_workspace(void **state)
     assert_ok(&err, ps_trace_sort(trace, &err));
     recovered job = recover_trace(trace, NULL);
     assert_int_equal(count_role(&job, 8519680, PS_ROLE_WORKSPACE), 1);
+    assert_int_equal(count_role(&job, MIB, PS_ROLE_ACTIVATION), 2);
+    recovered_end(&job);
+}
+
+/* Frames tell forwards and would tell a backward; everything is dropped at the end. */
+static void a_forward_alone_has_activations_too(void **state)
+{
+    (void)state;
+    const char *forward = "at::_ops::mm::call; model.py:8 forward";
+    ps_trace *trace = trace_new();
+    ps_error err = {0};
+    put_fact(trace, PS_META_MEMORY_SIZES, "requested");
+    uint64_t kept[4], address = 0x7f0000000000u;
+    ps_ns at = 0;
+    for (unsigned layer = 0; layer < 4; layer++) {
+        for (unsigned i = 0; i < 4; i++, address += 64 * MIB) {
+            char stack[64];
+            (void)snprintf(stack, sizeof stack, "at::_ops::op%u::call; model.py:8 forward", i);
+            const size_t row = put_alloc(trace, at += 100, i == 0 ? 2 * MIB : MIB, address);
+            assert_ok(&err,
+                      ps_strings_put_z(trace->strings, stack, &trace->memory.stack[row], &err));
+            if (i == 0) {
+                kept[layer] = address;
+            } else {
+                (void)put_free(trace, at += 100, MIB, address);
+            }
+        }
+    }
+    const size_t last = put_alloc(trace, at += 100, 4 * KIB, address);
+    assert_ok(&err, ps_strings_put_z(trace->strings, forward, &trace->memory.stack[last], &err));
+    for (unsigned layer = 0; layer < 4; layer++) {
+        (void)put_free(trace, at += 2000, 2 * MIB, kept[layer]);
+    }
+    recovered job = recover_trace(trace, NULL);
+    assert_int_equal(job.found.block_count, 4);
+    for (size_t i = 0; i < job.found.phase_count; i++) {
+        assert_int_not_equal(job.found.phase[i].phase, PS_PHASE_BACKWARD);
+    }
+    assert_int_equal(count_role(&job, 2 * MIB, PS_ROLE_ACTIVATION), 4);
+    assert_int_equal(count_role(&job, MIB, PS_ROLE_TEMPORARY), 12);
+    recovered_end(&job);
+}
+
+/* The first step takes a block in forward and one in backward, and the program's end drops all. */
+static void what_goes_at_the_end_was_never_freed(void **state)
+{
+    (void)state;
+    ps_trace *trace = trace_new();
+    ps_error err = {0};
+    put_fact(trace, PS_META_MEMORY_SIZES, "requested");
+    const uint64_t weight = 0x7f0000000000u, ours = weight + 64 * MIB, theirs = ours + 64 * MIB;
+    const uint64_t kept = theirs + 64 * MIB;
+    (void)put_alloc(trace, 10, 3 * MIB, weight);
+    for (unsigned i = 0; i < 2; i++) {
+        const ps_ns start = 10000 + i * 10000;
+        put_step(trace, (span){start, start + 9999}, i);
+        put_range(trace, MAIN_THREAD, (span){start + 10, start + 500}, PS_RANGE_ANNOTATION,
+                  "forward");
+        put_range(trace, MAIN_THREAD, (span){start + 600, start + 900}, PS_RANGE_ANNOTATION,
+                  "backward");
+        if (i == 0) {
+            (void)put_alloc(trace, start + 100, 8 * MIB, ours);
+            (void)put_alloc(trace, start + 700, 8 * MIB, theirs);
+        }
+        (void)put_alloc(trace, start + 300, MIB, kept);
+        (void)put_free(trace, start + 800, MIB, kept);
+    }
+    const struct {
+        uint64_t address, bytes;
+    } last[] = {{weight, 3 * MIB}, {ours, 8 * MIB}, {theirs, 8 * MIB}};
+    for (size_t i = 0; i < sizeof last / sizeof last[0]; i++) {
+        (void)put_free(trace, 40000 + (ps_ns)i, last[i].bytes, last[i].address);
+    }
+    assert_ok(&err, ps_trace_sort(trace, &err));
+    recovered job = recover_trace(trace, NULL);
+    assert_int_equal(count_role(&job, 3 * MIB, PS_ROLE_PARAMETER), 1);
+    assert_int_equal(count_role(&job, 8 * MIB, PS_ROLE_WORKSPACE), 2);
     assert_int_equal(count_role(&job, MIB, PS_ROLE_ACTIVATION), 2);
     recovered_end(&job);
 }
@@ -345,6 +422,8 @@ int main(void)
         cmocka_unit_test(frames_tell_roles_without_marks),
         cmocka_unit_test(replaced_tensors_keep_their_role),
         cmocka_unit_test(a_product_that_allocates_once_has_a_workspace),
+        cmocka_unit_test(what_goes_at_the_end_was_never_freed),
+        cmocka_unit_test(a_forward_alone_has_activations_too),
         cmocka_unit_test(bytes_by_role_sum_to_the_peak),
         cmocka_unit_test(roles_in_a_plan_change_no_figure),
         cmocka_unit_test(a_structure_file_overrides_roles),

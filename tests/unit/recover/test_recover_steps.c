@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 static void assert_found(const recovered *self, const char *what, const char *how,
                          ps_permille confidence)

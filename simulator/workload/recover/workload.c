@@ -2,7 +2,7 @@
  *
  * Writing what was recovered as a workload.
  */
-#include "recover/workload.h"
+#include "workload/recover/workload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "base/idmap.h"
 #include "base/memory.h"
 #include "cost/kernel_class.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 /* One piece of device work, to be put among the requests by the time of its launch. */
 typedef struct launch {
@@ -222,7 +222,8 @@ static bool has_word(const char *name, const char *const *words, size_t count)
 static ps_op_kind kind_of_kernel(const char *name)
 {
     static const char *const collectives[] = {"ncclKernel", "ncclDevKernel", "rcclGeneric"};
-    static const char *const attention[] = {"flash", "fmha", "attention", "sdpa"};
+    static const char *const attention[] = {"flash", "fmha",     "attention",
+                                            "sdpa",  "attn_fwd", "attn_bwd"};
     if (has_word(name, collectives, sizeof collectives / sizeof collectives[0])) {
         return PS_OP_COLLECTIVE;
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 static ps_code add_step(ps_recovery *self, const char *name, ps_ns start, ps_ns end, ps_error *err)
 {

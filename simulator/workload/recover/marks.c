@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 static ps_code add_mark(ps_recovery *self, ps_ns at, ps_phase phase, ps_error *err)
 {
@@ -125,6 +125,17 @@ static ps_code override_spans(ps_recovery *self, ps_error *err)
     return PS_OK;
 }
 
+/* Profilers that record operators record those of autograd too. */
+static bool has_operators(const ps_trace *trace)
+{
+    for (size_t i = 0; i < trace->range.head.count; i++) {
+        if (trace->range.category[i] == PS_RANGE_OPERATOR) {
+            return true;
+        }
+    }
+    return false;
+}
+
 ps_code ps__recover_marks(ps_recovery *self, ps_error *err)
 {
     size_t ranges = 0, stacks = 0;
@@ -134,6 +145,7 @@ ps_code ps__recover_marks(ps_recovery *self, ps_error *err)
     join_equal(self->out);
     PS_TRY(override_spans(self, err));
     self->has_phase_evidence = ranges + stacks > 0 || self->out->phase_count > 0;
+    self->tells_backward = stacks > 0 || has_operators(self->trace);
     if (ranges > 0) {
         PS_TRY(ps__recover_find(self, "phases", "annotations and operators", 950, err,
                                 "%zu ranges tell a phase by their name", ranges));

@@ -3,7 +3,7 @@
  * What was live at the peak, by role; and roles and phases written into a plan.
  */
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 /* Walks the requests of a device; calls nothing, returns live bytes by role after `stop` requests,
  * or with SIZE_MAX the number of requests after which most bytes are live. */

@@ -10,7 +10,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 static bool starts_with(const char *text, const char *part)
 {
@@ -75,6 +75,19 @@ static bool override_phase(const ps_recovery *self, const char *name, ps_phase *
     return found;
 }
 
+/* "autograd::engine::evaluate_function: MmBackward0", "AddmmBackward", "MulBackward1" */
+static bool is_autograd(const char *name)
+{
+    size_t bytes = strlen(name);
+    if (starts_with(name, "autograd::engine::evaluate_function")) {
+        return true;
+    }
+    while (bytes > 0 && name[bytes - 1] >= '0' && name[bytes - 1] <= '9') {
+        bytes--;
+    }
+    return strchr(name, ':') == NULL && bytes > 8 && strncmp(name + bytes - 8, "Backward", 8) == 0;
+}
+
 bool ps__recover_range_phase(const ps_recovery *self, size_t range, ps_phase *phase)
 {
     const char *name = ps__recover_text(self, self->trace->range.name[range]);
@@ -85,7 +98,7 @@ bool ps__recover_range_phase(const ps_recovery *self, size_t range, ps_phase *ph
     if (category == PS_RANGE_ANNOTATION) {
         return annotation_phase(name, phase);
     }
-    if (category == PS_RANGE_OPERATOR && starts_with(name, "autograd::engine::evaluate_function")) {
+    if (category == PS_RANGE_OPERATOR && is_autograd(name)) {
         *phase = PS_PHASE_BACKWARD;
         return true;
     }

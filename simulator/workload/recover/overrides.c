@@ -2,7 +2,7 @@
  *
  * Reading of structure files.
  */
-#include "recover/overrides.h"
+#include "workload/recover/overrides.h"
 
 #include <string.h>
 
@@ -10,8 +10,8 @@
 #include "base/source.h"
 #include "base/units.h"
 #include "cluster/csv_rows.h"
-#include "recover/recover_parts.h"
 #include "result/result.h"
+#include "workload/recover/recover_parts.h"
 
 /* Nobody writes a longer one by hand. */
 #define MAX_ROWS 65536u

@@ -20,7 +20,7 @@
 #ifndef PS_RECOVER_OVERRIDES_H
 #define PS_RECOVER_OVERRIDES_H
 
-#include "recover/structure.h"
+#include "workload/recover/structure.h"
 
 typedef enum ps_override_what {
     PS_OVERRIDE_STEP,

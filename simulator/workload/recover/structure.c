@@ -2,14 +2,14 @@
  *
  * Driver of the recovery, and questions about what was found.
  */
-#include "recover/structure.h"
+#include "workload/recover/structure.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 const char *ps_phase_name(ps_phase phase)
 {

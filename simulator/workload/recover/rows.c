@@ -8,7 +8,7 @@
  */
 #include "base/idmap.h"
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 /* The next row of a device that became a memop of the wanted kind. */
 typedef struct row_cursor {

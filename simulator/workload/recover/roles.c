@@ -7,6 +7,7 @@
  *                                                                the optimizer's own code made it
  *   in a forward         freed in the same forward               temporary
  *                        alive when its step's backward began    activation, saved for it
+ *                        freed long after its block              activation
  *                        copied from the host                    input
  *   in a backward        freed in the same backward              temporary
  *                        alive behind it, of a parameter's size  gradient
@@ -15,6 +16,10 @@
  *                                                                buffer was that it replaces
  *   by a product         never freed, of a size seen at most     workspace
  *                        twice (forward's and backward's thread)
+ *   in the first step    never freed, one in forward and one in  workspace
+ *                        backward, no other of that size
+ *
+ * What goes behind the last step goes because the program ends: it counts as never freed.
  *
  * Nothing before the steps is recorded when a profiler starts late; then
  * sizes of parameters are those of what lives through the whole recording.
@@ -23,13 +28,14 @@
 
 #include "base/idmap.h"
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 typedef struct role_stage {
     ps_recovery *recovery;
     ps_idmap parameter_sizes; /* bytes -> how many */
     size_t parameter_count;
     ps_ns setup_end_ns;   /* what is born before and stays is of the model */
+    ps_ns last_end_ns;    /* of the steps: what dies later does so because the program ends */
     ps_idmap size_counts; /* bytes -> how many buffers */
     size_t overridden;
 } role_stage;
@@ -37,6 +43,11 @@ typedef struct role_stage {
 static ps_ns time_of(const role_stage *self, uint32_t row)
 {
     return row == PS_STRUCTURE_NONE ? PS_TIME_NEVER : self->recovery->trace->memory.time_ns[row];
+}
+
+static bool is_never_freed(const role_stage *self, const ps_structure_buffer *buffer)
+{
+    return time_of(self, buffer->death_row) >= self->last_end_ns;
 }
 
 static void decide(ps_structure_buffer *buffer, ps_role role, ps_permille confidence)
@@ -112,6 +123,12 @@ static ps_ns end_of_setup(const ps_recovery *recovery)
     return computes == PS_TIME_NEVER ? start : computes;
 }
 
+/* A recording that ends within a step sees no program end. */
+static ps_ns end_of_steps(const ps_structure *out)
+{
+    return out->step_count > 0 ? out->step[out->step_count - 1].end_ns : PS_TIME_NEVER;
+}
+
 static bool is_of_setup(const role_stage *self, const ps_structure_buffer *buffer)
 {
     return buffer->birth_row == PS_STRUCTURE_NONE ||
@@ -119,12 +136,15 @@ static bool is_of_setup(const role_stage *self, const ps_structure_buffer *buffe
 }
 
 /* Without marks of phases the model is built in what counts as the first forward: what outlives a
- * step that is not the last is no activation. */
+ * step that is not the last is no activation. With marks only what is never freed is of the model:
+ * variables such as the loss live until the next step assigns them. */
 static bool outlives_first_step(const role_stage *self, const ps_structure_buffer *buffer)
 {
     const ps_structure *out = self->recovery->out;
+    const bool outlives =
+        self->recovery->has_phase_evidence ? is_never_freed(self, buffer) : buffer->death_step != 0;
     return buffer->birth_step == 0 && buffer->birth == PS_PHASE_FORWARD && out->step_count > 1 &&
-           (buffer->death_row == PS_STRUCTURE_NONE || buffer->death_step != 0);
+           (buffer->death_row == PS_STRUCTURE_NONE || outlives);
 }
 
 /* What was there from the beginning and is never freed. */
@@ -146,7 +166,7 @@ static ps_code decide_setup(role_stage *self, ps_error *err)
             decide(buffer, PS_ROLE_TEMPORARY, 700);
             continue;
         }
-        if (buffer->death_row != PS_STRUCTURE_NONE && !is_known) {
+        if (!is_never_freed(self, buffer) && !is_known) {
             continue; /* it dies in a step: gradients, inputs and activations of an earlier one */
         }
         if (stack != 0 && strstr(frames, "optim") != NULL) {
@@ -164,13 +184,56 @@ static ps_code decide_setup(role_stage *self, ps_error *err)
 static bool is_product(const char *label);
 static const char *label_of(const role_stage *self, size_t b);
 
+/* A library's own memory: taken by the first product of a thread, kept for all others. */
+static bool is_of_product(const role_stage *self, size_t b)
+{
+    return is_never_freed(self, &self->recovery->out->buffer[b]) && is_product(label_of(self, b)) &&
+           ps_idmap_get(&self->size_counts, self->recovery->plan->buffer.bytes[b]) <= 2;
+}
+
+static bool is_of_first_step(const role_stage *self, size_t b, ps_phase birth)
+{
+    const ps_structure_buffer *buffer = &self->recovery->out->buffer[b];
+    return buffer->birth_step == 0 && buffer->birth == birth && is_never_freed(self, buffer);
+}
+
+static bool is_in_first_step(const role_stage *self, size_t b)
+{
+    return is_of_first_step(self, b, PS_PHASE_FORWARD) ||
+           is_of_first_step(self, b, PS_PHASE_BACKWARD);
+}
+
+/* The same without a name: the threads of forward and backward have taken one each. */
+static bool is_one_of_two(const role_stage *self, size_t b)
+{
+    const ps_structure *out = self->recovery->out;
+    const uint64_t bytes = self->recovery->plan->buffer.bytes[b];
+    if (!self->recovery->has_phase_evidence || out->step_count < 2 || !is_in_first_step(self, b) ||
+        ps_idmap_get(&self->size_counts, bytes) != 2) {
+        return false;
+    }
+    const ps_phase other =
+        out->buffer[b].birth == PS_PHASE_FORWARD ? PS_PHASE_BACKWARD : PS_PHASE_FORWARD;
+    for (size_t i = 0; i < out->buffer_count; i++) {
+        if (self->recovery->plan->buffer.bytes[i] == bytes && is_of_first_step(self, i, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_workspace(const role_stage *self, size_t b)
+{
+    return is_of_product(self, b) || is_one_of_two(self, b);
+}
+
 static ps_code decide_built(role_stage *self, ps_error *err)
 {
     ps_structure *out = self->recovery->out;
     for (size_t b = 0; b < out->buffer_count; b++) {
         ps_structure_buffer *buffer = &out->buffer[b];
         if (buffer->role == PS_ROLE_UNKNOWN && outlives_first_step(self, buffer) &&
-            !is_product(label_of(self, b))) {
+            !is_product(label_of(self, b)) && !is_one_of_two(self, b)) {
             decide(buffer, PS_ROLE_PARAMETER, 600);
             PS_TRY(ps_idmap_put(&self->parameter_sizes, self->recovery->plan->buffer.bytes[b], 1,
                                 err));
@@ -237,12 +300,36 @@ static bool is_copied_from_host(const role_stage *self, const ps_structure_buffe
     return false;
 }
 
-/* A library's own memory: taken by the first product of a thread, kept for all others. */
-static bool is_workspace(const role_stage *self, size_t b)
+/* Forward block of a moment + 1: blocks of a step ascend and do not overlap. */
+static uint32_t forward_block_at(const ps_structure *out, ps_ns at)
 {
-    return self->recovery->out->buffer[b].death_row == PS_STRUCTURE_NONE &&
-           is_product(label_of(self, b)) &&
-           ps_idmap_get(&self->size_counts, self->recovery->plan->buffer.bytes[b]) <= 2;
+    size_t low = 0, high = out->block_count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (out->block[mid].start_ns <= at) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    if (low == 0 || at >= out->block[low - 1].end_ns ||
+        out->block[low - 1].phase != PS_PHASE_FORWARD) {
+        return 0;
+    }
+    return (uint32_t)low;
+}
+
+/* Outlives the block it was born in by more than the block's own length: kept for a backward that
+ * the recording does not hold, not passed on to the next block. */
+static bool outlives_block(const role_stage *self, const ps_structure_buffer *buffer)
+{
+    const ps_structure *out = self->recovery->out;
+    const uint32_t block = forward_block_at(out, time_of(self, buffer->birth_row));
+    if (block == 0) {
+        return false;
+    }
+    const ps_structure_block *of = &out->block[block - 1];
+    return time_of(self, buffer->death_row) - of->end_ns > of->end_ns - of->start_ns;
 }
 
 static bool dies_in_same(const ps_structure_buffer *buffer)
@@ -259,6 +346,8 @@ static void decide_forward(const role_stage *self, size_t b, ps_structure_buffer
     } else if (is_workspace(self, b) && buffer->birth_step != PS_STRUCTURE_NONE &&
                buffer->birth_step + 1 < self->recovery->out->step_count) {
         decide(buffer, PS_ROLE_WORKSPACE, 800);
+    } else if (dies_in_same(buffer) && outlives_block(self, buffer)) {
+        decide(buffer, PS_ROLE_ACTIVATION, 500);
     } else if (dies_in_same(buffer)) {
         decide(buffer, PS_ROLE_TEMPORARY, is_late ? 850 : 500);
     } else {
@@ -287,7 +376,7 @@ static void decide_optimizer(const role_stage *self, size_t b, ps_structure_buff
 {
     if (dies_in_same(buffer)) {
         decide(buffer, PS_ROLE_TEMPORARY, 850);
-    } else if (buffer->death_row == PS_STRUCTURE_NONE) {
+    } else if (is_never_freed(self, buffer)) {
         decide(buffer, PS_ROLE_OPTIMIZER_STATE, has_parameter_size(self, b) ? 900 : 700);
     } else {
         /* replaced by the next step: state or parameters that are not changed in place */
@@ -299,7 +388,7 @@ static void decide_optimizer(const role_stage *self, size_t b, ps_structure_buff
 static void decide_older(const role_stage *self, size_t b, ps_structure_buffer *buffer)
 {
     if (buffer->death == PS_PHASE_OPTIMIZER || has_parameter_size(self, b)) {
-        decide(buffer, PS_ROLE_GRADIENT, 500);
+        decide(buffer, PS_ROLE_GRADIENT, 400);
     } else if (buffer->death == PS_PHASE_BACKWARD) {
         decide(buffer, PS_ROLE_ACTIVATION, 500);
     } else {
@@ -331,7 +420,9 @@ static void decide_one(const role_stage *self, size_t b)
         decide_optimizer(self, b, buffer);
         break;
     case PS_PHASE_UNKNOWN:
-        if (buffer->death_row != PS_STRUCTURE_NONE) {
+        if (is_copied_from_host(self, buffer)) { /* the first batch comes before the first step */
+            decide(buffer, PS_ROLE_INPUT, 600);
+        } else if (buffer->death_row != PS_STRUCTURE_NONE) {
             decide(buffer, PS_ROLE_TEMPORARY, 300);
         }
         break;
@@ -375,12 +466,19 @@ static ps_code note_death(succession *self, uint32_t b, ps_error *err)
     ps_structure_buffer *buffer = self->stage->recovery->out->buffer;
     const uint64_t bytes = self->stage->recovery->plan->buffer.bytes[b];
     self->is_over[b] = true;
+    const bool is_older =
+        buffer[b].role == PS_ROLE_UNKNOWN && buffer[b].birth_row == PS_STRUCTURE_NONE;
     if (buffer[b].death != PS_PHASE_OPTIMIZER ||
-        (buffer[b].role != PS_ROLE_PARAMETER && buffer[b].role != PS_ROLE_OPTIMIZER_STATE)) {
+        (buffer[b].role != PS_ROLE_PARAMETER && buffer[b].role != PS_ROLE_OPTIMIZER_STATE &&
+         !is_older)) {
         return PS_OK;
     }
     const uint32_t next = youngest_alive(self, b);
     if (next == PS_IDMAP_NONE || buffer[next].birth_step != buffer[b].death_step) {
+        return PS_OK;
+    }
+    if (is_older) {
+        decide(&buffer[b], PS_ROLE_OPTIMIZER_STATE, 500); /* or a parameter: both are replaced */
         return PS_OK;
     }
     decide(&buffer[next], buffer[b].role, 850);
@@ -457,25 +555,6 @@ static void override_roles(role_stage *self)
 
 /* ---- saved tensors by block ---- */
 
-/* Forward block of a moment + 1: blocks of a step ascend and do not overlap. */
-static uint32_t forward_block_at(const ps_structure *out, ps_ns at)
-{
-    size_t low = 0, high = out->block_count;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (out->block[mid].start_ns <= at) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    if (low == 0 || at >= out->block[low - 1].end_ns ||
-        out->block[low - 1].phase != PS_PHASE_FORWARD) {
-        return 0;
-    }
-    return (uint32_t)low;
-}
-
 static void sum_saved(role_stage *self, uint64_t *bytes, size_t *count)
 {
     ps_structure *out = self->recovery->out;
@@ -550,7 +629,9 @@ static ps_code decide_all(role_stage *self, ps_error *err)
 
 ps_code ps__recover_roles(ps_recovery *recovery, ps_error *err)
 {
-    role_stage self = {.recovery = recovery, .setup_end_ns = end_of_setup(recovery)};
+    role_stage self = {.recovery = recovery,
+                       .setup_end_ns = end_of_setup(recovery),
+                       .last_end_ns = end_of_steps(recovery->out)};
     const ps_code code = decide_all(&self, err);
     ps_idmap_fini(&self.parameter_sizes);
     ps_idmap_fini(&self.size_counts);

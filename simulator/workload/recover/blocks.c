@@ -13,7 +13,7 @@
 
 #include "base/idmap.h"
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 #define CLASS_BYTES 128
 

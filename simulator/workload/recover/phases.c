@@ -9,7 +9,7 @@
  * than it frees has no backward.
  */
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 typedef struct step_marks {
     bool has_forward, has_backward, has_optimizer;
@@ -122,7 +122,8 @@ static ps_code close_step(ps_recovery *self, const ps_structure_step *step, phas
         PS_TRY(insert_mark(self->out, step->start_ns, PS_PHASE_FORWARD, err));
         counts->assumed_starts++;
     }
-    if (marks.has_backward) {
+    if (marks.has_backward || self->tells_backward) {
+        counts->forward_only += !marks.has_backward && !marks.has_optimizer;
         return PS_OK;
     }
     /* the model is built in what counts as the first step: what is never freed is of the model */

@@ -5,8 +5,8 @@
 #ifndef PS_RECOVER_RECOVER_PARTS_H
 #define PS_RECOVER_RECOVER_PARTS_H
 
-#include "recover/overrides.h"
-#include "recover/structure.h"
+#include "workload/recover/overrides.h"
+#include "workload/recover/structure.h"
 
 #define PS_STRUCTURE_MAX ((size_t)1 << 28)
 
@@ -18,6 +18,7 @@ typedef struct ps_recovery {
     ps_structure *out;
     ps_ns first_ns, last_ns; /* of the trace: first start, last end */
     bool has_phase_evidence; /* something recorded tells phases */
+    bool tells_backward;     /* had there been a backward, the recording would say so */
 } ps_recovery;
 
 /* ---- stages, in order ---- */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "recover/recover_parts.h"
+#include "workload/recover/recover_parts.h"
 
 /* Pieces of one key over and over say nothing of where they begin. */
 static bool is_monotone(const uint64_t *key, size_t period)

@@ -6,7 +6,7 @@
 #ifndef PS_RECOVER_WORKLOAD_H
 #define PS_RECOVER_WORKLOAD_H
 
-#include "recover/structure.h"
+#include "workload/recover/structure.h"
 #include "workload/workload.h"
 
 /**
