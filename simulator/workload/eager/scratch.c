@@ -2,7 +2,9 @@
  *
  * What cub asks for.
  */
-#include "workload/scratch.h"
+#include "workload/eager/scratch.h"
+
+#include "workload/eager/eager_parts.h"
 
 /* Parts begin on such boundaries, and as much but one is asked for to reach the first. */
 #define PIECE_BYTES 256
@@ -57,6 +59,27 @@ int64_t ps_scratch_sort_bytes(int64_t count, int64_t bits)
     const int64_t offsets = passes * SORT_DIGITS * SORT_OFFSET_BYTES;
     const int64_t counts = parts(count, SORT_TILE) * SORT_DIGITS * SORT_COUNT_BYTES;
     return lists + offsets + counts + PIECE_BYTES /* of counters */ + PIECE_BYTES - 1;
+}
+
+void ps_scratch_tell_sort(ps_eager *self, int64_t count, int64_t bits)
+{
+    const uint64_t bytes =
+        4 * SORT_ITEM_BYTES * (uint64_t)count; /* keys and values, there and back */
+    if (count <= SORT_ONE_BLOCK) {
+        ps_op_kernel(self, "sort", bytes);
+        return;
+    }
+    const int64_t passes = parts(bits, SORT_DIGIT_BITS);
+    const uint64_t digits = (uint64_t)passes * SORT_DIGITS * SORT_OFFSET_BYTES;
+    ps_op_kernel(self, "fill", digits);
+    ps_op_kernel(self, "fill", SORT_COUNT_BYTES);
+    ps_op_kernel(self, "sort_histogram", SORT_ITEM_BYTES * (uint64_t)count);
+    ps_op_kernel(self, "sort_scan", 2 * digits);
+    for (int64_t i = 0; i < passes; i++) {
+        ps_op_kernel(self, "fill",
+                     (uint64_t)parts(count, SORT_TILE) * SORT_DIGITS * SORT_COUNT_BYTES);
+        ps_op_kernel(self, "sort", bytes);
+    }
 }
 
 int64_t ps_scratch_sum_bytes(int64_t count, int64_t sm_count, int64_t threads_per_sm)

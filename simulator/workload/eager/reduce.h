@@ -25,4 +25,10 @@ typedef struct ps_reduce_device {
  */
 ps_reduce_memory ps_reduce_rows(int64_t rows, int64_t columns, ps_reduce_device device);
 
+/**
+ * As ps_reduce_rows, of a matrix whose rows each give one result: norms and means along the last
+ * dimension, and with one row those of a whole tensor.
+ */
+ps_reduce_memory ps_reduce_last(int64_t rows, int64_t columns, ps_reduce_device device);
+
 #endif

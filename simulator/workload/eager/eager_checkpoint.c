@@ -11,11 +11,12 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "workload/eager_checkpoint.h"
-#include "workload/eager_state.h"
+#include "workload/eager/eager_checkpoint.h"
+#include "workload/eager/eager_state.h"
 
 typedef struct ps_checkpoint {
-    uint32_t owners; /* nodes, and the forward pass while it runs */
+    struct ps_checkpoint *before, *after; /* all there are, for the end of a run that failed */
+    uint32_t owners;                      /* nodes, and the forward pass while it runs */
     ps_checkpoint_call call;
     unsigned char about[PS_CHECKPOINT_ABOUT_BYTES];
     ps_tensor held[PS_CHECKPOINT_HELD];
@@ -26,6 +27,27 @@ typedef struct ps_checkpoint {
     uint32_t count, filled;
     size_t capacity;
 } ps_checkpoint;
+
+static void enlist(ps_eager *self, ps_checkpoint *made)
+{
+    made->after = self->checkpoints;
+    if (made->after != NULL) {
+        made->after->before = made;
+    }
+    self->checkpoints = made;
+}
+
+static void strike_out(ps_eager *self, ps_checkpoint *dead)
+{
+    if (dead->before != NULL) {
+        dead->before->after = dead->after;
+    } else {
+        self->checkpoints = dead->after;
+    }
+    if (dead->after != NULL) {
+        dead->after->before = dead->before;
+    }
+}
 
 static void disown(ps_eager *self, ps_checkpoint *checkpoint)
 {
@@ -39,8 +61,19 @@ static void disown(ps_eager *self, ps_checkpoint *checkpoint)
         ps_eager_clear(self, &checkpoint->held[i]);
     }
     ps_eager_drop(self, checkpoint->call.input);
+    strike_out(self, checkpoint);
     ps_free(checkpoint->value);
     ps_free(checkpoint);
+}
+
+void ps_checkpoint_free_all(ps_eager *self)
+{
+    while (self->checkpoints != NULL) {
+        ps_checkpoint *dead = self->checkpoints;
+        strike_out(self, dead);
+        ps_free(dead->value);
+        ps_free(dead);
+    }
 }
 
 static ps_checkpoint *make(ps_eager *self, const ps_checkpoint_call *call)
@@ -50,6 +83,7 @@ static ps_checkpoint *make(ps_eager *self, const ps_checkpoint_call *call)
         ps_eager_fail(self, PS_NOMEM, "out of memory");
         return NULL;
     }
+    enlist(self, made);
     made->owners = 1;
     made->call = *call;
     made->autocast = self->autocast;

@@ -4,8 +4,8 @@
  * narrow copies of parameters, made once and kept until the region ends.
  */
 #include "base/memory.h"
-#include "workload/eager_state.h"
-#include "workload/ops.h"
+#include "workload/eager/eager_state.h"
+#include "workload/eager/ops.h"
 
 void ps_eager_set_autocast(ps_eager *self, ps_dtype dtype)
 {

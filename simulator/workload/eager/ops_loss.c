@@ -2,8 +2,8 @@
  *
  * Losses.
  */
-#include "workload/eager_parts.h"
-#include "workload/ops.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
 
 /* ---- cross entropy: log_softmax, then the loss ---- */
 
@@ -18,10 +18,9 @@ static const ps_node_ops softmax_ops = {"LogSoftmaxBackward0", softmax_backward}
 
 static void nll_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
-    (void)grads;
     out[0] = ps_op_result(self, node->edge[0].elements, node->edge[0].dtype);
-    ps_op_kernel(self, "nll_loss_backward",
-                 (uint64_t)node->edge[0].elements * ps_dtype_bytes(node->edge[0].dtype));
+    ps_op_kernel(self, "fill", ps_eager_bytes(self, out[0]));
+    ps_op_kernel(self, "nll_loss_backward", ps_eager_bytes(self, grads[0]));
 }
 
 static const ps_node_ops nll_ops = {"NllLossBackward0", nll_backward};
@@ -47,4 +46,31 @@ ps_tensor ps_op_cross_entropy(ps_eager *self, ps_tensor logits, ps_tensor labels
     ps_op_output(self, nll, loss, 0);
     ps_eager_clear(self, &scores);
     return loss;
+}
+
+/* ---- a loss beside the model's ---- */
+
+static void attach_loss_backward(ps_eager *self, ps_node *node, const ps_tensor *grads,
+                                 ps_tensor *out)
+{
+    if (ps_op_wants(node, 1)) {
+        /* of one dimension, where the loss has none: summed to that */
+        ps_tensor ones = ps_op_plain(self, "fill", 1, node->edge[1].dtype);
+        out[1] = ps_op_plain(self, "sum", 1, node->edge[1].dtype);
+        ps_eager_clear(self, &ones);
+    }
+    if (ps_op_wants(node, 0)) {
+        out[0] = ps_eager_hold(self, grads[0]);
+    }
+}
+
+static const ps_node_ops attach_loss_ops = {"AddAuxiliaryLossBackward", attach_loss_backward};
+
+ps_tensor ps_op_attach_loss(ps_eager *self, ps_tensor a, ps_tensor loss)
+{
+    const ps_tensor inputs[] = {a, loss};
+    ps_node *node = ps_op_record(self, &attach_loss_ops, inputs, 2);
+    const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
 }

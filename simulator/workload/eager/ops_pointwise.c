@@ -4,8 +4,8 @@
  * released, follows autograd's generated code: saved inputs by name, then
  * saved results.
  */
-#include "workload/eager_parts.h"
-#include "workload/ops.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
 
 static int64_t larger(const ps_eager *self, ps_tensor a, ps_tensor b)
 {
@@ -55,6 +55,40 @@ ps_tensor ps_op_plain(ps_eager *self, const char *name, int64_t elements, ps_dty
 {
     const ps_tensor out = ps_op_result(self, elements, dtype);
     ps_op_kernel(self, name, 2 * (uint64_t)elements * ps_dtype_bytes(dtype));
+    return out;
+}
+
+void ps_op_in_place(ps_eager *self, const char *name, ps_tensor tensor)
+{
+    ps_op_kernel(self, name, 2 * ps_eager_bytes(self, tensor));
+}
+
+/* between host and device */
+static void cross(ps_eager *self, int64_t elements, ps_dtype dtype)
+{
+    const ps_eager_kernel copy = {.name = "copy",
+                                  .kind = PS_KERNEL_COPY,
+                                  .moved_bytes = (uint64_t)elements * ps_dtype_bytes(dtype),
+                                  .launches = 1};
+    ps_op_tell(self, &copy);
+}
+
+void ps_op_read_back(ps_eager *self, ps_dtype dtype)
+{
+    cross(self, 1, dtype);
+}
+
+ps_tensor ps_op_from_host(ps_eager *self, int64_t elements, ps_dtype dtype)
+{
+    const ps_tensor out = ps_op_result(self, elements, dtype);
+    cross(self, elements, dtype);
+    return out;
+}
+
+ps_tensor ps_op_masked_fill(ps_eager *self, int64_t elements, ps_dtype dtype)
+{
+    const ps_tensor out = ps_op_plain(self, "copy", elements, dtype);
+    ps_op_kernel(self, "masked_fill", 2 * (uint64_t)elements * ps_dtype_bytes(dtype));
     return out;
 }
 
@@ -180,8 +214,7 @@ ps_tensor ps_op_div_number(ps_eager *self, ps_tensor a)
 }
 
 /* b first: -gradient * ((a / b) / b), summed where b was spread */
-static void div_in_place_backward(ps_eager *self, ps_node *node, const ps_tensor *grads,
-                                  ps_tensor *out)
+static void div_rows_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     const int64_t elements = ps_eager_elements(self, grads[0]);
     if (ps_op_wants(node, 1)) {
@@ -198,12 +231,12 @@ static void div_in_place_backward(ps_eager *self, ps_node *node, const ps_tensor
     }
 }
 
-static const ps_node_ops div_in_place_ops = {"DivBackward0", div_in_place_backward};
+static const ps_node_ops div_rows_ops = {"DivBackward0", div_rows_backward};
 
 ps_tensor ps_op_div_in_place(ps_eager *self, ps_tensor a, ps_tensor b)
 {
     const ps_tensor inputs[] = {a, b};
-    ps_node *node = ps_op_record(self, &div_in_place_ops, inputs, 2);
+    ps_node *node = ps_op_record(self, &div_rows_ops, inputs, 2);
     if (node != NULL) {
         ps_tensor before = like(self, "copy", a, ps_eager_elements(self, a));
         ps_op_save(self, node, b);
@@ -212,6 +245,17 @@ ps_tensor ps_op_div_in_place(ps_eager *self, ps_tensor a, ps_tensor b)
     }
     ps_op_kernel(self, "div", 2 * ps_eager_bytes(self, a));
     const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+ps_tensor ps_op_div_rows(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const ps_tensor inputs[] = {a, b};
+    ps_node *node = ps_op_record(self, &div_rows_ops, inputs, 2);
+    ps_op_save(self, node, b);
+    ps_op_save(self, node, a);
+    const ps_tensor out = like(self, "div", a, ps_eager_elements(self, a));
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -253,10 +297,14 @@ ps_tensor ps_op_neg(ps_eager *self, ps_tensor a)
 }
 
 /* grad * (n * x ** (n - 1)) */
+enum { POWER_IS_SQUARE };
+
+/* exponent * a ** (exponent - 1) * grad; to the power of 1 is a copy */
 static void power_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     const int64_t elements = ps_eager_elements(self, grads[0]);
-    ps_tensor power = like(self, "pow", node->saved[0], elements);
+    ps_tensor power =
+        like(self, node->number[POWER_IS_SQUARE] != 0 ? "copy" : "pow", node->saved[0], elements);
     ps_tensor scaled = like(self, "mul", power, elements);
     out[0] = like(self, "mul", grads[0], elements);
     ps_eager_clear(self, &scaled);
@@ -265,15 +313,28 @@ static void power_backward(ps_eager *self, ps_node *node, const ps_tensor *grads
 
 static const ps_node_ops power_ops = {"PowBackward0", power_backward};
 
-ps_tensor ps_op_power(ps_eager *self, ps_tensor a)
+static ps_tensor to_power(ps_eager *self, ps_tensor a, bool is_square)
 {
     ps_tensor wide = ps_op_widen(self, a);
     ps_node *node = ps_op_record(self, &power_ops, &wide, 1);
     ps_op_save(self, node, wide);
+    if (node != NULL) {
+        node->number[POWER_IS_SQUARE] = is_square;
+    }
     const ps_tensor out = like(self, "pow", wide, ps_eager_elements(self, wide));
     ps_op_output(self, node, out, 0);
     ps_eager_clear(self, &wide);
     return out;
+}
+
+ps_tensor ps_op_power(ps_eager *self, ps_tensor a)
+{
+    return to_power(self, a, false);
+}
+
+ps_tensor ps_op_square(ps_eager *self, ps_tensor a)
+{
+    return to_power(self, a, true);
 }
 
 /* -0.5 * grad * result ** 3; the right factor is computed first */

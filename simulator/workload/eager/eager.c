@@ -2,12 +2,12 @@
  *
  * Tensors and storages, and who owns them.
  */
-#include "workload/eager.h"
+#include "workload/eager/eager.h"
 
 #include <string.h>
 
 #include "base/memory.h"
-#include "workload/eager_state.h"
+#include "workload/eager/eager_state.h"
 
 uint64_t ps_dtype_bytes(ps_dtype dtype)
 {
@@ -42,6 +42,7 @@ void ps_eager_destroy(ps_eager *self)
     if (self == NULL) {
         return;
     }
+    ps_checkpoint_free_all(self);
     for (size_t i = 0; i < self->node_count; i++) {
         ps_free(self->node[i]);
     }
@@ -96,17 +97,25 @@ static uint32_t new_storage(ps_eager *self, uint64_t bytes, ps_role role)
         }
         slot = (uint32_t)self->storage_count++;
     }
-    self->storage[slot] = (ps__storage){.owners = 0, .buffer = self->buffer_count++};
-    ps_eager_note(self, self->sink.alloc(self->sink.context, self->storage[slot].buffer, bytes,
-                                         role, &self->err));
+    self->storage[slot] = (ps__storage){.owners = 0, .buffer = PS_EAGER_NO_BUFFER};
+    if (bytes > 0) {
+        self->storage[slot].buffer = self->buffer_count++;
+        ps_eager_note(self, self->sink.alloc(self->sink.context, self->storage[slot].buffer, bytes,
+                                             role, &self->err));
+    }
     return slot;
 }
 
 static void disown_storage(ps_eager *self, uint32_t slot)
 {
+    if (slot == PS_EAGER_NO_SLOT) {
+        return;
+    }
     ps__storage *s = &self->storage[slot];
     if (--s->owners == 0) {
-        ps_eager_note(self, self->sink.free(self->sink.context, s->buffer, &self->err));
+        if (s->buffer != PS_EAGER_NO_BUFFER) {
+            ps_eager_note(self, self->sink.free(self->sink.context, s->buffer, &self->err));
+        }
         s->owners = self->free_storage;
         self->free_storage = slot;
     }
@@ -136,7 +145,9 @@ static ps_tensor new_tensor(ps_eager *self, uint32_t storage_slot, int64_t eleme
                                     .elements = elements,
                                     .dtype = (uint8_t)dtype,
                                     .next_free = PS_EAGER_NO_SLOT};
-    self->storage[storage_slot].owners++;
+    if (storage_slot != PS_EAGER_NO_SLOT) {
+        self->storage[storage_slot].owners++;
+    }
     return id;
 }
 
@@ -149,6 +160,49 @@ ps_tensor ps_eager_make(ps_eager *self, int64_t elements, ps_dtype dtype, ps_rol
     return slot == PS_EAGER_NO_SLOT ? 0 : new_tensor(self, slot, elements, dtype);
 }
 
+/* ---- storages that come and go ---- */
+
+ps_tensor ps_eager_make_away(ps_eager *self, int64_t elements, ps_dtype dtype)
+{
+    return new_tensor(self, PS_EAGER_NO_SLOT, elements, dtype);
+}
+
+bool ps_eager_is_away(const ps_eager *self, ps_tensor tensor)
+{
+    return tensor != 0 && self->tensor[tensor].storage == PS_EAGER_NO_SLOT;
+}
+
+void ps_eager_bring(ps_eager *self, ps_tensor tensor, ps_role role)
+{
+    if (self->code != PS_OK || !ps_eager_is_away(self, tensor)) {
+        return;
+    }
+    const uint32_t slot = new_storage(self, ps_eager_bytes(self, tensor), role);
+    if (slot != PS_EAGER_NO_SLOT) {
+        self->tensor[tensor].storage = slot;
+        self->storage[slot].owners++;
+    }
+}
+
+void ps_eager_send_away(ps_eager *self, ps_tensor tensor)
+{
+    if (self->code == PS_OK && tensor != 0) {
+        const uint32_t slot = self->tensor[tensor].storage;
+        self->tensor[tensor].storage = PS_EAGER_NO_SLOT;
+        disown_storage(self, slot);
+    }
+}
+
+void ps_eager_lay_into(ps_eager *self, ps_tensor tensor, ps_tensor whole)
+{
+    if (self->code != PS_OK || !ps_eager_is_away(self, tensor) || whole == 0) {
+        return;
+    }
+    self->tensor[tensor].storage = self->tensor[whole].storage;
+    self->tensor[tensor].is_view = true;
+    self->storage[self->tensor[whole].storage].owners++;
+}
+
 ps_tensor ps_op_result(ps_eager *self, int64_t elements, ps_dtype dtype)
 {
     return ps_eager_make(self, elements, dtype, PS_ROLE_ACTIVATION);
@@ -157,6 +211,10 @@ ps_tensor ps_op_result(ps_eager *self, int64_t elements, ps_dtype dtype)
 ps_tensor ps_op_view_of(ps_eager *self, ps_tensor tensor, int64_t elements)
 {
     if (tensor == 0) {
+        return 0;
+    }
+    if (ps_eager_is_away(self, tensor)) {
+        ps_eager_fail(self, PS_INTERNAL, "an operation on a parameter that lies on the host");
         return 0;
     }
     const ps_tensor view = new_tensor(self, self->tensor[tensor].storage, elements,
@@ -253,14 +311,69 @@ ps_tensor ps_eager_grad(const ps_eager *self, ps_tensor leaf)
 
 void ps_eager_set_grad(ps_eager *self, ps_tensor leaf, ps_tensor grad)
 {
+    const uint32_t buffer = self->storage[self->tensor[grad].storage].buffer;
     self->tensor[leaf].grad = grad;
-    self->sink.rename(self->sink.context, self->storage[self->tensor[grad].storage].buffer,
-                      PS_ROLE_GRADIENT);
+    if (buffer != PS_EAGER_NO_SLOT) {
+        self->sink.rename(self->sink.context, buffer, PS_ROLE_GRADIENT);
+    }
 }
 
 void ps_eager_forget_grad(ps_eager *self, ps_tensor leaf)
 {
     ps_eager_clear(self, &self->tensor[leaf].grad);
+}
+
+void ps_eager_set_data(ps_eager *self, ps_tensor parameter, ps_tensor value)
+{
+    if (value == 0 || self->code != PS_OK) {
+        return;
+    }
+    const uint32_t old = self->tensor[parameter].storage;
+    self->tensor[parameter].storage = self->tensor[value].storage;
+    self->tensor[parameter].dtype = self->tensor[value].dtype;
+    self->storage[self->tensor[value].storage].owners++;
+    self->sink.rename(self->sink.context, self->storage[self->tensor[value].storage].buffer,
+                      PS_ROLE_PARAMETER);
+    ps_eager_drop(self, value);
+    disown_storage(self, old);
+}
+
+void ps_eager_set_role(ps_eager *self, ps_tensor tensor, ps_role role)
+{
+    if (tensor != 0 && self->code == PS_OK) {
+        self->sink.rename(self->sink.context, self->storage[self->tensor[tensor].storage].buffer,
+                          role);
+    }
+}
+
+void ps_eager_set_leaf_hook(ps_eager *self, void (*hook)(void *context), void *context)
+{
+    self->leaf_hook = hook;
+    self->leaf_hook_context = context;
+}
+
+void ps_eager_call_leaf_hook(ps_eager *self)
+{
+    if (self->leaf_hook != NULL) {
+        self->leaf_hook(self->leaf_hook_context);
+    }
+}
+
+void ps_eager_set_grad_taker(ps_eager *self,
+                             void (*take)(void *context, ps_tensor leaf, ps_tensor owned),
+                             void *context)
+{
+    self->grad_taker = take;
+    self->grad_taker_context = context;
+}
+
+bool ps_eager_give_grad(ps_eager *self, ps_tensor leaf, ps_tensor owned)
+{
+    if (self->grad_taker == NULL || owned == 0) {
+        return false;
+    }
+    self->grad_taker(self->grad_taker_context, leaf, owned);
+    return true;
 }
 
 void ps_eager_set_phase(ps_eager *self, ps_eager_phase phase)
@@ -281,6 +394,18 @@ void ps_eager_set_block(ps_eager *self, uint32_t block)
 uint32_t ps_eager_block_now(const ps_eager *self)
 {
     return self->block;
+}
+
+ps_eager_lane ps_eager_set_lane(ps_eager *self, ps_eager_lane lane)
+{
+    const ps_eager_lane was = self->lane;
+    self->lane = lane;
+    return was;
+}
+
+ps_eager_lane ps_eager_lane_now(const ps_eager *self)
+{
+    return self->lane;
 }
 
 bool ps_eager_set_grad_mode(ps_eager *self, bool is_on)
@@ -369,6 +494,7 @@ ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns)
             ps_eager_make(self, (int64_t)need.partial_bytes, PS_DTYPE_BOOL, PS_ROLE_TEMPORARY);
         ps_tensor counter =
             ps_eager_make(self, (int64_t)need.counter_bytes, PS_DTYPE_BOOL, PS_ROLE_TEMPORARY);
+        ps_op_kernel(self, "fill", need.counter_bytes);
         ps_eager_clear(self, &counter);
         ps_eager_clear(self, &partial);
     }

@@ -6,10 +6,13 @@
 #ifndef PS_WORKLOAD_SCRATCH_H
 #define PS_WORKLOAD_SCRATCH_H
 
-#include "workload/eager.h"
+#include "workload/eager/eager.h"
 
 /** [bytes] Sorting `count` pairs of 64-bit keys, of which `bits` count, and 64-bit values. */
 int64_t ps_scratch_sort_bytes(int64_t count, int64_t bits);
+
+/** Tells the kernels of such a sort. */
+void ps_scratch_tell_sort(ps_eager *self, int64_t count, int64_t bits);
 
 /** [bytes] Adding up `count` numbers of 32 bits. */
 int64_t ps_scratch_sum_bytes(int64_t count, int64_t sm_count, int64_t threads_per_sm);

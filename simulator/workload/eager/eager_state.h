@@ -5,15 +5,16 @@
 #ifndef PS_WORKLOAD_EAGER_STATE_H
 #define PS_WORKLOAD_EAGER_STATE_H
 
-#include "workload/eager_parts.h"
-#include "workload/reduce.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/reduce.h"
 
 #define PS_EAGER_MAX_ITEMS ((size_t)1 << 26)
 #define PS_EAGER_NO_SLOT UINT32_MAX
+#define PS_EAGER_NO_BUFFER UINT32_MAX /* nothing is allocated for no elements */
 
 typedef struct ps__storage {
     uint32_t owners; /* tensors; while free: the next free slot */
-    uint32_t buffer;
+    uint32_t buffer; /* PS_EAGER_NO_SLOT: it is empty and has none */
 } ps__storage;
 
 typedef struct ps__tensor {
@@ -50,12 +51,18 @@ struct ps_eager {
     uint64_t workspace_bytes;
     ps_eager_phase phase;
     uint32_t block;
+    ps_eager_lane lane;
     ps_dtype autocast; /* PS_DTYPE_F32: off */
     ps_tensor *cast;   /* pairs: a parameter and its narrow copy */
     size_t cast_count, cast_capacity;
+    struct ps_checkpoint *checkpoints;  /* all that are alive */
     struct ps_checkpoint *checkpoint;   /* whose block runs */
     bool is_skipping;                   /* a recomputation has all it needs */
     bool is_backward, has_workspace[2]; /* of the program's thread, of backward's */
+    void (*leaf_hook)(void *context);
+    void *leaf_hook_context;
+    void (*grad_taker)(void *context, ps_tensor leaf, ps_tensor owned);
+    void *grad_taker_context;
 };
 
 /** Keeps the first failure. */

@@ -6,7 +6,7 @@
 #ifndef PS_WORKLOAD_EAGER_CHECKPOINT_H
 #define PS_WORKLOAD_EAGER_CHECKPOINT_H
 
-#include "workload/eager.h"
+#include "workload/eager/eager.h"
 
 #define PS_CHECKPOINT_ABOUT_BYTES 128 /* of what a family passes along */
 #define PS_CHECKPOINT_HELD 8          /* tensors among it */

@@ -8,7 +8,7 @@
  * the kernels that PyTorch was built with: the first one whose width suffices and whose shared
  * memory the device has.
  */
-#include "workload/attention_parts.h"
+#include "workload/eager/attention_parts.h"
 
 /* Sums of rows are kept for whole tiles of 32 queries. */
 #define SUM_ROWS 32
@@ -38,7 +38,13 @@ static bool has_large_blocks(int64_t capability)
     return capability == 80 || capability == 87 || (capability >= 90 && capability < 120);
 }
 
-static tiling half_tiling(int64_t width, int64_t capability)
+/* Without dropout there is a kernel for widths up to 96 that fits the 99 KB of 8.6 and 8.9. */
+static bool has_small_kernel(int64_t width, bool has_dropout, int64_t capability)
+{
+    return width <= 96 && !has_dropout && (capability == 86 || capability == 89);
+}
+
+static tiling half_tiling(int64_t width, bool has_dropout, int64_t capability)
 {
     if (width <= 64) {
         return (tiling){64, 64, 64, true, true};
@@ -46,7 +52,7 @@ static tiling half_tiling(int64_t width, int64_t capability)
     if (width > WIDEST_HELD) {
         return (tiling){128, 64, 64, false, capability >= 75};
     }
-    if (capability < 80) {
+    if (capability < 80 || has_small_kernel(width, has_dropout, capability)) {
         return (tiling){128, 64, 64, true, true};
     }
     return has_large_blocks(capability) ? (tiling){128, 128, 128, true, true}
@@ -54,10 +60,12 @@ static tiling half_tiling(int64_t width, int64_t capability)
 }
 
 /* In 32 bits gradients of keys are added up where they end up. */
-static tiling tiling_of(ps_dtype dtype, int64_t width, int64_t capability)
+static tiling tiling_of(ps_dtype dtype, const int64_t *n, int64_t capability)
 {
+    const int64_t width = n[PS_ATTENTION_WIDTH];
     if (is_half(dtype)) {
-        return half_tiling(width, capability);
+        return half_tiling(width, (n[PS_ATTENTION_FLAGS] & PS_ATTENTION_HAS_DROPOUT) != 0,
+                           capability);
     }
     return (tiling){width > 64 && has_large_blocks(capability) ? 128 : 64, 64, 64, true, false};
 }
@@ -100,7 +108,7 @@ static void efficient_backward(ps_eager *self, ps_node *node, const ps_tensor *g
     const int64_t *n = node->number;
     const int64_t lines = n[PS_ATTENTION_BATCH] * n[PS_ATTENTION_HEADS];
     const ps_dtype dtype = ps_eager_dtype(self, grads[0]);
-    const tiling t = tiling_of(dtype, n[PS_ATTENTION_WIDTH], ps_eager_capability(self));
+    const tiling t = tiling_of(dtype, n, ps_eager_capability(self));
     for (uint32_t i = 0; i < 3; i++) {
         out[i] = ps_op_result(self, node->edge[i].elements, dtype);
     }
@@ -109,7 +117,10 @@ static void efficient_backward(ps_eager *self, ps_node *node, const ps_tensor *g
                          : sums_beside(self, n, grads[0]);
     ps_tensor shared =
         ps_eager_make(self, lines * workspace_of(n, &t), PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-    ps_attention_tell(self, "efficient_attention_backward", node, dtype, 5);
+    if (n[PS_ATTENTION_KEYS] > t.keys) { /* blocks of keys add to the same places */
+        ps_op_kernel(self, "fill", ps_eager_bytes(self, shared));
+    }
+    ps_attention_tell(self, "efficient_attention_backward", node, dtype, 5, 1);
     ps_eager_clear(self, &sums);
     ps_eager_clear(self, &shared);
 }
@@ -145,7 +156,7 @@ ps_tensor ps_op_efficient_attention(ps_eager *self, ps_tensor query, ps_tensor k
         add_up(self, out, shape->head_width);
     }
     ps_attention_tell(self, "efficient_attention", node != NULL ? node : &plain,
-                      ps_eager_dtype(self, query), 2);
+                      ps_eager_dtype(self, query), 2, 1);
     const ps_tensor saved[] = {mask, key, query, value, sums, out};
     for (size_t i = 0; i < sizeof saved / sizeof saved[0]; i++) {
         ps_op_save(self, node, saved[i]);

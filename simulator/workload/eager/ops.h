@@ -7,7 +7,7 @@
 #ifndef PS_WORKLOAD_OPS_H
 #define PS_WORKLOAD_OPS_H
 
-#include "workload/eager.h"
+#include "workload/eager/eager.h"
 
 /* ---- element by element ---- */
 
@@ -34,6 +34,8 @@ ps_tensor ps_op_div(ps_eager *self, ps_tensor a, ps_tensor b);
 
 /** a / number. */
 ps_tensor ps_op_div_number(ps_eager *self, ps_tensor a);
+/** a / b, a number for each row; both want gradients and are kept. */
+ps_tensor ps_op_div_rows(ps_eager *self, ps_tensor a, ps_tensor b);
 /** a /= b, with a graph: the same storage, and a copy of what it held for backward. */
 ps_tensor ps_op_div_in_place(ps_eager *self, ps_tensor a, ps_tensor b);
 
@@ -45,6 +47,9 @@ ps_tensor ps_op_neg(ps_eager *self, ps_tensor a);
 /** a ** number, from 2 on; under autocast in 32 bits. */
 ps_tensor ps_op_power(ps_eager *self, ps_tensor a);
 
+/** ps_op_power of 2: backward copies where others take a power. */
+ps_tensor ps_op_square(ps_eager *self, ps_tensor a);
+
 /** a * number. */
 ps_tensor ps_op_mul_number(ps_eager *self, ps_tensor a);
 
@@ -54,14 +59,21 @@ ps_tensor ps_op_silu(ps_eager *self, ps_tensor a);
 ps_tensor ps_op_gelu(ps_eager *self, ps_tensor a);
 ps_tensor ps_op_relu(ps_eager *self, ps_tensor a);
 ps_tensor ps_op_tanh(ps_eager *self, ps_tensor a);
+ps_tensor ps_op_sigmoid(ps_eager *self, ps_tensor a);
 ps_tensor ps_op_softmax(ps_eager *self, ps_tensor a);
+/** softmax(a, dtype=float32): of float16 in one kernel, of bfloat16 after a copy. */
+ps_tensor ps_op_softmax_wide(ps_eager *self, ps_tensor a);
 
 /** native_dropout: keeps a mask of one byte an element. */
 ps_tensor ps_op_dropout(ps_eager *self, ps_tensor a);
 
-/** Layer norm of rows of `width` elements; keeps its input, means and spreads. */
+/**
+ * Layer norm of rows of `width` elements; keeps its input, means and spreads.
+ *
+ * @param is_strided  x does not lie in rows: the kernels are given a copy
+ */
 ps_tensor ps_op_layer_norm(ps_eager *self, ps_tensor x, ps_tensor weight, ps_tensor bias,
-                           int64_t width);
+                           int64_t width, bool is_strided);
 
 /** One more owner when the type is already right, as Tensor.to does. */
 ps_tensor ps_op_to(ps_eager *self, ps_tensor a, ps_dtype dtype);
@@ -81,6 +93,18 @@ ps_tensor ps_op_mean(ps_eager *self, ps_tensor a, int64_t rows);
 /** A result without a graph: cos, sin and the like of things that need no gradient. */
 ps_tensor ps_op_plain(ps_eager *self, const char *name, int64_t elements, ps_dtype dtype);
 
+/** A kernel that changes a tensor in place and that backward need not know. */
+void ps_op_in_place(ps_eager *self, const char *name, ps_tensor tensor);
+
+/** A number of that type comes to the host, which waits for it: item(), bool(), a count. */
+void ps_op_read_back(ps_eager *self, ps_dtype dtype);
+
+/** ps_op_plain of numbers that come from the host. */
+ps_tensor ps_op_from_host(ps_eager *self, int64_t elements, ps_dtype dtype);
+
+/** ps_op_plain of a.masked_fill(...): a copy of a, filled in place. */
+ps_tensor ps_op_masked_fill(ps_eager *self, int64_t elements, ps_dtype dtype);
+
 /** ps_op_plain of a matrix product. */
 ps_tensor ps_op_plain_product(ps_eager *self, int64_t elements, ps_dtype dtype);
 
@@ -88,6 +112,9 @@ ps_tensor ps_op_plain_product(ps_eager *self, int64_t elements, ps_dtype dtype);
 
 /** view, transpose, split: the same storage. `is_strided`: backward has to copy its gradient first. */
 ps_tensor ps_op_view(ps_eager *self, ps_tensor a, int64_t elements, bool is_strided);
+
+/** The tensor under another name, as a slice of all that is there: its gradient passes. */
+ps_tensor ps_op_alias(ps_eager *self, ps_tensor a);
 
 /** A part of a tensor; backward fills a whole gradient. */
 ps_tensor ps_op_slice(ps_eager *self, ps_tensor a, int64_t elements);
@@ -134,6 +161,17 @@ ps_tensor ps_op_nonzero(ps_eager *self, int64_t elements, int64_t dimensions, in
 /** a[index]: a row of `width` elements for each; `index_count` of the index's dimensions are used. */
 ps_tensor ps_op_index(ps_eager *self, ps_tensor a, ps_tensor index, int64_t index_count,
                       int64_t width);
+
+/**
+ * a[mask]: the `found` rows of `width` elements that a mask of one byte a row marks. The host waits
+ * for their count, in backward too.
+ */
+ps_tensor ps_op_take_marked(ps_eager *self, ps_tensor a, ps_tensor mask, int64_t found,
+                            int64_t width);
+
+/** into[mask] = source, of `found` rows: the same storage, with the source's graph. */
+ps_tensor ps_op_put_marked(ps_eager *self, ps_tensor into, ps_tensor mask, ps_tensor source,
+                           int64_t found);
 
 /** into.index_add_(0, index, source): the same storage, with the source's graph. */
 ps_tensor ps_op_index_add(ps_eager *self, ps_tensor into, ps_tensor index, ps_tensor source);
@@ -196,8 +234,9 @@ typedef struct ps_attention_shape {
     bool sees_all;    /* not causal: every query sees every key, or a mask says which */
     bool has_dropout; /* of the shares */
     bool is_by_heads; /* query lies as (batch, heads, length, width), not with the length outside */
-    bool lies_by_tokens; /* key and value too: nothing was made contiguous */
-    bool is_padded;      /* width was padded to a multiple of 8 */
+    bool lies_by_tokens;    /* key and value too: nothing was made contiguous */
+    bool has_expanded_keys; /* one for all heads: arithmetic makes it dense, by heads */
+    bool is_padded;         /* width was padded to a multiple of 8 */
 } ps_attention_shape;
 
 /** Flash attention. The result lies as the query does. */
@@ -215,5 +254,19 @@ ps_tensor ps_op_math_attention(ps_eager *self, ps_tensor query, ps_tensor key, p
 /** Cross entropy of `rows` rows over `classes`, reduced to its mean. */
 ps_tensor ps_op_cross_entropy(ps_eager *self, ps_tensor logits, ps_tensor labels, int64_t rows,
                               int64_t classes);
+
+/** The tensor itself, whose backward gives `loss` a gradient of one: a loss beside the model's. */
+ps_tensor ps_op_attach_loss(ps_eager *self, ps_tensor a, ps_tensor loss);
+
+/* ---- reductions, without a graph ---- */
+
+/** One number of a whole tensor, in its type: norm, mean. */
+ps_tensor ps_op_reduce_all(ps_eager *self, const char *name, ps_tensor a);
+
+/** One number of each row: reduced along the last dimension. */
+ps_tensor ps_op_reduce_last(ps_eager *self, const char *name, ps_tensor a, int64_t rows);
+
+/** One number of each column. */
+ps_tensor ps_op_reduce_first(ps_eager *self, const char *name, ps_tensor a, int64_t columns);
 
 #endif

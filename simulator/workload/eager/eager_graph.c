@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "workload/eager_state.h"
+#include "workload/eager/eager_state.h"
 
 ps_node *ps_eager_node(ps_eager *self, uint32_t number)
 {
@@ -204,8 +204,9 @@ void ps_op_save(ps_eager *self, ps_node *node, ps_tensor tensor)
         ps_checkpoint_save(self, node, tensor);
         return;
     }
-    if (self->sink.saved != NULL) {
-        self->sink.saved(self->sink.context, self->storage[self->tensor[tensor].storage].buffer);
+    const uint32_t buffer = self->storage[self->tensor[tensor].storage].buffer;
+    if (self->sink.saved != NULL && buffer != PS_EAGER_NO_BUFFER) {
+        self->sink.saved(self->sink.context, buffer);
     }
     /* a saved variable has a tensor of its own: it must not keep its own node alive */
     node->saved[node->saved_count++] = ps_op_view_of(self, tensor, self->tensor[tensor].elements);

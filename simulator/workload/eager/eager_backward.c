@@ -8,7 +8,7 @@
  * the first one when nobody else can see that, else into a new tensor.
  */
 #include "base/memory.h"
-#include "workload/eager_parts.h"
+#include "workload/eager/eager_parts.h"
 
 typedef struct queue {
     uint32_t *node; /* binary heap, youngest on top */
@@ -135,6 +135,9 @@ static void accumulate(ps_eager *self, ps_node *node)
 {
     const ps_tensor grad = node->grad[0];
     node->grad[0] = 0;
+    if (ps_eager_give_grad(self, node->leaf, grad)) {
+        return;
+    }
     if (ps_eager_grad(self, node->leaf) != 0) {
         ps_op_kernel(self, "add", 3 * ps_eager_bytes(self, grad));
         ps_eager_drop(self, grad);
@@ -151,12 +154,66 @@ static void accumulate(ps_eager *self, ps_node *node)
     }
 }
 
-static void run_node(ps_eager *self, uint32_t number, queue *ready)
+static void store(ps_eager *self, ps_node *leaf)
+{
+    ps_eager_call_leaf_hook(self);
+    accumulate(self, leaf);
+}
+
+/* True when the place has all its gradients. */
+static bool give(ps_eager *self, const ps_edge *edge, ps_tensor grad)
+{
+    ps_node *next = ps_eager_node(self, edge->node - 1);
+    if (grad != 0) {
+        arrive(self, &next->grad[edge->input], grad);
+    }
+    if (--next->waiting_for > 0) {
+        return false;
+    }
+    next->is_visited = false;
+    return true;
+}
+
+/* Between a node and a place that is reached through a view there is one more node in PyTorch,
+ * which runs after the leaves that the node reaches. */
+static void send_to_leaves(ps_eager *self, ps_node *node, ps_tensor *out)
+{
+    for (uint32_t i = 0; i < node->edge_count && !ps_eager_has_failed(self); i++) {
+        const ps_edge *edge = &node->edge[i];
+        ps_node *next = edge->node == 0 ? NULL : ps_eager_node(self, edge->node - 1);
+        if (next == NULL || next->leaf == 0) {
+            continue;
+        }
+        if (give(self, edge, out[i])) {
+            store(self, next);
+        }
+        out[i] = 0;
+    }
+}
+
+static void send(ps_eager *self, ps_node *node, ps_tensor *out, queue *ready)
+{
+    if (node->has_views) {
+        send_to_leaves(self, node, out);
+    }
+    for (uint32_t i = 0; i < node->edge_count && !ps_eager_has_failed(self); i++) {
+        const ps_edge *edge = &node->edge[i];
+        if (edge->node == 0) {
+            ps_eager_drop(self, out[i]);
+        } else if (node->has_views && ps_eager_node(self, edge->node - 1)->leaf != 0) {
+            continue; /* it has it */
+        } else if (give(self, edge, out[i])) {
+            push(self, ready, edge->node - 1);
+        }
+    }
+}
+
+static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready)
 {
     ps_node *node = ps_eager_node(self, number);
     ps_tensor out[PS_NODE_EDGES] = {0};
     if (node->leaf != 0) {
-        accumulate(self, node);
+        store(self, node);
         return;
     }
     ps_eager_set_block(self, node->block);
@@ -175,24 +232,13 @@ static void run_node(ps_eager *self, uint32_t number, queue *ready)
     for (uint32_t i = 0; i < PS_NODE_OUTPUTS; i++) {
         ps_eager_clear(self, &node->grad[i]);
     }
-    ps_eager_release_saved(self, node);
-    for (uint32_t i = 0; i < node->edge_count && !ps_eager_has_failed(self); i++) {
-        if (node->edge[i].node == 0) {
-            ps_eager_drop(self, out[i]);
-            continue;
-        }
-        ps_node *next = ps_eager_node(self, node->edge[i].node - 1);
-        if (out[i] != 0) {
-            arrive(self, &next->grad[node->edge[i].input], out[i]);
-        }
-        if (--next->waiting_for == 0) {
-            next->is_visited = false;
-            push(self, ready, node->edge[i].node - 1);
-        }
+    if (!retains) {
+        ps_eager_release_saved(self, node);
     }
+    send(self, node, out, ready);
 }
 
-void ps_eager_backward(ps_eager *self, ps_tensor loss)
+static void run_graph(ps_eager *self, ps_tensor loss, bool retains)
 {
     uint32_t output = 0;
     const uint32_t root = loss == 0 ? 0 : ps_eager_node_of(self, loss, &output);
@@ -211,11 +257,21 @@ void ps_eager_backward(ps_eager *self, ps_tensor loss)
     ps_eager_node(self, root - 1)->grad[output] = ps_eager_hold(self, one);
     push(self, &ready, root - 1);
     while (ready.count > 0 && !ps_eager_has_failed(self)) {
-        run_node(self, pop(self, &ready), &ready);
+        run_node(self, pop(self, &ready), retains, &ready);
     }
     ps_eager_drop(self, one);
     ps_eager_set_backward(self, false);
     ps_eager_set_block(self, block);
     (void)ps_eager_set_grad_mode(self, was_recording);
     ps_free(ready.node);
+}
+
+void ps_eager_backward(ps_eager *self, ps_tensor loss)
+{
+    run_graph(self, loss, false);
+}
+
+void ps_eager_backward_retaining(ps_eager *self, ps_tensor loss)
+{
+    run_graph(self, loss, true);
 }

@@ -3,8 +3,8 @@
  * Matrix products. Gradients are computed in the order of PyTorch's generated
  * code: by the name of the argument (mat1, mat2, self).
  */
-#include "workload/eager_parts.h"
-#include "workload/ops.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
 
 /* Memory that one call of cuBLAS with a bias works in, PyTorch's default. */
 #define BIAS_WORKSPACE_BYTES ((int64_t)1 << 20)
@@ -132,6 +132,7 @@ ps_tensor ps_op_linear_bias(ps_eager *self, ps_tensor x, ps_tensor weight, ps_te
         ps_op_save(self, node, ps_op_wants(node, 2) ? x : 0);
         ps_op_save(self, node, ps_op_wants(node, 1) ? weight : 0);
         note_shape(node, rows, in, out);
+        node->has_views = true; /* x.view(rows, in) */
     }
     const ps_tensor result = ps_op_result(self, rows * out, ps_eager_dtype(self, x));
     ps_tensor scratch = ps_eager_make(self, BIAS_WORKSPACE_BYTES, PS_DTYPE_BOOL, PS_ROLE_TEMPORARY);

@@ -3,9 +3,9 @@
  * Embedding. Its backward adds rows up; with many indices it sorts them first,
  * by cub, whose buffers are part of what a step needs.
  */
-#include "workload/eager_parts.h"
-#include "workload/ops.h"
-#include "workload/scratch.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
+#include "workload/eager/scratch.h"
 
 enum { EMBEDDING_WIDTH, EMBEDDING_COPIES };
 
@@ -53,6 +53,11 @@ static void find_segments(ps_eager *self, int64_t count)
     scan(self, count, UNIQUE_TILE, ps_eager_release(self) >= RELEASE_OF_WIDE_OFFSETS ? 16 : 8);
 }
 
+static uint64_t index_bytes(int64_t count)
+{
+    return (uint64_t)count * ps_dtype_bytes(PS_DTYPE_I64);
+}
+
 /* Segments of equal indices, each cut into parts, parts added up in 32 bits. */
 static ps_tensor add_by_segments(ps_eager *self, const ps_node *node, ps_tensor grad)
 {
@@ -64,17 +69,30 @@ static ps_tensor add_by_segments(ps_eager *self, const ps_node *node, ps_tensor 
     ps_tensor sorted = indices(self, count), origin = indices(self, count);
     ps_tensor range = indices(self, count),
               sorting = scratch(self, ps_scratch_sort_bytes(count, INDEX_BITS));
+    ps_op_kernel(self, "arange", index_bytes(count));
+    ps_scratch_tell_sort(self, count, INDEX_BITS);
     ps_eager_clear(self, &sorting);
     ps_eager_clear(self, &range);
     const ps_tensor out = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grad));
+    ps_op_kernel(self, "fill", ps_eager_bytes(self, out));
     ps_tensor offsets = indices(self, count), segment_count = indices(self, 1);
     ps_tensor ones = indices(self, count);
     find_segments(self, count);
+    ps_op_kernel(self, "scan_init", SCAN_PIECE);
+    ps_op_kernel(self, "unique", 3 * index_bytes(count));
     ps_eager_clear(self, &ones);
     ps_tensor part_counts = indices(self, segments), part_offsets = indices(self, segments);
+    ps_op_kernel(self, "count_parts", 2 * index_bytes(segments));
     scan(self, segments, SUM_TILE, SUM_WORD_BYTES);
+    ps_op_kernel(self, "scan_init", SCAN_PIECE);
+    ps_op_kernel(self, "scan", 2 * index_bytes(segments));
     ps_tensor part_count = indices(self, 1), part_begin = indices(self, parts);
+    ps_op_kernel(self, "count_parts", index_bytes(1));
+    ps_op_kernel(self, "begin_parts", index_bytes(parts));
     ps_tensor sums = ps_eager_make(self, parts * width, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+    ps_op_kernel(self, "embedding_dense_backward",
+                 ps_eager_bytes(self, grad) + ps_eager_bytes(self, sums));
+    ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, sums));
     ps_eager_clear(self, &sums);
     ps_eager_clear(self, &part_begin);
     ps_eager_clear(self, &part_count);
@@ -113,10 +131,12 @@ static void embedding_backward(ps_eager *self, ps_node *node, const ps_tensor *g
 {
     const int64_t count = ps_eager_elements(self, grads[0]) / node->number[EMBEDDING_WIDTH];
     ps_tensor copy = in_rows(self, node, grads[0]);
-    out[0] = count > UNSORTED_INDICES
-                 ? add_by_segments(self, node, grads[0])
-                 : ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
-    ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, grads[0]));
+    if (count > UNSORTED_INDICES) {
+        out[0] = add_by_segments(self, node, grads[0]);
+    } else {
+        out[0] = ps_op_plain(self, "fill", node->edge[0].elements, ps_eager_dtype(self, grads[0]));
+        ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, grads[0]));
+    }
     ps_eager_clear(self, &copy);
 }
 
@@ -131,15 +151,11 @@ static ps_tensor look_up(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_
         node->number[EMBEDDING_WIDTH] = width;
         node->number[EMBEDDING_COPIES] = copied;
     }
-    ps_tensor rows = copied == COPIES_INDICES
-                         ? ps_op_plain(self, "copy", ps_eager_elements(self, ids), PS_DTYPE_I64)
-                         : 0;
     const ps_tensor out =
         ps_op_result(self, ps_eager_elements(self, ids) * width, ps_eager_dtype(self, weight));
     if (out != 0) {
         ps_op_kernel(self, "embedding", 2 * ps_eager_bytes(self, out));
     }
-    ps_eager_clear(self, &rows);
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -152,10 +168,13 @@ ps_tensor ps_op_embedding(ps_eager *self, ps_tensor weight, ps_tensor ids, int64
 ps_tensor ps_op_embedding_repeated(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_t count,
                                    int64_t width)
 {
+    const int64_t row = ps_eager_elements(self, ids);
     ps_tensor seen = ps_op_view_of(self, ids, count);
-    const bool is_repeated = count > ps_eager_elements(self, ids);
+    /* one index is seen as a list of any length */
+    ps_tensor list = count > row && row > 1 ? ps_op_plain(self, "copy", count, PS_DTYPE_I64) : 0;
     const ps_tensor out =
-        look_up(self, weight, seen, width, is_repeated ? COPIES_INDICES : COPIES_NOTHING);
+        look_up(self, weight, seen, width, count > row ? COPIES_INDICES : COPIES_NOTHING);
+    ps_eager_clear(self, &list);
     ps_eager_clear(self, &seen);
     return out;
 }

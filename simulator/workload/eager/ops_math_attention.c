@@ -4,7 +4,7 @@
  * not serve. It computes in 32 bits whatever the type, and scales queries and keys each by the root
  * of the scale.
  */
-#include "workload/attention_parts.h"
+#include "workload/eager/attention_parts.h"
 
 /* A triangle of truths, then of numbers: 0 where a key is seen, minus infinity where not. */
 static ps_tensor causal_mask(ps_eager *self, int64_t cells, ps_dtype dtype)
@@ -53,7 +53,8 @@ static ps_tensor scores_of(ps_eager *self, const ps_tensor wide[2], ps_tensor *q
         *mask = causal_mask(self, n->queries * n->keys, ps_eager_dtype(self, *query));
     }
     ps_tensor key = ps_op_mul_number(self, wide[1]);
-    ps_tensor left = by_heads(self, *query, n), right = by_heads(self, key, n);
+    ps_tensor left = by_heads(self, *query, n);
+    ps_tensor right = n->has_expanded_keys ? ps_eager_hold(self, key) : by_heads(self, key, n);
     const ps_tensor out = ps_op_bmm(self, left, right, &shape);
     ps_eager_clear(self, &left);
     ps_eager_clear(self, &right);
@@ -80,7 +81,8 @@ ps_tensor ps_op_math_attention(ps_eager *self, ps_tensor query, ps_tensor key, p
     }
     /* the shares are a result too, dropped by the caller */
     ps_tensor returned = ps_op_to(self, shares, dtype);
-    ps_tensor values = by_heads(self, wide[2], n);
+    const bool is_dense = n->has_expanded_keys && dtype != PS_DTYPE_F32;
+    ps_tensor values = is_dense ? ps_eager_hold(self, wide[2]) : by_heads(self, wide[2], n);
     ps_tensor mixed = ps_op_bmm(self, shares, values, &mixing);
     ps_eager_clear(self, &values);
     /* the gradient comes with the length outside: it is copied unless there is one sequence */

@@ -2,8 +2,8 @@
  *
  * Dropout, softmax and activations: one result each, and backward makes one.
  */
-#include "workload/eager_parts.h"
-#include "workload/ops.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
 
 /* The gradient takes one pass over gradient and what was kept, and a buffer of its own. */
 static void one_pass(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
@@ -13,17 +13,19 @@ static void one_pass(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_t
 }
 
 static const ps_node_ops dropout_ops = {"NativeDropoutBackward0", one_pass};
-/* The product of gradient and result is made first, in a buffer beside the gradient's. */
+/* In the input's type; the product of gradient and result is made first, in the result's. */
 static void softmax_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
-    one_pass(self, node, grads, out);
-    ps_tensor product =
-        ps_op_plain(self, "mul", ps_eager_elements(self, grads[0]), ps_eager_dtype(self, grads[0]));
+    const int64_t elements = ps_eager_elements(self, grads[0]);
+    out[0] = ps_op_result(self, elements, node->edge[0].dtype);
+    ps_op_kernel(self, node->ops->name, 3 * ps_eager_bytes(self, grads[0]));
+    ps_tensor product = ps_op_plain(self, "mul", elements, ps_eager_dtype(self, grads[0]));
     ps_eager_clear(self, &product);
 }
 
 static const ps_node_ops softmax_ops = {"SoftmaxBackward0", softmax_backward};
 static const ps_node_ops tanh_ops = {"TanhBackward0", one_pass};
+static const ps_node_ops sigmoid_ops = {"SigmoidBackward0", one_pass};
 static const ps_node_ops gelu_ops = {"GeluBackward0", one_pass};
 static const ps_node_ops relu_ops = {"ReluBackward0", one_pass};
 static const ps_node_ops silu_ops = {"SiluBackward0", one_pass};
@@ -71,9 +73,30 @@ ps_tensor ps_op_softmax(ps_eager *self, ps_tensor a)
     return from_result(self, &softmax_ops, "softmax", a);
 }
 
+ps_tensor ps_op_softmax_wide(ps_eager *self, ps_tensor a)
+{
+    if (ps_eager_dtype(self, a) != PS_DTYPE_F16) {
+        ps_tensor wide = ps_op_to(self, a, PS_DTYPE_F32);
+        const ps_tensor out = ps_op_softmax(self, wide);
+        ps_eager_clear(self, &wide);
+        return out;
+    }
+    ps_node *node = ps_op_record(self, &softmax_ops, &a, 1);
+    const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), PS_DTYPE_F32);
+    ps_op_kernel(self, "softmax", ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
+    ps_op_save(self, node, out);
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
 ps_tensor ps_op_tanh(ps_eager *self, ps_tensor a)
 {
     return from_result(self, &tanh_ops, "tanh", a);
+}
+
+ps_tensor ps_op_sigmoid(ps_eager *self, ps_tensor a)
+{
+    return from_result(self, &sigmoid_ops, "sigmoid", a);
 }
 
 ps_tensor ps_op_gelu(ps_eager *self, ps_tensor a)

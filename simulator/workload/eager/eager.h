@@ -37,7 +37,10 @@ typedef enum ps_kernel_kind {
     PS_KERNEL_MEMORY = 0, /* element by element, reductions: by the bytes it moves */
     PS_KERNEL_MATMUL = 1, /* by its arithmetic, if that takes longer */
     PS_KERNEL_ATTENTION = 2,
-    PS_KERNEL_COPY = 3, /* from the host */
+    PS_KERNEL_COPY = 3,    /* from the host or to it, which waits */
+    PS_KERNEL_UPLOAD = 4,  /* from the host, beside the computation */
+    PS_KERNEL_OFFLOAD = 5, /* to the host, beside the computation */
+    PS_KERNEL_WAIT = 6,    /* none: the host waits for the lane */
 } ps_kernel_kind;
 
 /** One kernel. */
@@ -50,6 +53,14 @@ typedef struct ps_eager_kernel {
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
 } ps_eager_kernel;
+
+/** Queue that kernels and requests go to. */
+typedef enum ps_eager_lane {
+    PS_EAGER_MAIN = 0,
+    PS_EAGER_UPLOAD = 1,
+    PS_EAGER_OFFLOAD = 2,
+    PS_EAGER_COMPUTE = 3,
+} ps_eager_lane;
 
 /** Which part of a step runs. */
 typedef enum ps_eager_phase {
@@ -87,6 +98,18 @@ ps_code ps_eager_code(const ps_eager *self, ps_error *err);
 
 /** Allocates a tensor that nobody computed: a parameter, an input, a state. Owned by the caller. */
 ps_tensor ps_eager_make(ps_eager *self, int64_t elements, ps_dtype dtype, ps_role role);
+
+/** A tensor without a storage on the device: a parameter that lies on the host. */
+ps_tensor ps_eager_make_away(ps_eager *self, int64_t elements, ps_dtype dtype);
+
+/** The tensor's storage comes to the device (allocated now), or goes (freed, if no other owns it). */
+void ps_eager_bring(ps_eager *self, ps_tensor tensor, ps_role role);
+void ps_eager_send_away(ps_eager *self, ps_tensor tensor);
+
+/** A tensor that has no storage becomes part of another's: a slice of a larger buffer. */
+void ps_eager_lay_into(ps_eager *self, ps_tensor tensor, ps_tensor whole);
+
+bool ps_eager_is_away(const ps_eager *self, ps_tensor tensor);
 
 /** One more owner; returns the tensor. */
 ps_tensor ps_eager_hold(ps_eager *self, ps_tensor tensor);
@@ -156,7 +179,28 @@ ps_eager_phase ps_eager_phase_now(const ps_eager *self);
 void ps_eager_set_block(ps_eager *self, uint32_t block);
 uint32_t ps_eager_block_now(const ps_eager *self);
 
+/** ... and goes to this lane; PS_EAGER_MAIN by default. Returns what it was. */
+ps_eager_lane ps_eager_set_lane(ps_eager *self, ps_eager_lane lane);
+ps_eager_lane ps_eager_lane_now(const ps_eager *self);
+
 /** Runs backward from a scalar; the graph's saved tensors are released as it goes. */
 void ps_eager_backward(ps_eager *self, ps_tensor loss);
+
+/** backward(retain_graph=True): the graph keeps its saved tensors as long as the loss lives. */
+void ps_eager_backward_retaining(ps_eager *self, ps_tensor loss);
+
+/** Calls something whenever a parameter's gradient is about to be stored. NULL: nothing more. */
+void ps_eager_set_leaf_hook(ps_eager *self, void (*hook)(void *context), void *context);
+
+/**
+ * Hands gradients to something in place of storing them: it owns `owned` from then on. NULL: they
+ * are stored.
+ */
+void ps_eager_set_grad_taker(ps_eager *self,
+                             void (*take)(void *context, ps_tensor leaf, ps_tensor owned),
+                             void *context);
+
+/** parameter.data = value: the parameter gets the storage and type of `value`, which is given away. */
+void ps_eager_set_data(ps_eager *self, ps_tensor parameter, ps_tensor value);
 
 #endif

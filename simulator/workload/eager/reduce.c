@@ -2,7 +2,9 @@
  *
  * The launch configuration of a sum over rows.
  */
-#include "workload/reduce.h"
+#include "workload/eager/reduce.h"
+
+#include <stdbool.h>
 
 #define MAX_THREADS 512
 #define WARP 32
@@ -57,5 +59,39 @@ ps_reduce_memory ps_reduce_rows(int64_t rows, int64_t columns, ps_reduce_device 
     return (ps_reduce_memory){
         .partial_bytes = (uint64_t)(PARTIAL_BYTES * columns * blocks * width * vector),
         .counter_bytes = (uint64_t)(COUNTER_BYTES * grid),
+    };
+}
+
+/* More than this many values in one row alone are read four at a time. */
+#define MIN_VECTOR_VALUES 128
+#define VECTOR 4
+
+ps_reduce_memory ps_reduce_last(int64_t rows, int64_t columns, ps_reduce_device device)
+{
+    const bool is_vector = rows == 1 && columns > MIN_VECTOR_VALUES;
+    const int64_t along = is_vector ? columns / VECTOR : columns;
+    const int64_t wide = smaller(last_power_of_two(along), MAX_THREADS);
+    const int64_t high = smaller(last_power_of_two(rows), MAX_THREADS);
+    int64_t width = smaller(wide, WARP);
+    const int64_t height = smaller(high, MAX_THREADS / width);
+    width = smaller(wide, MAX_THREADS / height);
+    int64_t values = divide_up(columns, width); /* a thread reduces */
+    if (values < height * MIN_VALUES_A_THREAD && values < MAX_VALUES_A_THREAD) {
+        return (ps_reduce_memory){0, 0}; /* each row of threads has rows of its own */
+    }
+    values = divide_up(columns, width * height);
+    const int64_t target = device.sm_count * (device.threads_per_sm / (width * height));
+    if (values < MAX_VALUES_A_THREAD || rows > target) {
+        return (ps_reduce_memory){0, 0};
+    }
+    const int64_t wanted = smaller(divide_up(target, rows), divide_up(values, MIN_VALUES_A_THREAD));
+    const int64_t least = divide_up(values, MAX_VALUES_A_THREAD);
+    const int64_t blocks = wanted > least ? wanted : least;
+    if (blocks <= 1) {
+        return (ps_reduce_memory){0, 0};
+    }
+    return (ps_reduce_memory){
+        .partial_bytes = (uint64_t)(PARTIAL_BYTES * rows * blocks),
+        .counter_bytes = (uint64_t)(COUNTER_BYTES * rows),
     };
 }

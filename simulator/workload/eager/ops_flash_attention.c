@@ -2,10 +2,11 @@
  *
  * Flash attention as PyTorch calls it.
  */
-#include "workload/attention_parts.h"
+#include "workload/eager/attention_parts.h"
 
 /* Tiles of the backward kernel: lengths are rounded up to 128 rows, widths to 32 elements. */
 #define BACKWARD_ROWS 128
+#define BACKWARD_LAUNCHES 3 /* sums beside, gradients, the query's to its type */
 #define WIDTH_STEP 32
 
 /* From PyTorch 2.7 on widths above 128 are rounded to 64, and the seed lies on the device. */
@@ -123,7 +124,7 @@ static void flash_backward(ps_eager *self, ps_node *node, const ps_tensor *grads
     for (int i = 0; i < 2 && is_shared; i++) {
         shared[i] = ps_op_result(self, lines * n[PS_ATTENTION_KEYS] * n[PS_ATTENTION_WIDTH], dtype);
     }
-    ps_attention_tell(self, "flash_attention_backward", node, dtype, 5);
+    ps_attention_tell(self, "flash_attention_backward", node, dtype, 5, BACKWARD_LAUNCHES);
     ps_eager_drop(self, shared[1]);
     ps_eager_drop(self, shared[0]);
     ps_eager_clear(self, &query);
@@ -176,7 +177,7 @@ ps_tensor ps_op_flash_attention(ps_eager *self, ps_tensor query, ps_tensor key, 
     const ps_tensor sums = ps_op_result(self, lines * shape->queries, PS_DTYPE_F32);
     make_parts(self, shape, part);
     make_seed(self, shape, seed);
-    ps_attention_tell(self, "flash_attention", about, ps_eager_dtype(self, query), 2);
+    ps_attention_tell(self, "flash_attention", about, ps_eager_dtype(self, query), 2, 1);
     const ps_tensor saved[] = {key, query, value, sums, out, seed[0], seed[1]};
     for (size_t i = 0; i < sizeof saved / sizeof saved[0]; i++) {
         ps_op_save(self, node, saved[i]);

@@ -2,8 +2,8 @@
  *
  * Operations on shapes.
  */
-#include "workload/eager_parts.h"
-#include "workload/ops.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
 
 enum { VIEW_STRIDED };
 
@@ -37,9 +37,8 @@ ps_tensor ps_op_view(ps_eager *self, ps_tensor a, int64_t elements, bool is_stri
 static void slice_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
-    ps_op_kernel(self, "slice_backward",
-                 3 * (uint64_t)node->edge[0].elements *
-                     ps_dtype_bytes(ps_eager_dtype(self, grads[0])));
+    ps_op_kernel(self, "fill", ps_eager_bytes(self, out[0]));
+    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, grads[0]));
 }
 
 static const ps_node_ops slice_ops = {"SliceBackward0", slice_backward};
@@ -64,7 +63,8 @@ ps_tensor ps_op_pad(ps_eager *self, ps_tensor a, int64_t elements)
 {
     ps_node *node = ps_op_record(self, &pad_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
-    ps_op_kernel(self, "pad", 2 * ps_eager_bytes(self, out));
+    ps_op_kernel(self, "fill", ps_eager_bytes(self, out));
+    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -85,7 +85,11 @@ ps_tensor ps_op_cat(ps_eager *self, ps_tensor a, ps_tensor b)
     ps_node *node = ps_op_record(self, &cat_ops, inputs, 2);
     const int64_t elements = ps_eager_elements(self, a) + (b == 0 ? 0 : ps_eager_elements(self, b));
     const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
-    if (out != 0) {
+    const bool is_mixed = b != 0 && ps_eager_dtype(self, a) != ps_eager_dtype(self, b);
+    if (is_mixed) { /* one kernel for all takes one type only */
+        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
+        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, b));
+    } else if (out != 0) {
         ps_op_kernel(self, "cat", 2 * ps_eager_bytes(self, out));
     }
     ps_op_output(self, node, out, 0);
@@ -105,6 +109,16 @@ ps_tensor ps_op_copy(ps_eager *self, ps_tensor a)
     ps_node *node = ps_op_record(self, &copy_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), ps_eager_dtype(self, a));
     ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
+    ps_op_output(self, node, out, 0);
+    return out;
+}
+
+static const ps_node_ops alias_ops = {"AliasBackward0", copy_backward};
+
+ps_tensor ps_op_alias(ps_eager *self, ps_tensor a)
+{
+    ps_node *node = ps_op_record(self, &alias_ops, &a, 1);
+    const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -147,6 +161,9 @@ static const ps_node_ops expand_ops = {"ExpandBackward0", expand_backward};
 
 ps_tensor ps_op_expand(ps_eager *self, ps_tensor a, int64_t elements)
 {
+    if (elements == ps_eager_elements(self, a)) {
+        return ps_op_view(self, a, elements, false);
+    }
     ps_node *node = ps_op_record(self, &expand_ops, &a, 1);
     const ps_tensor out = ps_op_view_of(self, a, elements);
     ps_op_output(self, node, out, 0);

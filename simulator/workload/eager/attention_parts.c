@@ -2,7 +2,7 @@
  *
  * Shape and work of an attention kernel.
  */
-#include "workload/attention_parts.h"
+#include "workload/eager/attention_parts.h"
 
 void ps_attention_note(ps_node *node, const ps_attention_shape *shape)
 {
@@ -14,11 +14,12 @@ void ps_attention_note(ps_node *node, const ps_attention_shape *shape)
     node->number[PS_ATTENTION_WIDTH] = shape->head_width;
     node->number[PS_ATTENTION_FLAGS] = (shape->sees_all ? PS_ATTENTION_SEES_ALL : 0) |
                                        (shape->is_by_heads ? PS_ATTENTION_IS_BY_HEADS : 0) |
-                                       (shape->is_padded ? PS_ATTENTION_IS_PADDED : 0);
+                                       (shape->is_padded ? PS_ATTENTION_IS_PADDED : 0) |
+                                       (shape->has_dropout ? PS_ATTENTION_HAS_DROPOUT : 0);
 }
 
 void ps_attention_tell(ps_eager *self, const char *name, const ps_node *node, ps_dtype dtype,
-                       int64_t products)
+                       int64_t products, uint32_t launches)
 {
     const int64_t *n = node->number;
     const int64_t lines = n[PS_ATTENTION_BATCH] * n[PS_ATTENTION_HEADS];
@@ -36,7 +37,7 @@ void ps_attention_tell(ps_eager *self, const char *name, const ps_node *node, ps
         .m = (uint64_t)n[PS_ATTENTION_QUERIES],
         .n = (uint64_t)n[PS_ATTENTION_KEYS],
         .k = (uint64_t)n[PS_ATTENTION_WIDTH],
-        .launches = 1,
+        .launches = launches,
     };
     ps_op_tell(self, &kernel);
 }

@@ -10,7 +10,7 @@
 #ifndef PS_WORKLOAD_EAGER_PARTS_H
 #define PS_WORKLOAD_EAGER_PARTS_H
 
-#include "workload/eager.h"
+#include "workload/eager/eager.h"
 
 #define PS_NODE_EDGES 6
 #define PS_NODE_SAVED 10
@@ -49,6 +49,7 @@ struct ps_node {
     ps_tensor saved[PS_NODE_SAVED]; /* released in this order */
     int64_t number[PS_NODE_NUMBERS];
     ps_tensor leaf;                   /* of an accumulation, owned */
+    bool has_views;                   /* it sees its inputs, but for parameters, through views */
     uint32_t block;                   /* that made it */
     struct ps_checkpoint *checkpoint; /* its saved tensors are recomputed */
     uint32_t first_saved;             /* their number among those of the checkpoint */
@@ -110,6 +111,8 @@ ps_tensor ps_op_copy_to(ps_eager *self, ps_tensor a, ps_dtype dtype);
 void ps_checkpoint_fill(ps_eager *self, ps_node *node);
 /** A node lets go of its checkpoint. */
 void ps_checkpoint_leave(ps_eager *self, ps_node *node);
+/** Releases what a failed run left behind, without a word to the sink. */
+void ps_checkpoint_free_all(ps_eager *self);
 /** ps_op_save in a checkpointed block. */
 void ps_checkpoint_save(ps_eager *self, ps_node *node, ps_tensor tensor);
 
@@ -118,7 +121,12 @@ int64_t ps_eager_multiprocessors(const ps_eager *self);
 int64_t ps_eager_capability(const ps_eager *self);
 int64_t ps_eager_release(const ps_eager *self);
 
+/** What a tensor was made for turns out to be something else. 0 is fine. */
+void ps_eager_set_role(ps_eager *self, ps_tensor tensor, ps_role role);
 void ps_eager_set_backward(ps_eager *self, bool is_backward);
+void ps_eager_call_leaf_hook(ps_eager *self);
+/** Hands a gradient over; false: nobody takes it. */
+bool ps_eager_give_grad(ps_eager *self, ps_tensor leaf, ps_tensor owned);
 
 ps_node *ps_eager_node(ps_eager *self, uint32_t number);
 uint32_t ps_eager_node_of(const ps_eager *self, ps_tensor tensor, uint32_t *output);
