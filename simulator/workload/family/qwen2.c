@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Qwen2: Llama with biases on queries, keys and values, and Mistral's masks.
+ */
+#include "workload/family/decoder.h"
+
+static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
+{
+    ps_shape_reader r = {.config = config, .err = err};
+    ps_decoder_shape n = {.layers = 32,
+                          .hidden = 4096,
+                          .heads = 32,
+                          .kv_heads = 32,
+                          .inner = 22016,
+                          .vocabulary = 151936,
+                          .has_qkv_bias = true};
+    ps_decoder_read(&r, &n);
+    ps_decoder_read_rotary(&r);
+    ps_decoder_read_window(&r, &n, 4096); /* masks look at it whatever use_sliding_window says */
+    return r.code == PS_OK ? ps_decoder_create(m, &n, err) : r.code;
+}
+
+const ps_family ps_family_qwen2 = {
+    .model_type = "qwen2",
+    .lora_target = {"q_proj", "v_proj"},
+    .recomputes_attention = true,
+    .create = create,
+    .destroy = ps_decoder_destroy,
+    .forward = ps_decoder_forward,
+};
