@@ -4,8 +4,9 @@
  */
 #include <string.h>
 
-#include "workload/eager_parts.h"
-#include "workload/model_parts.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/model/model_parts.h"
+#include "workload/model/quantized.h"
 
 /* ---- linear ---- */
 
@@ -26,24 +27,39 @@ static bool is_target(const ps_model *m, const char *name)
     return false;
 }
 
-ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
+static ps_linear make(ps_model *m, const char *name, ps_linear made, bool has_bias)
 {
-    ps_linear made = {.in = in, .out = out};
-    made.weight = ps_model_parameter(m, in * out);
+    const int64_t in = made.in, out = made.out;
+    /* Conv1D is no torch.nn.Linear: optimizers that look for linear modules pass it over */
+    made.weight = made.is_quantized ? ps_quantized_make(m, in * out)
+                  : made.is_conv1d  ? ps_model_matrix(m, in, out)
+                                    : ps_model_weight(m, out, in);
     made.bias = has_bias ? ps_model_parameter(m, out) : 0;
     if (m->recipe->lora_rank > 0 && is_target(m, name)) {
         made.rank = m->recipe->lora_rank;
-        made.adapter_a = ps_model_adapter(m, in * made.rank);
-        made.adapter_b = ps_model_adapter(m, made.rank * out);
+        made.adapter_a = ps_model_adapter(m, made.rank, in);
+        made.adapter_b = ps_model_adapter(m, out, made.rank);
     }
     return made;
 }
 
+ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
+{
+    const bool is_quantized = m->recipe->quantize != PS_QUANTIZE_NONE;
+    return make(m, name, (ps_linear){.in = in, .out = out, .is_quantized = is_quantized}, has_bias);
+}
+
+ps_linear ps_head_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
+{
+    return make(m, name, (ps_linear){.in = in, .out = out}, has_bias);
+}
+
 ps_linear ps_conv1d_make(ps_model *m, const char *name, int64_t in, int64_t out)
 {
-    ps_linear made = ps_linear_make(m, name, in, out, true);
-    made.is_conv1d = true;
-    return made;
+    if (m->recipe->quantize != PS_QUANTIZE_NONE) {
+        return ps_linear_make(m, name, in, out, true);
+    }
+    return make(m, name, (ps_linear){.in = in, .out = out, .is_conv1d = true}, true);
 }
 
 /* Autocast makes arguments narrow from the last to the first: linear(x, weight, bias), addmm(bias,
@@ -72,6 +88,22 @@ static ps_tensor product(ps_model *m, ps_tensor x, ps_tensor weight, int64_t in,
     return run_base(m, &plain, x);
 }
 
+/* B(A(dropout(x))) * scaling */
+static ps_tensor run_adapter(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    ps_eager *e = m->e;
+    ps_tensor dropped = m->recipe->has_lora_dropout && !m->recipe->is_evaluating
+                            ? ps_op_dropout(e, x)
+                            : ps_eager_hold(e, x);
+    ps_tensor low = product(m, dropped, with->adapter_a, with->in, with->rank, with->is_flat);
+    ps_eager_clear(e, &dropped);
+    ps_tensor high = product(m, low, with->adapter_b, with->rank, with->out, with->is_flat);
+    ps_eager_clear(e, &low);
+    const ps_tensor scaled = ps_op_mul_number(e, high);
+    ps_eager_clear(e, &high);
+    return scaled;
+}
+
 /* peft's Linear: base(x) + B(A(dropout(x))) * scaling, adapters in their own type */
 static ps_tensor run_adapted(ps_model *m, const ps_linear *with, ps_tensor x)
 {
@@ -79,15 +111,7 @@ static ps_tensor run_adapted(ps_model *m, const ps_linear *with, ps_tensor x)
     ps_tensor result = run_base(m, with, x);
     const ps_dtype dtype = ps_eager_dtype(e, result);
     ps_tensor cast = ps_op_to(e, x, ps_eager_dtype(e, with->adapter_a));
-    ps_tensor dropped = m->recipe->has_lora_dropout && !m->recipe->is_evaluating
-                            ? ps_op_dropout(e, cast)
-                            : ps_eager_hold(e, cast);
-    ps_tensor low = product(m, dropped, with->adapter_a, with->in, with->rank, with->is_flat);
-    ps_eager_clear(e, &dropped);
-    ps_tensor high = product(m, low, with->adapter_b, with->rank, with->out, with->is_flat);
-    ps_eager_clear(e, &low);
-    ps_tensor scaled = ps_op_mul_number(e, high);
-    ps_eager_clear(e, &high);
+    ps_tensor scaled = run_adapter(m, with, cast);
     ps_eager_assign(e, &result, ps_op_add(e, result, scaled));
     ps_eager_clear(e, &scaled);
     ps_eager_assign(e, &result, ps_op_to(e, result, dtype));
@@ -95,8 +119,31 @@ static ps_tensor run_adapted(ps_model *m, const ps_linear *with, ps_tensor x)
     return result;
 }
 
+/* peft's Linear4bit: on a copy of base(x); types change only where autocast does not see to them. */
+static ps_tensor run_adapted_quantized(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    ps_eager *e = m->e;
+    const bool converts = ps_eager_autocast(e) == PS_DTYPE_F32;
+    ps_tensor result = ps_quantized_run(m, with, x);
+    ps_eager_assign(e, &result, ps_op_copy(e, result));
+    const ps_dtype dtype = ps_eager_dtype(e, result);
+    ps_tensor cast =
+        converts ? ps_op_to(e, x, ps_eager_dtype(e, with->adapter_a)) : ps_eager_hold(e, x);
+    ps_tensor scaled = run_adapter(m, with, cast);
+    if (converts) {
+        ps_eager_assign(e, &scaled, ps_op_to(e, scaled, dtype));
+    }
+    ps_eager_assign(e, &result, ps_op_add(e, result, scaled));
+    ps_eager_clear(e, &scaled);
+    ps_eager_clear(e, &cast);
+    return result;
+}
+
 ps_tensor ps_linear_run(ps_model *m, const ps_linear *with, ps_tensor x)
 {
+    if (with->is_quantized) {
+        return with->rank > 0 ? run_adapted_quantized(m, with, x) : ps_quantized_run(m, with, x);
+    }
     return with->rank > 0 ? run_adapted(m, with, x) : run_base(m, with, x);
 }
 
@@ -113,7 +160,8 @@ ps_norm ps_norm_make(ps_model *m, int64_t width)
 ps_tensor ps_norm_run(ps_model *m, const ps_norm *with, ps_tensor x)
 {
     ps_tensor wide = ps_op_widen(m->e, x);
-    const ps_tensor out = ps_op_layer_norm(m->e, wide, with->weight, with->bias, with->width);
+    const ps_tensor out =
+        ps_op_layer_norm(m->e, wide, with->weight, with->bias, with->width, with->takes_views);
     ps_eager_clear(m->e, &wide);
     return out;
 }
@@ -178,12 +226,35 @@ ps_tensor ps_activation_run(ps_model *m, ps_activation kind, ps_tensor x)
 
 /* ---- loss ---- */
 
+/* Logits but the last, labels but the first, each a copy where there are several sequences. */
+ps_tensor ps_shifted_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary)
+{
+    ps_eager *e = m->e;
+    const int64_t rows = batch->batch * (batch->length - 1);
+    ps_tensor shifted = ps_op_slice(e, logits, rows * vocabulary);
+    ps_tensor labels = 0;
+    if (batch->batch > 1) {
+        ps_eager_assign(e, &shifted, ps_op_copy(e, shifted));
+        labels = ps_op_plain(e, "copy", rows, PS_DTYPE_I64);
+    } else {
+        labels = ps_op_view(e, batch->labels != 0 ? batch->labels : batch->ids, rows, false);
+    }
+    const ps_tensor loss = ps_op_cross_entropy(e, shifted, labels, rows, vocabulary);
+    ps_eager_clear(e, &shifted);
+    ps_eager_clear(e, &labels);
+    return loss;
+}
+
 ps_tensor ps_causal_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary)
 {
     ps_eager *e = m->e;
+    if (m->recipe->shifts_logits) {
+        return ps_shifted_loss(m, logits, batch, vocabulary);
+    }
     const int64_t rows = batch->batch * batch->length;
     ps_tensor wide = ps_op_to(e, logits, PS_DTYPE_F32);
-    ps_tensor padded = ps_op_plain(e, "pad", batch->batch * (batch->length + 1), PS_DTYPE_I64);
+    ps_tensor padded = ps_op_plain(e, "fill", batch->batch * (batch->length + 1), PS_DTYPE_I64);
+    ps_op_in_place(e, "copy", padded);
     /* labels[..., 1:].contiguous(): one sequence lies in rows without its first label too */
     ps_tensor shifted = batch->batch == 1 ? ps_op_view(e, padded, rows, false)
                                           : ps_op_plain(e, "copy", rows, PS_DTYPE_I64);

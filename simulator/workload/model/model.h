@@ -8,22 +8,38 @@
 #ifndef PS_WORKLOAD_MODEL_H
 #define PS_WORKLOAD_MODEL_H
 
-#include "workload/config.h"
-#include "workload/ops.h"
-#include "workload/recipe.h"
+#include "workload/config/config.h"
+#include "workload/eager/ops.h"
+#include "workload/script/recipe.h"
 
 typedef struct ps_family ps_family;
+
+/** What a trained parameter is, for optimizers that look at more than its elements. */
+typedef struct ps_parameter_shape {
+    int64_t rows, columns; /* rows 0: a vector */
+    bool is_linear;        /* weight of a linear module, not of an embedding or the head */
+    uint32_t block;        /* it belongs to, from 1; 0: to none */
+} ps_parameter_shape;
 
 /** A model and what trains it. */
 typedef struct ps_model {
     ps_eager *e;
     const ps_recipe *recipe;
     const ps_family *family;
-    void *state;          /* the family's own; released by its destroy */
-    ps_tensor *parameter; /* trained ones, in the order of Module.parameters() */
-    size_t parameter_count, parameter_capacity;
+    void *state;               /* the family's own; released by its destroy */
+    ps_tensor *parameter;      /* trained ones, in the order of Module.parameters() */
+    ps_parameter_shape *shape; /* of each */
+    size_t parameter_count, parameter_capacity, shape_capacity;
+    ps_tensor *frozen; /* of a quantized model: parameters that are neither trained nor quantized */
+    size_t frozen_count, frozen_capacity;
+    ps_tensor scale_code; /* of a quantized model: table that all its modules share */
     uint64_t parameter_elements, trained_elements;
-    uint32_t block_count; /* numbers given to blocks */
+    uint32_t block_count;             /* numbers given to blocks */
+    uint32_t making;                  /* block whose modules are being made, from 1; 0: none */
+    const struct ps_block_call *call; /* block that runs and is not recomputed; NULL: none */
+    ps_tensor left; /* what its attention returned besides; it lives until its end */
+    bool is_in_block;
+    int64_t longest; /* sequence that learned positions reach; 0 no limit */
 } ps_model;
 
 /** What a step is given. Borrowed by forward. */
@@ -43,6 +59,7 @@ typedef struct ps_model_output {
 struct ps_family {
     const char *model_type;     /* config.json's word */
     const char *lora_target[4]; /* modules that adapters go to when nobody names them */
+    bool recomputes_attention;  /* blocks call ps_model_attention */
     /**
      * Reads the configuration and makes the modules; m->state is the family's.
      *
@@ -51,6 +68,8 @@ struct ps_family {
     ps_code (*create)(ps_model *m, const ps_model_config *config, ps_error *err);
     void (*destroy)(ps_model *m); /* also after a failed create */
     void (*forward)(ps_model *m, const ps_batch *batch, ps_model_output *out);
+    /** How the model is cut for two passes side by side. NULL: nobody wrote that. */
+    const struct ps_dual_ops *dual;
 };
 
 /** Family of a model_type; NULL when there is none. */
@@ -64,17 +83,41 @@ const ps_family *ps_family_at(size_t index);
 
 /* ---- parameters ---- */
 
-/** A trained parameter; frozen when adapters are trained in its place. */
+/** The modules made from now on belong to block `index`, from 0; -1: to none. */
+void ps_model_make_block(ps_model *m, int64_t index);
+
+/** Type of weights while they are loaded: a quantized model's are narrow under autocast too. */
+ps_dtype ps_model_loaded_type(const ps_model *m);
+
+/** A trained vector; frozen when adapters are trained in its place. */
 ps_tensor ps_model_parameter(ps_model *m, int64_t elements);
 
+/** A trained matrix, such as an embedding: `rows` embeddings of `columns` elements. */
+ps_tensor ps_model_matrix(ps_model *m, int64_t rows, int64_t columns);
+
+/** Weight of a linear module as it lies in memory: a row an output. */
+ps_tensor ps_model_weight(ps_model *m, int64_t rows, int64_t columns);
+
+/** Place of the parameter that is made next, for ps_model_place_parameter. */
+size_t ps_model_place(const ps_model *m);
+
 /**
- * The parameter made last takes `place` in m->parameter: a module's own parameters come before
- * its children's in Module.parameters(), and move to the device after them.
+ * The parameter made last takes `place` in m->parameter, or in m->frozen of a quantized model: a
+ * module's own parameters come before its children's in Module.parameters(), and move to the device
+ * after them.
  */
 void ps_model_place_parameter(ps_model *m, size_t place);
 
 /** A buffer that moves to the device with the model. */
 ps_tensor ps_model_buffer(ps_model *m, int64_t elements, ps_dtype dtype);
+
+/**
+ * Refuses a recipe with sequences that a table of positions does not reach.
+ *
+ * @param positions  tokens of the longest sequence
+ * @return PS_OK · PS_BAD_INPUT
+ */
+ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err) PS_MUST_USE;
 
 /* ---- modules ---- */
 
@@ -83,14 +126,19 @@ typedef struct ps_linear {
     ps_tensor weight, bias; /* bias 0: none */
     ps_tensor adapter_a, adapter_b;
     int64_t in, out, rank;
-    bool is_flat;   /* x has two dimensions, (rows, in); without bias */
-    bool is_conv1d; /* addmm(bias, x, weight) in place of linear(x, weight, bias) */
+    bool is_flat;      /* x has two dimensions, (rows, in); without bias */
+    bool is_conv1d;    /* addmm(bias, x, weight) in place of linear(x, weight, bias) */
+    bool is_quantized; /* see quantized.h */
 } ps_linear;
 
 /** @param name  last part of the module's name, for adapters: "q_proj" */
 ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias);
 
-/** transformers' Conv1D, which has a bias. */
+/** A linear module that keeps its type in a quantized model, as all of a head does. */
+ps_linear ps_head_linear_make(ps_model *m, const char *name, int64_t in, int64_t out,
+                              bool has_bias);
+
+/** transformers' Conv1D, which has a bias; quantized, it is a linear module. */
 ps_linear ps_conv1d_make(ps_model *m, const char *name, int64_t in, int64_t out);
 
 /** x: rows of `in` elements. */
@@ -100,6 +148,7 @@ ps_tensor ps_linear_run(ps_model *m, const ps_linear *with, ps_tensor x);
 typedef struct ps_norm {
     ps_tensor weight, bias;
     int64_t width;
+    bool takes_views; /* what it is given does not lie in rows */
 } ps_norm;
 
 ps_norm ps_norm_make(ps_model *m, int64_t width);
@@ -118,8 +167,11 @@ typedef struct ps_attention_call {
     /* of a part of a wider mask, seen by each sequence: elements from row to row; 0: keys */
     int64_t mask_pitch;
     bool is_causal;
+    bool is_put_together; /* query and key lie in rows by heads: parts that turned beside others */
     bool caps_scores; /* Gemma 2's: cap * tanh(scores / cap), where the library writes them out */
     bool lies_by_tokens; /* query, key and value are views of rows of tokens, not copied by heads */
+    bool has_expanded_keys; /* one key and value, seen by all heads without a copy */
+    bool is_left;           /* the result is not made contiguous: ps_attention_result_is_copied */
     double dropout;
 } ps_attention_call;
 
@@ -134,6 +186,10 @@ ps_dtype ps_attention_dtype(const ps_model *m, ps_tensor query);
  */
 ps_attention_kind ps_attention_pick(const ps_model *m, ps_dtype dtype,
                                     const ps_attention_call *call);
+
+/** True when the result of a call, seen by tokens, is not in rows: contiguous() copies it. */
+bool ps_attention_result_is_copied(const ps_model *m, ps_dtype dtype,
+                                   const ps_attention_call *call);
 
 typedef enum ps_attention_part {
     PS_ATTENTION_QUERY = 0,
@@ -189,11 +245,26 @@ typedef struct ps_block_call {
     size_t held_count;
 } ps_block_call;
 
+/**
+ * The attention of a block, called by the block: recomputed in backward alone when the recipe says so.
+ *
+ * @param about  like the block's; of the same size
+ * @param mask   of this block's own, in place of the first tensor that its call holds; 0: none
+ */
+ps_tensor ps_model_attention(ps_model *m, ps_block_run run, const void *about, ps_tensor mask,
+                             int64_t index, ps_tensor hidden);
+
+/** What attention returns beside its result: dropped at the end of its block. Takes `owned`. */
+void ps_model_leave_to_block(ps_model *m, ps_tensor owned);
+
 /** Runs a block under its number; recomputed in backward when the recipe says so. */
 ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden);
 
 /** ForCausalLMLoss of transformers 4.51: in 32 bits, labels padded and shifted by one. */
 ps_tensor ps_causal_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary);
+
+/** The loss of models before transformers 4.46: logits but the last, in the type they have. */
+ps_tensor ps_shifted_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary);
 
 /* ---- outputs ---- */
 
@@ -225,6 +296,12 @@ const char *ps_shape_text(ps_shape_reader *self, const char *key, const char *fa
 ps_activation ps_shape_activation(ps_shape_reader *self, const char *key, const char *fallback);
 /** The activation of a word that `key` was found to hold. */
 ps_activation ps_shape_activation_named(ps_shape_reader *self, const char *key, const char *word);
+/** Refuses the first of the flags that is true: what it asks for is not modelled. */
+void ps_shape_refuse(ps_shape_reader *self, const char *const *flags, size_t count);
+/** A flag that is not modelled: true is refused with a sentence. */
+void ps_shape_refuse_flag(ps_shape_reader *self, const char *key);
+/** output_attentions and output_hidden_states are refused; returns use_cache. */
+bool ps_shape_outputs(ps_shape_reader *self);
 /** whole % parts == 0, or a sentence with both names. */
 void ps_shape_divides(ps_shape_reader *self, const char *whole_name, int64_t whole,
                       const char *parts_name, int64_t parts);

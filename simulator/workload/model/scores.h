@@ -10,7 +10,7 @@
 #ifndef PS_WORKLOAD_SCORES_H
 #define PS_WORKLOAD_SCORES_H
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
 /** Heads seen through tokens lie apart: (batch, heads, length, width) is not in rows. */
 static inline bool ps_heads_lie_apart(const ps_attention_shape *shape)
@@ -27,6 +27,13 @@ static inline bool ps_heads_are_copied(const ps_attention_shape *shape)
 /** A projection, to be split into heads as a key: its gradient comes transposed from scores. */
 ps_tensor ps_scores_project_key(ps_model *m, const ps_linear *with, ps_tensor x,
                                 const ps_attention_shape *shape);
+
+/**
+ * A projection to keys for the kernel that a call gets: PyTorch's own writing out hands the
+ * gradient of keys back as a library's scores do.
+ */
+ps_tensor ps_kernel_project_key(ps_model *m, const ps_linear *with, ps_tensor x,
+                                const ps_attention_call *call);
 
 /** x.view(batch, length, heads, width).transpose(1, 2); `is_key`: its gradient needs no copy. */
 void ps_heads_split_view(ps_model *m, ps_tensor *x, const ps_attention_shape *shape, bool is_key);

@@ -6,8 +6,8 @@
  * (batch, heads, length, width). Whether such a view can be reshaped without
  * a copy depends on which of its dimensions are 1.
  */
-#include "workload/eager_parts.h"
-#include "workload/model_pieces.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/model/model_pieces.h"
 
 bool ps_heads_are_rows(const ps_attention_shape *shape, int64_t heads)
 {
@@ -71,10 +71,10 @@ ps_tensor ps_heads_repeat(ps_model *m, ps_tensor x, const ps_attention_shape *sh
 }
 
 /* matmul copies a factor whose heads and sequences do not lie one after the other */
-static bool is_copied_key(const ps_attention_shape *shape)
+static bool is_copied_key(const ps_attention_shape *shape, bool is_put_together)
 {
     if (heads_a_key(shape) == 1) {
-        return !merge_with_batch(shape, shape->kv_heads);
+        return !is_put_together && !merge_with_batch(shape, shape->kv_heads);
     }
     return shape->kv_heads == 1 && shape->batch > 1;
 }
@@ -94,9 +94,10 @@ static ps_tensor scores(ps_model *m, ps_tensor query, ps_tensor key, const ps_at
     ps_eager *e = m->e;
     const ps_attention_shape *n = &call->shape;
     const ps_bmm_shape shape = {n->batch * n->heads, n->queries, n->keys, n->head_width};
+    const bool is_whole = call->is_put_together || merge_with_batch(n, n->heads);
     const unsigned copies =
-        (merge_with_batch(n, n->heads) ? PS_MATMUL_COPIES_NONE : PS_MATMUL_COPIES_FIRST) |
-        (is_copied_key(n) ? PS_MATMUL_COPIES_SECOND : PS_MATMUL_COPIES_NONE);
+        (is_whole ? PS_MATMUL_COPIES_NONE : PS_MATMUL_COPIES_FIRST) |
+        (is_copied_key(n, call->is_put_together) ? PS_MATMUL_COPIES_SECOND : PS_MATMUL_COPIES_NONE);
     ps_tensor weights = ps_op_matmul(e, query, key, &shape, (ps_matmul_copies)copies);
     ps_eager_assign(e, &weights, ps_op_mul_number(e, weights));
     if (call->caps_scores) {
@@ -112,59 +113,90 @@ static ps_tensor shares(ps_model *m, ps_tensor owned_weights, ps_dtype dtype, do
 {
     ps_eager *e = m->e;
     ps_tensor weights = owned_weights;
-    ps_tensor wide = ps_op_to(e, weights, PS_DTYPE_F32);
-    ps_tensor share = ps_op_softmax(e, wide);
-    ps_eager_clear(e, &wide);
+    ps_tensor share = ps_op_softmax_wide(e, weights);
     ps_eager_assign(e, &share, ps_op_to(e, share, dtype));
     ps_eager_clear(e, &weights);
     ps_eager_assign(e, &share, ps_dropout_run(m, share, dropout));
     return share;
 }
 
-ps_tensor ps_heads_eager_attention(ps_model *m, ps_tensor query, ps_tensor key, ps_tensor value,
-                                   const ps_attention_call *call)
+/* A variable of the function, and of its caller too where they are one. */
+static void set(ps_model *m, ps_tensor *own, ps_tensor *callers, ps_tensor value, bool replaces)
+{
+    ps_eager_assign(m->e, own, value);
+    if (replaces) {
+        ps_eager_assign(m->e, callers, ps_eager_hold(m->e, value));
+    }
+}
+
+static ps_heads_trio enter(ps_model *m, ps_heads_trio *of, const ps_heads_call *call)
+{
+    const ps_attention_shape *n = &call->call.shape;
+    ps_heads_trio own = {.query = ps_eager_hold(m->e, of->query)};
+    set(m, &own.key, &of->key, ps_heads_repeat(m, of->key, n), call->replaces);
+    set(m, &own.value, &of->value, ps_heads_repeat(m, of->value, n), call->replaces);
+    return own;
+}
+
+static void leave(ps_model *m, ps_heads_trio *own)
+{
+    ps_eager_clear(m->e, &own->query);
+    ps_eager_clear(m->e, &own->key);
+    ps_eager_clear(m->e, &own->value);
+}
+
+ps_tensor ps_heads_eager_attention(ps_model *m, ps_heads_trio *of, const ps_heads_call *call)
 {
     ps_eager *e = m->e;
-    const ps_attention_shape *n = &call->shape;
+    const ps_attention_shape *n = &call->call.shape;
     const ps_bmm_shape shape = {n->batch * n->heads, n->queries, n->head_width, n->keys};
-    ps_tensor keys = ps_heads_repeat(m, key, n), values = ps_heads_repeat(m, value, n);
-    ps_tensor weights =
-        shares(m, scores(m, query, keys, call), ps_eager_dtype(e, query), call->dropout);
+    ps_heads_trio own = enter(m, of, call);
+    ps_tensor weights = shares(m, scores(m, own.query, own.key, &call->call),
+                               ps_eager_dtype(e, own.query), call->call.dropout);
     ps_tensor out =
-        ps_op_matmul(e, weights, values, &shape,
-                     is_copied_key(n) ? PS_MATMUL_COPIES_SECOND : PS_MATMUL_COPIES_NONE);
+        ps_op_matmul(e, weights, own.value, &shape,
+                     is_copied_key(n, false) ? PS_MATMUL_COPIES_SECOND : PS_MATMUL_COPIES_NONE);
     const int64_t elements = ps_eager_elements(e, out);
     ps_eager_assign(e, &out, ps_op_view(e, out, elements, !merge_with_batch(n, n->heads)));
     if (!ps_heads_are_rows(n, n->heads)) {
         ps_eager_assign(e, &out, ps_op_copy(e, out));
     }
-    ps_eager_clear(e, &keys);
-    ps_eager_clear(e, &values);
-    ps_eager_clear(e, &weights);
+    leave(m, &own);
+    ps_model_leave_to_block(m, weights);
     return out;
 }
 
 /* contiguous() */
-static ps_tensor in_rows(ps_eager *e, ps_tensor x, bool is_in_rows)
+static void put_in_rows(ps_model *m, ps_heads_trio *own, ps_heads_trio *of,
+                        const ps_heads_call *call)
 {
-    return is_in_rows ? ps_eager_hold(e, x) : ps_op_copy(e, x);
+    const ps_attention_shape *n = &call->call.shape;
+    const bool is_put_together = call->call.is_put_together;
+    const bool are_rows = ps_heads_are_rows(n, n->heads), is_query = is_put_together || are_rows;
+    const bool are_repeated = heads_a_key(n) > 1;
+    const bool is_key = are_repeated ? n->kv_heads > 1 : is_query;
+    const bool is_value = are_repeated ? n->kv_heads > 1 : are_rows;
+    if (call->call.lies_by_tokens) {
+        return;
+    }
+    if (!is_query) {
+        set(m, &own->query, &of->query, ps_op_copy(m->e, own->query), call->replaces);
+    }
+    if (!is_key) {
+        set(m, &own->key, &of->key, ps_op_copy(m->e, own->key), call->replaces);
+    }
+    if (!is_value) {
+        set(m, &own->value, &of->value, ps_op_copy(m->e, own->value), call->replaces);
+    }
 }
 
-ps_tensor ps_heads_kernel_attention(ps_model *m, ps_tensor query, ps_tensor key, ps_tensor value,
-                                    const ps_attention_call *call)
+ps_tensor ps_heads_kernel_attention(ps_model *m, ps_heads_trio *of, const ps_heads_call *call)
 {
-    ps_eager *e = m->e;
-    const ps_attention_shape *n = &call->shape;
-    ps_tensor keys = ps_heads_repeat(m, key, n), values = ps_heads_repeat(m, value, n);
-    const bool are_in_rows = heads_a_key(n) > 1 ? n->kv_heads > 1 : ps_heads_are_rows(n, n->heads);
-    ps_attention_call all = *call;
-    all.shape.kv_heads = n->heads; /* repeated */
-    ps_tensor own = in_rows(e, query, ps_heads_are_rows(n, n->heads));
-    ps_eager_assign(e, &keys, in_rows(e, keys, are_in_rows));
-    ps_eager_assign(e, &values, in_rows(e, values, are_in_rows));
-    const ps_tensor out = ps_attention_run(m, own, keys, values, &all);
-    ps_eager_clear(e, &own);
-    ps_eager_clear(e, &keys);
-    ps_eager_clear(e, &values);
+    ps_attention_call all = call->call;
+    ps_heads_trio own = enter(m, of, call);
+    put_in_rows(m, &own, of, call);
+    all.shape.kv_heads = all.shape.heads; /* repeated */
+    const ps_tensor out = ps_attention_run(m, own.query, own.key, own.value, &all);
+    leave(m, &own);
     return out;
 }

@@ -2,20 +2,21 @@
  *
  * 4-D attention masks: many small tensors that die at once, and one that stays.
  */
-#include "workload/mask_4d.h"
+#include "workload/model/mask_4d.h"
 
-#include "workload/masks.h"
+#include "workload/model/masks.h"
 
 /* _make_causal_mask: (length, length), made in 32 bits */
 static ps_tensor triangle(ps_eager *e, int64_t length, ps_dtype dtype)
 {
     const int64_t cells = length * length;
-    ps_tensor mask = ps_op_plain(e, "full", cells, PS_DTYPE_F32);
+    ps_tensor mask = ps_op_plain(e, "fill", cells, PS_DTYPE_F32);
     ps_tensor place = ps_op_plain(e, "arange", length, PS_DTYPE_I64);
     ps_tensor next = ps_op_plain(e, "add", length, PS_DTYPE_I64);
     ps_tensor is_seen = ps_op_plain(e, "lt", cells, PS_DTYPE_BOOL);
     ps_eager_clear(e, &next);
-    ps_eager_clear(e, &is_seen); /* masked_fill_ */
+    ps_op_in_place(e, "masked_fill", mask);
+    ps_eager_clear(e, &is_seen);
     ps_eager_assign(e, &mask, ps_op_to(e, mask, dtype));
     ps_eager_clear(e, &place);
     return mask;
@@ -25,7 +26,7 @@ static ps_tensor triangle(ps_eager *e, int64_t length, ps_dtype dtype)
 static ps_tensor fill_where(ps_eager *e, int64_t cells, ps_dtype dtype)
 {
     ps_tensor is_hidden = ps_op_plain(e, "copy", cells, PS_DTYPE_BOOL);
-    const ps_tensor out = ps_op_plain(e, "masked_fill", cells, dtype);
+    const ps_tensor out = ps_op_masked_fill(e, cells, dtype);
     ps_eager_clear(e, &is_hidden);
     return out;
 }

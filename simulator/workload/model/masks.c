@@ -2,9 +2,9 @@
  *
  * Masks of attention: every step of building one makes a tensor, and most die at once.
  */
-#include "workload/masks.h"
+#include "workload/model/masks.h"
 
-#include "workload/eager_parts.h"
+#include "workload/eager/eager_parts.h"
 
 /* cub's scan of one row: a word of state beside each value, 32 more than tiles, in lines of 256
  * bytes, and room to align the first. A row of 16 tiles and less, as any model's, needs no more. */
@@ -25,6 +25,7 @@ void ps_mask_look_for_padding(ps_model *m, ps_tensor mask)
 {
     ps_tensor is_one = ps_op_plain(m->e, "eq", ps_eager_elements(m->e, mask), PS_DTYPE_BOOL);
     ps_tensor is_all = ps_op_plain(m->e, "all", 1, PS_DTYPE_BOOL);
+    ps_op_read_back(m->e, PS_DTYPE_BOOL);
     ps_eager_clear(m->e, &is_one);
     ps_eager_clear(m->e, &is_all);
 }
@@ -44,6 +45,7 @@ static ps_tensor earlier_keys(ps_model *m, const ps_causal_mask *about, int64_t 
     ps_tensor places = ps_op_plain(m->e, "arange", width, PS_DTYPE_I64);
     ps_tensor first = ps_op_plain(m->e, "sub", about->length, PS_DTYPE_I64);
     const ps_tensor is_earlier = ps_op_plain(m->e, "le", about->length * width, PS_DTYPE_BOOL);
+    ps_op_in_place(m->e, "bitwise_or", is_earlier); /* into the later ones */
     ps_eager_clear(m->e, &places);
     ps_eager_clear(m->e, &first);
     return is_earlier;
@@ -71,7 +73,7 @@ static void hide_padding(ps_model *m, const ps_causal_mask *about, ps_tensor *ma
     ps_tensor both = ps_op_plain(m->e, "add", cells, sum);
     ps_tensor is_hidden = ps_op_plain(m->e, "eq", cells, PS_DTYPE_BOOL);
     ps_eager_clear(m->e, &both);
-    ps_tensor filled = ps_op_plain(m->e, "masked_fill", cells, about->dtype);
+    ps_tensor filled = ps_op_masked_fill(m->e, cells, about->dtype);
     change(m, "copy", *mask);
     ps_eager_clear(m->e, &filled);
     ps_eager_clear(m->e, &is_hidden);
@@ -152,7 +154,7 @@ ps_tensor ps_batch_mask(ps_model *m, const ps_batch *batch, ps_dtype dtype,
     return ps_causal_mask_make(m, &about);
 }
 
-static void scan_one_row(ps_model *m, ps_dtype dtype)
+void ps_mask_scan_row(ps_model *m, ps_dtype dtype)
 {
     const int64_t bytes = SCAN_STATES * 2 * (int64_t)ps_dtype_bytes(dtype);
     const int64_t lines = (bytes + SCAN_LINE_BYTES - 1) / SCAN_LINE_BYTES;
@@ -166,7 +168,7 @@ ps_tensor ps_mask_count(ps_model *m, ps_tensor mask, int64_t batch)
     const ps_dtype dtype = ps_eager_dtype(m->e, mask);
     const ps_tensor count = ps_op_plain(m->e, "cumsum", ps_eager_elements(m->e, mask), dtype);
     if (batch == 1) { /* several rows are scanned by a kernel of PyTorch's own */
-        scan_one_row(m, dtype);
+        ps_mask_scan_row(m, dtype);
     }
     return count;
 }

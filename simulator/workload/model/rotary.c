@@ -2,11 +2,11 @@
  *
  * Rotary positions, as Llama and what is built like it write them.
  */
-#include "workload/model_pieces.h"
+#include "workload/model/model_pieces.h"
 
-void ps_rotary_make(ps_model *m, int64_t width)
+ps_tensor ps_rotary_make(ps_model *m, int64_t width)
 {
-    (void)ps_model_buffer(m, width / 2, PS_DTYPE_F32);
+    return ps_model_buffer(m, width / 2, PS_DTYPE_F32);
 }
 
 /* cos(x) * scale, where the scale of most models is 1 and is multiplied all the same */
@@ -67,4 +67,20 @@ ps_tensor ps_rotary_turn(ps_model *m, const ps_rotary *rotary, ps_tensor x)
     ps_eager_clear(e, &straight);
     ps_eager_clear(e, &turned);
     return out;
+}
+
+ps_rotary_parts ps_rotary_part(ps_model *m, ps_tensor x, int64_t width, int64_t turned)
+{
+    const int64_t all = ps_eager_elements(m->e, x), turning = all / width * turned;
+    ps_rotary_parts of;
+    /* a slice up to the very end is none; one of nothing is one, whose backward fills a gradient */
+    of.turning = turned == width ? ps_op_alias(m->e, x) : ps_op_slice(m->e, x, turning);
+    of.passing = ps_op_slice(m->e, x, all - turning);
+    return of;
+}
+
+void ps_rotary_drop_parts(ps_model *m, ps_rotary_parts *of)
+{
+    ps_eager_clear(m->e, &of->turning);
+    ps_eager_clear(m->e, &of->passing);
 }

@@ -5,7 +5,7 @@
 #ifndef PS_WORKLOAD_MASKS_H
 #define PS_WORKLOAD_MASKS_H
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
 /** How a library's model writes its causal mask. */
 typedef struct ps_mask_style {
@@ -43,6 +43,9 @@ void ps_mask_look_for_padding(ps_model *m, ps_tensor mask);
 
 /** AttentionMaskConverter._unmask_unattended: rows of `width` that hide everything hide nothing. */
 ps_tensor ps_mask_show_hidden_rows(ps_model *m, ps_tensor mask, int64_t width);
+
+/** Memory of the scan of a single row: taken after the result, given back at once. */
+void ps_mask_scan_row(ps_model *m, ps_dtype dtype);
 
 /**
  * mask.cumsum(-1): which of the tokens shown each one is.

@@ -5,9 +5,9 @@
 #ifndef PS_WORKLOAD_MODEL_PARTS_H
 #define PS_WORKLOAD_MODEL_PARTS_H
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
-/** A trained parameter of an adapter, in 32 bits. */
-ps_tensor ps_model_adapter(ps_model *m, int64_t elements);
+/** A trained matrix of an adapter, in 32 bits. */
+ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns);
 
 #endif

@@ -9,7 +9,7 @@
 #ifndef PS_WORKLOAD_MASK_4D_H
 #define PS_WORKLOAD_MASK_4D_H
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
 /**
  * _prepare_4d_causal_attention_mask_for_sdpa, (batch, 1, length, length).

@@ -2,7 +2,7 @@
  *
  * Products of heads, and the copies around them.
  */
-#include "workload/scores.h"
+#include "workload/model/scores.h"
 
 static void view(ps_model *m, ps_tensor *x, bool is_strided)
 {
@@ -16,6 +16,14 @@ ps_tensor ps_scores_project_key(ps_model *m, const ps_linear *with, ps_tensor x,
     ps_tensor out = ps_linear_run(m, with, x);
     view(m, &out, shape->batch > 1 && shape->queries > 1);
     return out;
+}
+
+ps_tensor ps_kernel_project_key(ps_model *m, const ps_linear *with, ps_tensor x,
+                                const ps_attention_call *call)
+{
+    return ps_attention_pick(m, ps_attention_dtype(m, x), call) == PS_ATTENTION_MATH
+               ? ps_scores_project_key(m, with, x, &call->shape)
+               : ps_linear_run(m, with, x);
 }
 
 void ps_heads_split_view(ps_model *m, ps_tensor *x, const ps_attention_shape *shape, bool is_key)

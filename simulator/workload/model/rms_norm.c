@@ -2,7 +2,7 @@
  *
  * RMS norm, operation by operation: the library has no kernel for it.
  */
-#include "workload/model_pieces.h"
+#include "workload/model/model_pieces.h"
 
 ps_rms_norm ps_rms_norm_make(ps_model *m, int64_t width)
 {
@@ -12,7 +12,7 @@ ps_rms_norm ps_rms_norm_make(ps_model *m, int64_t width)
 /* x * rsqrt(x.pow(2).mean(-1) + number), no step of which has a name */
 static ps_tensor normed(ps_eager *e, ps_tensor wide, int64_t rows)
 {
-    ps_tensor square = ps_op_power(e, wide);
+    ps_tensor square = ps_op_square(e, wide);
     ps_tensor mean = ps_op_mean(e, square, rows);
     ps_eager_clear(e, &square);
     ps_tensor sum = ps_op_add_number(e, mean);
@@ -48,7 +48,7 @@ ps_tensor ps_rms_norm_run(ps_model *m, const ps_rms_norm *with, ps_tensor x)
     ps_eager *e = m->e;
     const int64_t rows = ps_eager_elements(e, x) / with->width;
     ps_tensor hidden = ps_op_to(e, x, PS_DTYPE_F32);
-    ps_tensor square = ps_op_power(e, hidden);
+    ps_tensor square = ps_op_square(e, hidden);
     ps_tensor variance = ps_op_mean(e, square, rows);
     ps_eager_clear(e, &square);
     ps_tensor sum = ps_op_add_number(e, variance);

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
 #define LARGEST_SIZE ((int64_t)1 << 31)
 
@@ -79,6 +79,16 @@ ps_activation ps_shape_activation(ps_shape_reader *self, const char *key, const 
     return ps_shape_activation_named(self, key, ps_shape_text(self, key, fallback));
 }
 
+void ps_shape_refuse(ps_shape_reader *self, const char *const *flags, size_t count)
+{
+    for (size_t i = 0; i < count && self->code == PS_OK; i++) {
+        if (ps_shape_flag(self, flags[i], false)) {
+            self->code = ps_fail(self->err, PS_BAD_INPUT, "%s: %s is not modelled",
+                                 ps_model_config_name(self->config), flags[i]);
+        }
+    }
+}
+
 void ps_shape_divides(ps_shape_reader *self, const char *whole_name, int64_t whole,
                       const char *parts_name, int64_t parts)
 {
@@ -86,4 +96,19 @@ void ps_shape_divides(ps_shape_reader *self, const char *whole_name, int64_t who
         self->code =
             ps_config_check_divides(self->config, whole_name, whole, parts_name, parts, self->err);
     }
+}
+
+void ps_shape_refuse_flag(ps_shape_reader *self, const char *key)
+{
+    if (ps_shape_flag(self, key, false) && self->code == PS_OK) {
+        self->code = ps_fail(self->err, PS_BAD_INPUT, "%s: \"%s\" is true, which is not modelled",
+                             ps_model_config_name(self->config), key);
+    }
+}
+
+bool ps_shape_outputs(ps_shape_reader *self)
+{
+    ps_shape_refuse_flag(self, "output_attentions");
+    ps_shape_refuse_flag(self, "output_hidden_states");
+    return ps_shape_flag(self, "use_cache", true);
 }

@@ -2,8 +2,8 @@
  *
  * scaled_dot_product_attention: which kernel PyTorch picks, and how each is called.
  */
-#include "workload/eager_parts.h"
-#include "workload/model_parts.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/model/model_parts.h"
 
 /* Widest head of the flash kernel; wider than the second, its backward with dropout does not fit
  * devices of 8.6 to 8.9, and between the two it does not fit them at all. */
@@ -112,8 +112,11 @@ static ps_tensor align_mask(ps_eager *e, const ps_attention_call *call)
     }
     const int64_t rows = call->mask_pitch == 0 ? ps_eager_elements(e, call->mask) / keys
                                                : call->shape.batch * call->shape.queries;
-    return ps_op_plain(e, "pad", rows * (keys / ALIGNED_ELEMENTS + 1) * ALIGNED_ELEMENTS,
-                       ps_eager_dtype(e, call->mask));
+    const ps_tensor padded =
+        ps_op_plain(e, "fill", rows * (keys / ALIGNED_ELEMENTS + 1) * ALIGNED_ELEMENTS,
+                    ps_eager_dtype(e, call->mask));
+    ps_op_in_place(e, "copy", call->mask);
+    return padded;
 }
 
 static ps_tensor run_efficient(ps_eager *e, const ps_tensor *of, const ps_attention_call *call,
@@ -156,6 +159,7 @@ static ps_tensor run_kernel(ps_model *m, const ps_tensor *of, const ps_attention
     n.sees_all = !call->is_causal;
     n.has_dropout = call->dropout > 0.0 && !m->recipe->is_evaluating;
     n.lies_by_tokens = call->lies_by_tokens;
+    n.has_expanded_keys = call->has_expanded_keys;
     n.is_by_heads = n.heads > 1 && n.queries > 1 && !call->lies_by_tokens;
     const ps_attention_kind kind = ps_attention_pick(m, ps_eager_dtype(m->e, of[0]), call);
     if (kind == PS_ATTENTION_FLASH) {
@@ -167,13 +171,16 @@ static ps_tensor run_kernel(ps_model *m, const ps_tensor *of, const ps_attention
     return ps_op_math_attention(m->e, of[0], of[1], of[2], of[3], &n);
 }
 
-static bool result_is_by_heads(const ps_model *m, ps_dtype dtype, const ps_attention_call *call)
+/* contiguous() after transpose(1, 2) copies a result by heads, and one cut from padded heads. */
+bool ps_attention_result_is_copied(const ps_model *m, ps_dtype dtype, const ps_attention_call *call)
 {
-    if (call->shape.heads == 1 || call->shape.queries == 1) {
-        return false;
-    }
+    const bool is_by_heads = call->shape.heads > 1 && call->shape.queries > 1;
     const ps_attention_kind kind = ps_attention_pick(m, dtype, call);
-    return kind == PS_ATTENTION_MATH || (kind == PS_ATTENTION_FLASH && !call->lies_by_tokens);
+    if (kind == PS_ATTENTION_FLASH) {
+        return (is_by_heads && !call->lies_by_tokens) ||
+               call->shape.head_width % ALIGNED_ELEMENTS != 0;
+    }
+    return kind == PS_ATTENTION_MATH && is_by_heads;
 }
 
 /* A part of a mask that becomes narrow is a mask of its own after that. */
@@ -200,11 +207,12 @@ ps_tensor ps_attention_run(ps_model *m, ps_tensor query, ps_tensor key, ps_tenso
         of[i] = ps_op_narrow(e, of[i]); /* under autocast, from the last argument to the first */
     }
     ps_tensor out = run_kernel(m, of, &narrow);
-    const bool is_by_heads = result_is_by_heads(m, ps_attention_dtype(m, query), call);
+    const bool is_copied =
+        !call->is_left && ps_attention_result_is_copied(m, ps_attention_dtype(m, query), call);
     for (int i = 0; i < 4; i++) {
         ps_eager_clear(e, &of[i]);
     }
-    if (is_by_heads) {
+    if (is_copied) {
         ps_eager_assign(e, &out, ps_op_copy(e, out));
     }
     return out;

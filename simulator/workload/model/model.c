@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parameters, outputs and blocks of a model.
+ */
+#include "workload/model/model.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "workload/eager/eager_checkpoint.h"
+#include "workload/eager/eager_parts.h"
+#include "workload/model/model_parts.h"
+#include "workload/model/quantized.h"
+
+#define MAX_ITEMS ((size_t)1 << 24)
+
+ps_recipe ps_recipe_default(void)
+{
+    return (ps_recipe){.batch = 1,
+                       .length = 1024,
+                       .steps = 2,
+                       .accumulate = 1,
+                       .parameters = PS_DTYPE_F32,
+                       .autocast = PS_DTYPE_F32,
+                       .optimizer = "adamw"};
+}
+
+static void list_trained(ps_model *m, ps_tensor parameter, ps_parameter_shape shape)
+{
+    ps_eager_require_grad(m->e, parameter);
+    m->trained_elements += (uint64_t)ps_eager_elements(m->e, parameter);
+    const size_t count = m->parameter_count + 1;
+    if (ps_grow((void **)&m->parameter, &m->parameter_capacity, count, MAX_ITEMS,
+                sizeof *m->parameter, NULL) != PS_OK ||
+        ps_grow((void **)&m->shape, &m->shape_capacity, count, MAX_ITEMS, sizeof *m->shape, NULL) !=
+            PS_OK) {
+        ps_eager_fail(m->e, PS_NOMEM, "out of memory");
+        return;
+    }
+    m->shape[m->parameter_count] = shape;
+    m->parameter[m->parameter_count++] = parameter;
+}
+
+/* Parameters of blocks that are offloaded begin on the host, and so do those that go into chunks. */
+static bool begins_away(const ps_model *m)
+{
+    return m->recipe->policy == PS_TRAIN_POLICY_GEMINI ||
+           (m->recipe->policy == PS_TRAIN_POLICY_ZO2 && m->making > 0);
+}
+
+static ps_tensor make(ps_model *m, ps_parameter_shape shape, ps_dtype dtype, bool is_trained)
+{
+    const int64_t elements = (shape.rows > 0 ? shape.rows : 1) * shape.columns;
+    const ps_tensor made = begins_away(m) ? ps_eager_make_away(m->e, elements, dtype)
+                                          : ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
+    shape.block = m->making;
+    if (made != 0) {
+        m->parameter_elements += (uint64_t)elements;
+        if (is_trained) {
+            list_trained(m, made, shape);
+        }
+    }
+    return made;
+}
+
+void ps_model_make_block(ps_model *m, int64_t index)
+{
+    m->making = (uint32_t)(index + 1);
+}
+
+ps_dtype ps_model_loaded_type(const ps_model *m)
+{
+    return m->recipe->quantize == PS_QUANTIZE_NONE ? m->recipe->parameters
+                                                   : ps_quantized_loaded_type(m->recipe);
+}
+
+static void list_frozen(ps_model *m, ps_tensor parameter)
+{
+    if (ps_grow((void **)&m->frozen, &m->frozen_capacity, m->frozen_count + 1, MAX_ITEMS,
+                sizeof *m->frozen, NULL) != PS_OK) {
+        ps_eager_fail(m->e, PS_NOMEM, "out of memory");
+        return;
+    }
+    m->frozen[m->frozen_count++] = parameter;
+}
+
+static ps_tensor make_own(ps_model *m, ps_parameter_shape shape)
+{
+    const ps_tensor made = make(m, shape, ps_model_loaded_type(m), m->recipe->lora_rank == 0);
+    if (made != 0 && m->recipe->quantize != PS_QUANTIZE_NONE) {
+        list_frozen(m, made);
+    }
+    return made;
+}
+
+ps_tensor ps_model_parameter(ps_model *m, int64_t elements)
+{
+    return make_own(m, (ps_parameter_shape){.columns = elements});
+}
+
+ps_tensor ps_model_matrix(ps_model *m, int64_t rows, int64_t columns)
+{
+    return make_own(m, (ps_parameter_shape){.rows = rows, .columns = columns});
+}
+
+ps_tensor ps_model_weight(ps_model *m, int64_t rows, int64_t columns)
+{
+    return make_own(m, (ps_parameter_shape){.rows = rows, .columns = columns, .is_linear = true});
+}
+
+size_t ps_model_place(const ps_model *m)
+{
+    return m->recipe->lora_rank > 0 ? m->frozen_count : m->parameter_count;
+}
+
+/* The last of `count` takes `place`; those from there on make room. */
+static void move_last(ps_tensor *list, size_t count, size_t place)
+{
+    const ps_tensor last = list[count - 1];
+    for (size_t i = count - 1; i > place; i--) {
+        list[i] = list[i - 1];
+    }
+    list[place] = last;
+}
+
+void ps_model_place_parameter(ps_model *m, size_t place)
+{
+    if (m->recipe->lora_rank > 0) {
+        if (place < m->frozen_count) {
+            move_last(m->frozen, m->frozen_count, place);
+        }
+        return;
+    }
+    if (place >= m->parameter_count) {
+        return;
+    }
+    move_last(m->parameter, m->parameter_count, place);
+    const ps_parameter_shape shape = m->shape[m->parameter_count - 1];
+    for (size_t i = m->parameter_count - 1; i > place; i--) {
+        m->shape[i] = m->shape[i - 1];
+    }
+    m->shape[place] = shape;
+}
+
+ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns)
+{
+    /* peft keeps adapters in 32 bits beside 16-bit weights */
+    return make(m, (ps_parameter_shape){.rows = rows, .columns = columns}, PS_DTYPE_F32, true);
+}
+
+ps_tensor ps_model_buffer(ps_model *m, int64_t elements, ps_dtype dtype)
+{
+    return ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
+}
+
+ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err)
+{
+    const ps_recipe *r = m->recipe;
+    int64_t longest = r->lengths == NULL ? r->length : 0;
+    for (size_t i = 0; r->lengths != NULL && i < r->length_count; i++) {
+        longest = r->lengths[i] > longest ? r->lengths[i] : longest;
+    }
+    if (longest > positions) {
+        return ps_fail(err, PS_BAD_INPUT,
+                       "the model has positions for %lld tokens, fewer than a sequence of %lld",
+                       (long long)positions, (long long)longest);
+    }
+    return PS_OK;
+}
+
+/* ---- blocks ---- */
+
+/* The checkpoint outlives the call: what it needs is the model and the family's function. */
+typedef struct checkpoint_about {
+    ps_block_run run;
+    unsigned char rest[PS_CHECKPOINT_ABOUT_BYTES - sizeof(ps_block_run)];
+} checkpoint_about;
+
+static ps_tensor run_block(ps_model *m, ps_block_run run, const void *about, int64_t index,
+                           ps_tensor input)
+{
+    m->is_in_block = true;
+    const ps_tensor out = run(m, about, index, input);
+    m->is_in_block = false;
+    ps_eager_clear(m->e, &m->left);
+    return out;
+}
+
+static ps_tensor run_checkpointed(void *context, const void *about, int64_t index, ps_tensor input)
+{
+    ps_model *m = context;
+    const checkpoint_about *of = about;
+    if (m->recipe->checkpoints_attention) {
+        return of->run(m, of->rest, index, input);
+    }
+    return run_block(m, of->run, of->rest, index, input);
+}
+
+static bool is_checkpointed(const ps_model *m, int64_t index)
+{
+    const int64_t every = m->recipe->checkpoint_every;
+    return every > 0 && index % every == 0;
+}
+
+static ps_tensor recompute(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden)
+{
+    checkpoint_about about = {.run = call->run};
+    if (call->about_bytes > sizeof about.rest) {
+        ps_eager_fail(m->e, PS_INTERNAL, "a block is passed too much");
+        return 0;
+    }
+    memcpy(about.rest, call->about, call->about_bytes);
+    const ps_checkpoint_call kept = {.run = run_checkpointed,
+                                     .context = m,
+                                     .about = &about,
+                                     .about_bytes = sizeof about,
+                                     .held = call->held,
+                                     .held_count = call->held_count,
+                                     .index = index,
+                                     .input = hidden};
+    return ps_eager_checkpoint(m->e, &kept);
+}
+
+ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden)
+{
+    ps_eager_set_block(m->e, (uint32_t)index + 1);
+    ps_tensor out = 0;
+    if (!is_checkpointed(m, index)) {
+        m->call = call;
+        out = run_block(m, call->run, call->about, index, hidden);
+        m->call = NULL;
+    } else {
+        out = recompute(m, call, index, hidden);
+    }
+    ps_eager_set_block(m->e, 0);
+    return out;
+}
+
+ps_tensor ps_model_attention(ps_model *m, ps_block_run run, const void *about, ps_tensor mask,
+                             int64_t index, ps_tensor hidden)
+{
+    ps_tensor held[PS_CHECKPOINT_HELD];
+    if (!m->recipe->checkpoints_attention || m->call == NULL) {
+        return run(m, about, index, hidden);
+    }
+    ps_block_call call = *m->call;
+    for (size_t i = 0; i < call.held_count && i < PS_CHECKPOINT_HELD; i++) {
+        held[i] = i == 0 && mask != 0 ? mask : call.held[i];
+    }
+    call.held = held;
+    call.run = run;
+    call.about = about;
+    return recompute(m, &call, index, hidden);
+}
+
+void ps_model_leave_to_block(ps_model *m, ps_tensor owned)
+{
+    if (m->is_in_block) {
+        ps_eager_assign(m->e, &m->left, owned);
+    } else {
+        ps_eager_drop(m->e, owned);
+    }
+}
+
+/* ---- outputs ---- */
+
+void ps_output_keep(ps_model *m, ps_model_output *out, ps_tensor owned)
+{
+    if (ps_grow((void **)&out->kept, &out->kept_capacity, out->kept_count + 1, MAX_ITEMS,
+                sizeof *out->kept, NULL) != PS_OK) {
+        ps_eager_fail(m->e, PS_NOMEM, "out of memory");
+        return;
+    }
+    out->kept[out->kept_count++] = owned;
+}
+
+void ps_output_drop(ps_model *m, ps_model_output *out)
+{
+    ps_eager_clear(m->e, &out->loss);
+    ps_eager_clear(m->e, &out->logits);
+    for (size_t i = 0; i < out->kept_count; i++) {
+        ps_eager_clear(m->e, &out->kept[i]);
+    }
+    ps_free(out->kept);
+    *out = (ps_model_output){0};
+}
