@@ -12,8 +12,8 @@
 #include <string_view>
 
 extern "C" {
-#include "workload/config.h"
-#include "workload/config_json.h"
+#include "workload/config/config.h"
+#include "workload/config/config_json.h"
 }
 
 namespace dom = simdjson::dom;

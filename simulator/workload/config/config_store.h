@@ -8,8 +8,8 @@
 
 #include "base/idmap.h"
 #include "base/strings.h"
-#include "workload/config.h"
-#include "workload/config_json.h"
+#include "workload/config/config.h"
+#include "workload/config/config_json.h"
 
 typedef struct ps_config_entry {
     ps_config_kind kind;

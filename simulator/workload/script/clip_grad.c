@@ -2,10 +2,10 @@
  *
  * Gradients clipped by their norm: a norm a gradient, the norm of the norms, and one factor.
  */
-#include "workload/clip_grad.h"
+#include "workload/script/clip_grad.h"
 
 #include "base/memory.h"
-#include "workload/eager_parts.h"
+#include "workload/eager/eager_parts.h"
 
 /* Elements that one block of a kernel over lists takes; each leaves one partial norm of 32 bits. */
 #define ELEMENTS_A_BLOCK ((int64_t)1 << 16)
@@ -38,18 +38,19 @@ static gradients look_at(const ps_model *m)
 static void norms_of(ps_eager *e, const gradients *of, ps_tensor *norm)
 {
     const int64_t blocks = (of->longest + ELEMENTS_A_BLOCK - 1) / ELEMENTS_A_BLOCK;
-    ps_tensor partial = ps_op_plain(e, "_foreach_norm", (int64_t)of->count * blocks, PS_DTYPE_F32);
+    ps_tensor partial = ps_op_plain(e, "fill", (int64_t)of->count * blocks, PS_DTYPE_F32);
     for (size_t i = 0; i < of->count; i++) {
         norm[i] = ps_op_result(e, 1, of->dtype);
     }
     ps_op_kernel(e, "_foreach_norm", of->bytes);
+    ps_op_kernel(e, "_foreach_norm", ps_eager_bytes(e, partial));
     ps_eager_clear(e, &partial);
 }
 
 static ps_tensor total_norm(ps_eager *e, const gradients *of, ps_tensor *norm)
 {
     norms_of(e, of, norm);
-    ps_tensor stacked = ps_op_plain(e, "stack", (int64_t)of->count, of->dtype);
+    ps_tensor stacked = ps_op_plain(e, "cat", (int64_t)of->count, of->dtype);
     const ps_tensor total = ps_op_plain(e, "linalg_vector_norm", 1, of->dtype);
     ps_eager_clear(e, &stacked);
     for (size_t i = of->count; i-- > 0;) {

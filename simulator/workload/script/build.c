@@ -2,10 +2,11 @@
  *
  * What the eager model tells becomes the rows of a workload.
  */
-#include "workload/build.h"
+#include "workload/script/build.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -15,7 +16,8 @@ typedef struct builder {
     ps_workload *out;
     const ps_eager *e; /* known once the model is loaded; before it there are no blocks */
     size_t unlabelled; /* tensors from this row on have no label yet */
-    bool is_first_phase;
+    ps_eager_phase phase;
+    size_t phase_begin; /* tensors from this row on were made in the phase that runs */
 } builder;
 
 static ps_element element_of(ps_dtype dtype)
@@ -45,7 +47,11 @@ static ps_op_kind kind_of(ps_kernel_kind kind)
     case PS_KERNEL_ATTENTION:
         return PS_OP_ATTENTION;
     case PS_KERNEL_COPY:
+    case PS_KERNEL_UPLOAD:
+    case PS_KERNEL_OFFLOAD:
         return PS_OP_COPY;
+    case PS_KERNEL_WAIT:
+        return PS_OP_HOST;
     }
     return PS_OP_MEMORY;
 }
@@ -85,27 +91,52 @@ static uint32_t block_now(const builder *self)
     return self->e == NULL ? 0 : ps_eager_block_now(self->e);
 }
 
+/* Lanes have the numbers of ps_workload_lane. */
+static uint8_t lane_now(const builder *self)
+{
+    return self->e == NULL ? 0 : (uint8_t)ps_eager_lane_now(self->e);
+}
+
 /* ---- the sink ---- */
+
+static void note_phase(builder *self)
+{
+    const ps_eager_phase now = self->e == NULL ? PS_EAGER_LOAD : ps_eager_phase_now(self->e);
+    if (now != self->phase) {
+        self->phase = now;
+        self->phase_begin = self->out->tensor.head.count;
+    }
+}
 
 static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
 {
     builder *self = context;
     size_t row;
+    note_phase(self);
     PS_TRY(need_blocks(self->out, block_now(self), err));
     PS_TRY(ps_workload_add(self->out, PS_WORKLOAD_TENSOR, &row, err));
     ps_workload_tensor_table *tensor = &self->out->tensor;
     tensor->bytes[row] = bytes;
     /* what backward and the optimizer make goes at once, unless it becomes something else */
-    const bool is_kept = self->e == NULL || ps_eager_phase_now(self->e) == PS_EAGER_FORWARD;
+    const bool is_kept = self->phase == PS_EAGER_LOAD || self->phase == PS_EAGER_FORWARD;
     tensor->role[row] =
         (uint8_t)(role == PS_ROLE_ACTIVATION && !is_kept ? PS_ROLE_TEMPORARY : role);
     tensor->block[row] = block_now(self);
+    tensor->lane[row] = lane_now(self);
     return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_ALLOC, buffer, err);
 }
 
 static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
 {
-    return ps_workload_add_event(((builder *)context)->out, PS_WORKLOAD_EVENT_FREE, buffer, err);
+    builder *self = context;
+    uint8_t *role = &self->out->tensor.role[buffer];
+    note_phase(self);
+    /* an activation outlives the forward that makes it */
+    if (*role == PS_ROLE_ACTIVATION && self->phase == PS_EAGER_FORWARD &&
+        buffer >= self->phase_begin) {
+        *role = PS_ROLE_TEMPORARY;
+    }
+    return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_FREE, buffer, err);
 }
 
 static ps_code label_tensors(builder *self, const char *name, ps_error *err)
@@ -123,7 +154,10 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     builder *self = context;
     ps_workload_op_table *op = &self->out->op;
     size_t row;
-    PS_TRY(label_tensors(self, kernel->name, err));
+    note_phase(self);
+    if (strcmp(kernel->name, "fill") != 0) { /* what is cleared first is known by what comes next */
+        PS_TRY(label_tensors(self, kernel->name, err));
+    }
     PS_TRY(need_blocks(self->out, block_now(self), err));
     PS_TRY(ps_workload_add(self->out, PS_WORKLOAD_OP, &row, err));
     PS_TRY(ps_strings_put_z(self->out->strings, kernel->name, &op->name[row], err));
@@ -131,6 +165,7 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     op->phase[row] =
         (uint8_t)(self->e == NULL ? PS_PHASE_UNKNOWN : phase_of(ps_eager_phase_now(self->e)));
     op->block[row] = block_now(self);
+    op->lane[row] = lane_now(self);
     op->dtype[row] = (uint8_t)element_of(kernel->dtype);
     op->flop[row] = kernel->flop;
     op->moved_bytes[row] = kernel->moved_bytes;

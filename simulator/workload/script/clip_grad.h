@@ -5,7 +5,7 @@
 #ifndef PS_WORKLOAD_CLIP_GRAD_H
 #define PS_WORKLOAD_CLIP_GRAD_H
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
 /** Norm of all gradients of the model's trained parameters, and a pass that scales them. */
 void ps_clip_grad_norm(ps_model *m);

@@ -6,7 +6,7 @@
 #ifndef PS_WORKLOAD_RECIPE_H
 #define PS_WORKLOAD_RECIPE_H
 
-#include "workload/eager.h"
+#include "workload/eager/eager.h"
 
 /* X(symbol, word in options, what it is) */
 #define PS_ATTENTIONS(X)                                                               \
@@ -25,10 +25,31 @@ typedef enum ps_attention_kind {
 
 /** How an optimizer walks the parameters. */
 typedef enum ps_optimizer_style {
-    PS_OPTIMIZER_FOREACH = 0, /* lists of tensors: PyTorch's choice on a GPU */
-    PS_OPTIMIZER_FUSED = 1,
-    PS_OPTIMIZER_LOOP = 2, /* one parameter after the other */
+    PS_OPTIMIZER_AUTO = 0,    /* what the library does on a GPU when nobody chooses */
+    PS_OPTIMIZER_FOREACH = 1, /* lists of tensors */
+    PS_OPTIMIZER_FUSED = 2,
+    PS_OPTIMIZER_LOOP = 3, /* one parameter after the other */
 } ps_optimizer_style;
+
+/* X(symbol, word in options, what it is) */
+#define PS_TRAIN_POLICIES(X)                                                                \
+    X(NONE, "none", "everything lies on the device")                                        \
+    X(ZO2, "zo2", "blocks lie on the host and come one by one, two forward passes on each") \
+    X(GEMINI, "gemini", "16-bit parameters and their 32-bit copies in chunks, one device")
+
+/** Where a training run keeps its parameters, and how it steps through them. */
+typedef enum ps_train_policy {
+#define PS_TRAIN_POLICY_ENUM(sym, word, doc) PS_TRAIN_POLICY_##sym,
+    PS_TRAIN_POLICIES(PS_TRAIN_POLICY_ENUM)
+#undef PS_TRAIN_POLICY_ENUM
+} ps_train_policy;
+
+/** How weights of linear modules that are not trained lie in memory. */
+typedef enum ps_quantize {
+    PS_QUANTIZE_NONE = 0,
+    PS_QUANTIZE_NF4 = 1,        /* bitsandbytes' 4 bits, scales quantized too */
+    PS_QUANTIZE_NF4_SINGLE = 2, /* scales in 32 bits */
+} ps_quantize;
 
 /** Where zero_grad() stands in the loop. */
 typedef enum ps_zero_grad {
@@ -45,8 +66,10 @@ typedef struct ps_recipe {
     int64_t steps, accumulate; /* > 0; micro-batches of a step */
     ps_dtype parameters;       /* type of the weights */
     ps_dtype autocast;         /* PS_DTYPE_F32: off */
+    bool has_masters;          /* the optimizer keeps 32-bit copies of the weights: masters.h */
     bool scales_loss;          /* GradScaler */
     bool is_evaluating;        /* dropout off */
+    bool is_forward_only;      /* torch.no_grad(): no backward, and the optimizer has no turn */
     bool has_mask;             /* an attention mask is given */
     bool pads;             /* it hides something: one that does not is left out by the library */
     bool has_own_labels;   /* labels are a tensor beside the ids */
@@ -57,13 +80,19 @@ typedef struct ps_recipe {
     ps_attention_kind attention;
     const char *optimizer; /* a word of optimizers.def */
     ps_optimizer_style style;
+    int64_t optimizer_rank; /* of low-rank optimizers; 0: the optimizer's usual one */
     ps_zero_grad zero_grad;
     int64_t lora_rank;              /* 0: all weights are trained */
     const char *const *lora_target; /* names of modules; NULL: the family's usual ones */
     size_t lora_target_count;
     bool has_lora_dropout;
+    ps_train_policy policy;
+    bool
+        shifts_logits; /* before transformers 4.46: the loss copies logits but the last, as typed */
+    ps_quantize quantize;     /* needs lora_rank */
     bool begins_at_inputs;    /* enable_input_require_grads(): embedded words want a gradient too */
     int64_t checkpoint_every; /* each k-th block is recomputed in backward; 0 none */
+    bool checkpoints_attention; /* of every block the attention alone; not with checkpoint_every */
 } ps_recipe;
 
 /** 32 bits, AdamW over lists, one step of one sequence of 1024 tokens, everything trained. */

@@ -2,7 +2,7 @@
  *
  * Configurations: filling them, and look-ups that check.
  */
-#include "workload/config.h"
+#include "workload/config/config.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,7 +12,7 @@
 
 #include "base/memory.h"
 #include "base/source.h"
-#include "workload/config_store.h"
+#include "workload/config/config_store.h"
 
 /* Values of one configuration; a vocabulary of labels has some thousand. */
 #define MAX_ENTRIES ((size_t)1 << 20)

@@ -6,7 +6,7 @@
 #ifndef PS_WORKLOAD_TRAIN_H
 #define PS_WORKLOAD_TRAIN_H
 
-#include "workload/model.h"
+#include "workload/model/model.h"
 
 /** What runs it. */
 typedef struct ps_train_device {

@@ -4,7 +4,7 @@
  * a sixth are headings, the rest are paragraphs. Given as the tokens that 0,
  * 1/32 .. 32/32 of the lines stay below; between those, evenly.
  */
-#include "workload/lengths.h"
+#include "workload/script/lengths.h"
 
 #define PARTS 32u
 

@@ -6,7 +6,7 @@
 #ifndef PS_WORKLOAD_BUILD_H
 #define PS_WORKLOAD_BUILD_H
 
-#include "workload/train.h"
+#include "workload/script/train.h"
 #include "workload/workload.h"
 
 /** What to build. */

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop that trains.
+ */
+#include "base/memory.h"
+#include "workload/model/quantized.h"
+#include "workload/script/gemini.h"
+#include "workload/script/train_script.h"
+#include "workload/script/zo2.h"
+
+static ps_code tell_step(const ps_script *self, int64_t number, bool is_end, ps_error *err)
+{
+    const ps_train_marks *marks = &self->run->marks;
+    return marks->step == NULL ? PS_OK : marks->step(marks->context, number, is_end, err);
+}
+
+/* The script's variables go; the model and the optimizer stay. */
+static void end_script(ps_script *self)
+{
+    ps_eager *e = self->m.e;
+    ps_output_drop(&self->m, &self->output);
+    ps_eager_clear(e, &self->loss);
+    ps_grad_scaler_end(&self->scaler, e);
+    ps_script_drop_batch(self);
+}
+
+static ps_code run_steps(ps_script *self, ps_error *err)
+{
+    const ps_train_marks *marks = &self->run->marks;
+    ps_eager *e = self->m.e;
+    PS_TRY(ps_eager_code(e, err));
+    if (marks->loaded != NULL) {
+        PS_TRY(marks->loaded(marks->context, &self->m, err));
+    }
+    for (int64_t step = 0; step < self->run->recipe->steps; step++) {
+        PS_TRY(tell_step(self, step, false, err));
+        ps_script_step(self);
+        PS_TRY(ps_eager_code(e, err));
+        PS_TRY(tell_step(self, step, true, err));
+    }
+    end_script(self);
+    return ps_eager_code(e, err);
+}
+
+/* Beyond a table of positions an embedding has no row. */
+static ps_code check_lengths(const ps_recipe *r, const ps_model *m, ps_error *err)
+{
+    int64_t longest = r->lengths == NULL ? r->length : 0;
+    for (size_t i = 0; r->lengths != NULL && i < r->length_count; i++) {
+        longest = r->lengths[i] > longest ? r->lengths[i] : longest;
+    }
+    if (m->longest == 0 || longest <= m->longest) {
+        return PS_OK;
+    }
+    return ps_fail(err, PS_USAGE, "a sequence of %lld tokens: the model has positions for %lld",
+                   (long long)longest, (long long)m->longest);
+}
+
+static ps_code run_script(ps_script *self, ps_error *err)
+{
+    ps_model *m = &self->m;
+    ps_eager_set_workspace(m->e, self->run->device.workspace_bytes);
+    ps_eager_set_device(m->e, self->run->device.sm_count, self->run->device.threads_per_sm);
+    if (self->run->device.capability > 0) {
+        ps_eager_set_capability(m->e, self->run->device.capability);
+    }
+    if (self->run->device.release > 0) {
+        ps_eager_set_release(m->e, self->run->device.release);
+    }
+    if (self->run->recipe->checkpoints_attention && !m->family->recomputes_attention) {
+        return ps_fail(err, PS_USAGE, "attention alone is not recomputed in a \"%s\"",
+                       m->family->model_type);
+    }
+    PS_TRY(m->family->create(m, self->run->config, err));
+    ps_quantized_prepare(m);
+    PS_TRY(ps_eager_code(m->e, err));
+    PS_TRY(check_lengths(self->run->recipe, m, err));
+    if (m->parameter_count == 0) {
+        return ps_fail(
+            err, PS_USAGE,
+            "nothing is trained: the model has no module of the names that adapters go to");
+    }
+    if (m->recipe->policy == PS_TRAIN_POLICY_ZO2) {
+        PS_TRY(ps_zo2_check(m, err));
+    }
+    if (m->recipe->policy == PS_TRAIN_POLICY_GEMINI) {
+        PS_TRY(ps_gemini_place(m, err));
+    }
+    if (m->recipe->has_masters) {
+        PS_TRY(ps_masters_make(&self->masters, m, err));
+        m = &self->masters.of;
+    }
+    PS_TRY(ps_optimizer_create(m, &self->optimizer, err));
+    return run_steps(self, err);
+}
+
+/* Some losses leave out the last position of each sequence, and need another. */
+static bool has_single_tokens(const ps_recipe *r)
+{
+    for (size_t i = 0; r->lengths != NULL && i < r->length_count; i++) {
+        if (r->lengths[i] < 2) {
+            return true;
+        }
+    }
+    return r->lengths == NULL && r->length < 2;
+}
+
+static ps_code check_recipe(const ps_recipe *r, ps_error *err)
+{
+    if (r->batch < 1 || r->length < 1 || r->steps < 1 || r->accumulate < 1 || r->lora_rank < 0) {
+        return ps_fail(
+            err, PS_USAGE,
+            "batch, sequence length, steps and micro-batches of a step must be positive");
+    }
+    if (r->policy != PS_TRAIN_POLICY_NONE && has_single_tokens(r)) {
+        return ps_fail(err, PS_USAGE,
+                       "zo2 and gemini need sequences of 2 tokens: labels are shifted by one");
+    }
+    if (r->lengths != NULL && r->length_count == 0) {
+        return ps_fail(err, PS_USAGE, "a list of lengths without a length");
+    }
+    if (r->checkpoints_attention && r->checkpoint_every > 0) {
+        return ps_fail(err, PS_USAGE, "blocks are recomputed whole, or their attention alone");
+    }
+    PS_TRY(ps_masters_check(r, err));
+    return ps_quantized_check(r, err);
+}
+
+/* What an optimizer does in place of the usual step leaves no room for some things. */
+static ps_code adjust_recipe(ps_recipe *r, ps_error *err)
+{
+    const ps_optimizer_way way = ps_optimizer_way_of(r->optimizer);
+    const bool is_zo2 = r->policy == PS_TRAIN_POLICY_ZO2;
+    if (is_zo2 && way != PS_OPTIMIZER_ZEROTH_ORDER) {
+        return ps_fail(err, PS_USAGE,
+                       "zo2 takes steps without gradients: it needs --optimizer mezo, not \"%s\"",
+                       r->optimizer);
+    }
+    if (r->policy == PS_TRAIN_POLICY_GEMINI) {
+        PS_TRY(ps_gemini_check(r, err));
+        r->shifts_logits = true; /* the library it was released for: transformers 4.29 */
+        if (r->attention == PS_ATTENTION_AUTO) {
+            r->attention = PS_ATTENTION_EAGER;
+        }
+    }
+    if (way == PS_OPTIMIZER_AFTER_BACKWARD) {
+        return PS_OK;
+    }
+    if (r->accumulate > 1) {
+        return ps_fail(err, PS_USAGE, "\"%s\" has no gradients to accumulate: 1 micro-batch a step",
+                       r->optimizer);
+    }
+    if (r->scales_loss) {
+        return ps_fail(err, PS_USAGE, "\"%s\" does not work with a scaled loss", r->optimizer);
+    }
+    if (way == PS_OPTIMIZER_ZEROTH_ORDER) {
+        if (r->clips) {
+            return ps_fail(err, PS_USAGE, "\"%s\" has no gradients to clip", r->optimizer);
+        }
+        /* losses are those of a model that is evaluated; ZO2 leaves that to the script */
+        r->is_evaluating = r->is_evaluating || !is_zo2;
+        r->checkpoint_every = 0; /* which recomputes nothing */
+        r->checkpoints_attention = false;
+    }
+    return PS_OK;
+}
+
+ps_code ps_train(const ps_training *given, ps_error *err)
+{
+    ps_training adjusted = *given;
+    const ps_training *run = &adjusted;
+    ps_recipe recipe = *given->recipe;
+    adjusted.recipe = &recipe;
+    ps_script self = {.run = run, .m = {.recipe = &recipe, .family = run->family}};
+    PS_TRY(check_recipe(&recipe, err));
+    PS_TRY(adjust_recipe(&recipe, err));
+    self.m.e = ps_eager_create(&run->sink);
+    if (self.m.e == NULL) {
+        return ps_fail_nomem(err);
+    }
+    const ps_code code = run_script(&self, err);
+    ps_free(self.output.kept);
+    ps_optimizer_destroy(self.optimizer);
+    run->family->destroy(&self.m);
+    ps_free(self.m.parameter);
+    ps_free(self.m.shape);
+    ps_free(self.m.frozen);
+    ps_masters_fini(&self.masters);
+    ps_eager_destroy(self.m.e);
+    return code;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A training script while it runs (private to this folder).
+ */
+#ifndef PS_WORKLOAD_TRAIN_SCRIPT_H
+#define PS_WORKLOAD_TRAIN_SCRIPT_H
+
+#include "workload/optimizer/optimizer.h"
+#include "workload/script/grad_scaler.h"
+#include "workload/script/masters.h"
+#include "workload/script/train.h"
+
+/** What the script's variables hold. */
+typedef struct ps_script {
+    const ps_training *run;
+    ps_model m;
+    ps_masters masters; /* empty unless the recipe has them */
+    ps_optimizer *optimizer;
+    ps_grad_scaler scaler;
+    ps_batch batch;
+    ps_model_output output; /* of the last forward, while the script keeps it */
+    ps_tensor loss;
+    int64_t micro_batch; /* number over the whole run */
+} ps_script;
+
+/** One step, as the optimizer wants it. */
+void ps_script_step(ps_script *self);
+
+void ps_script_drop_batch(ps_script *self);
+
+#endif
