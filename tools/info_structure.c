@@ -11,8 +11,8 @@
 #include "cli/json.h"
 #include "cli/table.h"
 #include "load_plan.h"
-#include "recover/workload.h"
 #include "result/result.h"
+#include "workload/recover/workload.h"
 
 /* Rows beyond these are counted, not listed, in the text. */
 #define STEPS_SHOWN 12u

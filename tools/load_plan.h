@@ -7,7 +7,7 @@
 #define PS_TOOLS_LOAD_PLAN_H
 
 #include "plan/plan.h"
-#include "recover/overrides.h"
+#include "workload/recover/overrides.h"
 
 /** Loads a plan by the content of the file. *out is owned by the caller. */
 ps_code ps_load_plan(const char *path, ps_plan **out, ps_error *err) PS_MUST_USE;

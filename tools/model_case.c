@@ -12,8 +12,8 @@
 #include "cost/beyond.h"
 #include "lower/lower_workload.h"
 #include "model_recipe.h"
-#include "workload/build.h"
-#include "workload/models.h"
+#include "workload/config/models.h"
+#include "workload/script/build.h"
 
 #define HEAD_BYTES 64
 #define DEFAULT_HOST "host-server" /* an entry of the catalogue */
@@ -73,6 +73,21 @@ static ps_code read_beyond(const ps_args *args, const ps_catalogue *catalogue, p
     return ps_beyond_memory(catalogue, gpu, &setup, out, err);
 }
 
+/* 86 of "8.6"; 0 when the entry tells none, or one of another maker. */
+static int64_t capability_of(const ps_catalogue *catalogue, ps_hardware_id gpu)
+{
+    unsigned major, minor;
+    const char *text = ps_catalogue_compute_capability(catalogue, gpu);
+    return sscanf(text, "%2u.%1u", &major, &minor) == 2 ? (int64_t)(10 * major + minor) : 0;
+}
+
+/* The releases of PyTorch whose kernels were recorded, in the order of --pytorch. */
+static int64_t release_of(const ps_args *args)
+{
+    static const int64_t releases[] = {206, 211};
+    return releases[ps_args_has(args, "pytorch") ? ps_args_choice(args, "pytorch") : 0];
+}
+
 static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue, ps_hardware_id gpu,
                            ps_train_device *out, ps_error *err)
 {
@@ -81,7 +96,9 @@ static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue, p
     PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_SM_COUNT, &sm_count, err));
     PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_THREADS_PER_SM, &threads, err));
     PS_TRY(read_beyond(args, catalogue, gpu, &beyond, err));
-    *out = (ps_train_device){.workspace_bytes = beyond.workspace_bytes,
+    *out = (ps_train_device){.capability = capability_of(catalogue, gpu),
+                             .release = release_of(args),
+                             .workspace_bytes = beyond.workspace_bytes,
                              .sm_count = (int64_t)sm_count.value,
                              .threads_per_sm = (int64_t)threads.value};
     return PS_OK;

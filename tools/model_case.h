@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "cluster/catalogue.h"
 #include "plan/plan.h"
-#include "workload/config.h"
+#include "workload/config/config.h"
 #include "workload/workload.h"
 
 /**

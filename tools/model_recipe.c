@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "workload/lengths.h"
+#include "workload/script/lengths.h"
 
 #define DEFAULT_STEPS 3
 #define MAX_LENGTH 16777216
@@ -29,12 +29,14 @@ static void read_types(const ps_args *args, ps_recipe *r)
     } types[] = {
         {PS_DTYPE_F32, PS_DTYPE_F32, false}, {PS_DTYPE_BF16, PS_DTYPE_F32, false},
         {PS_DTYPE_F16, PS_DTYPE_F32, false}, {PS_DTYPE_F32, PS_DTYPE_BF16, false},
-        {PS_DTYPE_F32, PS_DTYPE_F16, true},
+        {PS_DTYPE_F32, PS_DTYPE_F16, true},  {PS_DTYPE_BF16, PS_DTYPE_F32, false},
     };
+    enum { BF16_FP32_MASTER = 5 };
     const size_t i = ps_args_has(args, "dtype") ? ps_args_choice(args, "dtype") : 0;
     r->parameters = types[i].parameters;
     r->autocast = types[i].autocast;
     r->scales_loss = types[i].scales_loss;
+    r->has_masters = i == BF16_FP32_MASTER;
 }
 
 static size_t choice(const ps_args *args, const char *name)
@@ -53,14 +55,19 @@ static ps_code read_checkpoint(const ps_args *args, ps_recipe *r, ps_error *err)
         r->checkpoint_every = 1;
         return PS_OK;
     }
+    if (strcmp(text, "attention") == 0) {
+        r->checkpoints_attention = true;
+        return PS_OK;
+    }
     char *end = NULL;
     if (strncmp(text, "every=", 6) == 0) {
         r->checkpoint_every = strtoll(text + 6, &end, 10);
     }
     if (end == NULL || *end != '\0' || r->checkpoint_every < 1) {
-        return ps_fail(err, PS_USAGE,
-                       "--checkpoint \"%s\": expected none, full or every=K with K from 1 on",
-                       text);
+        return ps_fail(
+            err, PS_USAGE,
+            "--checkpoint \"%s\": expected none, full, attention or every=K with K from 1 on",
+            text);
     }
     return PS_OK;
 }
@@ -83,6 +90,76 @@ static ps_code read_targets(const ps_args *args, ps_model_recipe *out, ps_error 
     }
     out->recipe.lora_target = out->targets;
     out->recipe.lora_target_count = count;
+    return PS_OK;
+}
+
+static ps_code read_lora_dropout(const ps_args *args, ps_recipe *r, ps_error *err)
+{
+    const char *text = ps_args_text(args, "lora-dropout");
+    char *end = NULL;
+    if (text == NULL) {
+        return PS_OK;
+    }
+    if (!ps_args_has(args, "lora")) {
+        return ps_fail(err, PS_USAGE, "--lora-dropout needs --lora");
+    }
+    const double share = strtod(text, &end);
+    if (end == text || *end != '\0' || !(share >= 0.0 && share < 1.0)) {
+        return ps_fail(err, PS_USAGE,
+                       "--lora-dropout \"%s\": expected a share from 0 to below 1, such as 0.05",
+                       text);
+    }
+    r->has_lora_dropout = share > 0.0;
+    return PS_OK;
+}
+
+/* ---- policies ---- */
+
+static ps_code find_policy(const char *word, ps_train_policy *out, ps_error *err)
+{
+    static const char *const words[] = {
+#define WORD(sym, word, doc) word,
+        PS_TRAIN_POLICIES(WORD)
+#undef WORD
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *out = (ps_train_policy)i;
+            return PS_OK;
+        }
+    }
+    return ps_fail(err, PS_USAGE, "--policy \"%s\": expected none, zo2 or gemini", word);
+}
+
+static ps_code read_policies(const ps_args *args, ps_recipe *r, ps_error *err)
+{
+    for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
+        ps_train_policy policy = PS_TRAIN_POLICY_NONE;
+        PS_TRY(find_policy(ps_args_at(args, "policy", i), &policy, err));
+        if (policy == PS_TRAIN_POLICY_NONE || policy == r->policy) {
+            continue;
+        }
+        if (r->policy != PS_TRAIN_POLICY_NONE) {
+            return ps_fail(
+                err, PS_USAGE,
+                "--policy: zo2 and gemini both decide where parameters lie: one of them");
+        }
+        r->policy = policy;
+    }
+    return PS_OK;
+}
+
+static ps_code read_quantize(const ps_args *args, ps_recipe *r, ps_error *err)
+{
+    static const ps_quantize kinds[] = {PS_QUANTIZE_NF4, PS_QUANTIZE_NF4_SINGLE};
+    if (!ps_args_has(args, "quantize")) {
+        return PS_OK;
+    }
+    if (!ps_args_has(args, "lora")) {
+        return ps_fail(err, PS_USAGE,
+                       "--quantize needs --lora: weights of 4 bits cannot be trained");
+    }
+    r->quantize = kinds[ps_args_choice(args, "quantize")];
     return PS_OK;
 }
 
@@ -141,13 +218,14 @@ static void read_plain(const ps_args *args, ps_recipe *r)
     r->steps = number(args, "steps", DEFAULT_STEPS);
     r->accumulate = number(args, "accumulate", 1);
     r->lora_rank = number(args, "lora", 0);
-    r->has_lora_dropout = false; /* peft's default */
     r->optimizer = ps_args_has(args, "optimizer") ? ps_args_text(args, "optimizer") : "adamw";
     r->style = (ps_optimizer_style)choice(args, "optimizer-kind");
+    r->optimizer_rank = number(args, "optimizer-rank", 0);
     r->zero_grad = (ps_zero_grad)choice(args, "zero-grad");
     r->attention = (ps_attention_kind)choice(args, "attention");
     r->keeps_output = !ps_args_has(args, "drop-output");
     r->is_evaluating = ps_args_has(args, "no-dropout");
+    r->clips = ps_args_has(args, "clip");
     r->has_own_labels = true;
 }
 
@@ -167,6 +245,9 @@ ps_code ps_model_recipe_read(const ps_args *args, ps_model_recipe *out, ps_error
     read_mask(args, &out->recipe);
     PS_TRY(read_checkpoint(args, &out->recipe, err));
     PS_TRY(read_targets(args, out, err));
+    PS_TRY(read_lora_dropout(args, &out->recipe, err));
+    PS_TRY(read_policies(args, &out->recipe, err));
+    PS_TRY(read_quantize(args, &out->recipe, err));
     return read_lengths(args, out, err);
 }
 
@@ -176,9 +257,10 @@ static const char *type_word(const ps_recipe *r)
         return r->autocast == PS_DTYPE_BF16 ? "fp32 under bf16 autocast"
                                             : "fp32 under fp16 autocast";
     }
-    return r->parameters == PS_DTYPE_BF16  ? "bf16"
-           : r->parameters == PS_DTYPE_F16 ? "fp16"
-                                           : "fp32";
+    return r->has_masters                   ? "bf16 with fp32 copies"
+           : r->parameters == PS_DTYPE_BF16 ? "bf16"
+           : r->parameters == PS_DTYPE_F16  ? "fp16"
+                                            : "fp32";
 }
 
 static void append(char text[PS_RECIPE_TEXT_BYTES], const char *format, ...)
@@ -194,11 +276,20 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
 {
     text[0] = '\0';
     append(text, "%s, %.40s", type_word(r), r->optimizer);
+    if (r->optimizer_rank > 0) {
+        append(text, " of rank %lld", (long long)r->optimizer_rank);
+    }
     if (r->lora_rank > 0) {
-        append(text, ", LoRA of rank %lld", (long long)r->lora_rank);
+        append(text, ", LoRA of rank %lld%s", (long long)r->lora_rank,
+               r->quantize != PS_QUANTIZE_NONE ? " on weights of 4 bits" : "");
+    }
+    if (r->policy != PS_TRAIN_POLICY_NONE) {
+        append(text, r->policy == PS_TRAIN_POLICY_ZO2 ? ", zo2" : ", gemini");
     }
     if (r->checkpoint_every == 1) {
         append(text, ", every block recomputed");
+    } else if (r->checkpoints_attention) {
+        append(text, ", attention recomputed");
     } else if (r->checkpoint_every > 1) {
         append(text, ", each %lldth block recomputed", (long long)r->checkpoint_every);
     }

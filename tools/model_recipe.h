@@ -7,7 +7,7 @@
 #define PS_TOOLS_MODEL_RECIPE_H
 
 #include "cli/options.h"
-#include "workload/recipe.h"
+#include "workload/script/recipe.h"
 
 /** Rows that traces and models share. */
 #define PS_BATCH_OPTION_ROWS                                                                      \
@@ -41,16 +41,24 @@
          .help = "micro-batches of one step of a model"},                                          \
         {.name = "dtype",                                                                          \
          .kind = PS_OPTION_CHOICE,                                                                 \
-         .value = "fp32|bf16|fp16|amp-bf16|amp-fp16",                                              \
-         .help = "type of a model's weights; amp: 32-bit weights under autocast"},                 \
+         .value = "fp32|bf16|fp16|amp-bf16|amp-fp16|bf16-fp32-master",                             \
+         .help = "type of a model's weights; amp: 32-bit weights under autocast; master: the "     \
+                 "optimizer keeps 32-bit copies of 16-bit weights"},                               \
         {.name = "optimizer",                                                                      \
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "NAME",                                                                          \
-         .help = "optimizer of a model's training, such as adamw, sgd, adafactor"},                \
+         .help = "optimizer of a model's training, such as adamw, adamw-8bit, lomo"},              \
         {.name = "optimizer-kind",                                                                 \
          .kind = PS_OPTION_CHOICE,                                                                 \
-         .value = "foreach|fused|loop",                                                            \
-         .help = "how it walks the parameters: PyTorch's choice on a GPU is foreach"},             \
+         .value = "auto|foreach|fused|loop",                                                       \
+         .help = "how it walks the parameters: auto is what its library does on a GPU"},           \
+        {.name = "optimizer-rank",                                                                 \
+         .kind = PS_OPTION_QUANTITY,                                                               \
+         .value = "RANK",                                                                          \
+         .unit = PS_UNIT_COUNT,                                                                    \
+         .min = 1,                                                                                 \
+         .max = 65536,                                                                             \
+         .help = "rank of galore and apollo: 256 when absent, of apollo-mini 1"},                  \
         {.name = "zero-grad",                                                                      \
          .kind = PS_OPTION_CHOICE,                                                                 \
          .value = "end|start|before-backward",                                                     \
@@ -73,10 +81,26 @@
          .help =                                                                                   \
              "modules that get adapters, by the last part of their name: q_proj; the family's "    \
              "usual ones when absent"},                                                            \
+        {.name = "lora-dropout",                                                                   \
+         .kind = PS_OPTION_TEXT,                                                                   \
+         .value = "SHARE",                                                                         \
+         .help = "dropout before the adapters, from 0 (peft's default) to below 1"},               \
+        {.name = "policy",                                                                         \
+         .kind = PS_OPTION_TEXT,                                                                   \
+         .value = "NAME",                                                                          \
+         .is_repeatable = true,                                                                    \
+         .help = "where a model's training keeps its parameters: zo2 (blocks on the host, with "   \
+                 "--optimizer mezo), gemini (Colossal-AI's chunks)"},                              \
+        {.name = "quantize",                                                                       \
+         .kind = PS_OPTION_CHOICE,                                                                 \
+         .value = "nf4|nf4-single",                                                                \
+         .help = "with --lora: weights of linear modules in 4 bits, as bitsandbytes holds them; "  \
+                 "single: their scales in 32 bits. The other weights are as --dtype says: with "   \
+                 "amp made 32 bits wide, as peft prepares a model"},                               \
         {.name = "checkpoint",                                                                     \
          .kind = PS_OPTION_TEXT,                                                                   \
-         .value = "none|full|every=K",                                                             \
-         .help = "recompute blocks in backward: all, or each K-th"},                               \
+         .value = "none|full|every=K|attention",                                                   \
+         .help = "recompute blocks in backward: all, each K-th, or of all their attention alone"}, \
         {.name = "lengths",                                                                        \
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "LIST|draw",                                                                     \
@@ -93,6 +117,7 @@
          .value = "auto|none|full|padded",                                                         \
          .help =                                                                                   \
              "attention mask that the batch brings: auto is padded, and full for a batch of 1"},   \
+        {.name = "clip", .help = "clip_grad_norm_ before the optimizer's step"},                   \
         {.name = "drop-output",                                                                    \
          .help = "the script keeps the loss alone; else logits live until the next forward pass"}, \
         {.name = "no-dropout", .help = "the model is evaluated or has its dropout off"},           \
@@ -100,6 +125,10 @@
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "TEXT",                                                                          \
          .help = "CUBLAS_WORKSPACE_CONFIG, such as :4096:8; PyTorch's default when absent"},       \
+        {.name = "pytorch",                                                                        \
+         .kind = PS_OPTION_CHOICE,                                                                 \
+         .value = "2.6|2.11",                                                                      \
+         .help = "release of PyTorch, which decides some kernels' buffers; 2.6 when absent"},      \
     {                                                                                              \
         .name = "host", .kind = PS_OPTION_TEXT, .value = "NAME",                                   \
         .help = "host class, which decides what a model's launches cost: host-server (the one "    \

@@ -10,7 +10,7 @@
 #include "base/units.h"
 #include "cli/table.h"
 #include "cli/text.h"
-#include "workload/build.h"
+#include "workload/script/build.h"
 
 /* Long recordings: the first steps and the last ones tell the story. */
 #define MAX_STEP_ROWS 12u
@@ -188,6 +188,9 @@ static ps_code print_growth(const ps_result *result, const ps_result_device *dev
     if (fact(result, "scaled-work")[0] != '\0') {
         ps_output_print(out, "  assumed of device work: %s\n", fact(result, "scaled-work"));
     }
+    if (fact(result, "scaled-host")[0] != '\0') {
+        ps_output_print(out, "  assumed of the host: %s\n", fact(result, "scaled-host"));
+    }
     return PS_OK;
 }
 
@@ -212,6 +215,22 @@ static void print_time_row(const ps_result *result, const char *what, ps_ns time
     ps_output_print(out, "  %s\n", what);
 }
 
+/* Parts of compute, where the plan knows them. */
+static void print_phases(const ps_result *result, const ps_result_time *time, ps_output *out)
+{
+    static const char *const words[] = {"  of it outside any phase", "  of it forward",
+                                        "  of it backward", "  of it optimizer"};
+    if (time->phase_ns[PS_PHASE_UNKNOWN] >= time->compute_ns) {
+        return;
+    }
+    for (int phase = PS_PHASE_FORWARD; phase <= PS_PHASE_OPTIMIZER; phase++) {
+        print_time_row(result, words[phase], time->phase_ns[phase], out);
+    }
+    if (time->phase_ns[PS_PHASE_UNKNOWN] > 0) {
+        print_time_row(result, words[PS_PHASE_UNKNOWN], time->phase_ns[PS_PHASE_UNKNOWN], out);
+    }
+}
+
 static void print_time(const ps_result *result, const ps_result_device *device, ps_output *out)
 {
     const ps_result_time *time = &device->time;
@@ -220,6 +239,7 @@ static void print_time(const ps_result *result, const ps_result_device *device, 
     }
     ps_output_print(out, "\n  where the time goes\n");
     print_time_row(result, "compute", time->compute_ns, out);
+    print_phases(result, time, out);
     print_time_row(result, "collectives not hidden by compute", time->collective_ns, out);
     print_time_row(result, "copies not hidden by either", time->copy_ns, out);
     print_time_row(result, "waiting for the host", time->host_ns, out);
@@ -248,6 +268,20 @@ static void print_basis(const ps_result *result, ps_output *out)
     }
 }
 
+/* "8.037 billion" of a number of digits. */
+static void print_count(const char *digits, ps_output *out)
+{
+    const size_t count = strlen(digits);
+    const size_t whole = count % 3 == 0 ? 3 : count % 3;
+    const char *word = count > 9 ? "billion" : count > 6 ? "million" : NULL;
+    if (word == NULL || count > 12) {
+        ps_output_print(out, "%s", digits);
+        return;
+    }
+    ps_output_print(out, "%.*s.%.*s %s", (int)whole, digits, (int)(4 - whole), digits + whole,
+                    word);
+}
+
 /* Of a model: how large it is and how it is trained. */
 static void print_recipe(const ps_result *result, ps_output *out)
 {
@@ -257,9 +291,12 @@ static void print_recipe(const ps_result *result, ps_output *out)
     if (recipe[0] == '\0') {
         return;
     }
-    ps_output_print(out, "%s parameters", parameters);
+    print_count(parameters, out);
+    ps_output_print(out, " parameters");
     if (strcmp(parameters, trained) != 0) {
-        ps_output_print(out, ", %s of them trained", trained);
+        ps_output_print(out, ", ");
+        print_count(trained, out);
+        ps_output_print(out, " of them trained");
     }
     ps_output_print(out, "; %s\n", recipe);
 }

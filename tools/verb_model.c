@@ -7,7 +7,7 @@
 #include "info.h"
 #include "model_case.h"
 #include "model_recipe.h"
-#include "workload/models.h"
+#include "workload/config/models.h"
 
 static const ps_option options[] = {
     {.name = "gpu",

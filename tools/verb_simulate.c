@@ -69,6 +69,8 @@ const ps_verb ps_verb_simulate = {
         "allocator holds (reserved), and what the device reports (reserved plus what lies outside "
         "the allocator). Every figure says whether it was measured, scaled from a measurement, "
         "computed, or guessed.\n"
+        "--batch and --seq scale sizes by what recorded shapes, divisibility and roles tell, and "
+        "device work by bytes, arithmetic and how far a kernel fills the GPU; host time stays.\n"
         "The result depends on the plan alone: a plan written by --save-plan gives the same "
         "result again.",
     .operands = operands,

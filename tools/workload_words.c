@@ -29,6 +29,13 @@ static const char *const op_kinds[PS_OP_KIND_COUNT] = {
     [PS_OP_COPY] = "copy",     [PS_OP_COLLECTIVE] = "collective", [PS_OP_HOST] = "host",
 };
 
+static const char *const lanes[PS_WORKLOAD_LANE_COUNT] = {
+    [PS_WORKLOAD_MAIN] = "main",
+    [PS_WORKLOAD_UPLOAD] = "upload",
+    [PS_WORKLOAD_OFFLOAD] = "offload",
+    [PS_WORKLOAD_COMPUTE] = "compute",
+};
+
 static const char *const events[PS_WORKLOAD_EVENT_KIND_COUNT] = {
     [PS_WORKLOAD_EVENT_ALLOC] = "alloc",
     [PS_WORKLOAD_EVENT_FREE] = "free",
@@ -43,9 +50,8 @@ static const char *const events[PS_WORKLOAD_EVENT_KIND_COUNT] = {
 const ps_words *ps_workload_words(const ps_column_spec *column)
 {
     static const ps_words lists[] = {
-        LIST("ps_element", elements),
-        LIST("ps_scaling", scalings),
-        LIST("ps_op_kind", op_kinds),
+        LIST("ps_element", elements),      LIST("ps_scaling", scalings),
+        LIST("ps_op_kind", op_kinds),      LIST("ps_workload_lane", lanes),
         LIST("ps_workload_event", events),
     };
     const ps_words *words = ps_words_find(lists, sizeof lists / sizeof lists[0], column);
