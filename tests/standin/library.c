@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Libraries on top of the runtime, as far as training calls them: matrix products
- * succeed and do nothing; what cannot be stood in for is refused.
+ * launch one kernel, named after the call, that does nothing; what cannot be stood
+ * in for is refused.
  */
 #include <string.h>
 
@@ -21,7 +22,24 @@
     {                                                 \
         return standin_result(STANDIN_NOT_SUPPORTED); \
     }
+/* A matrix product: on the stream that the thread gave its handle last, as PyTorch always does. */
+static _Thread_local void *product_stream;
+#define STANDIN_PRODUCT(name)                                              \
+    STANDIN_API int name(void);                                            \
+    int name(void)                                                         \
+    {                                                                      \
+        standin_launch_product("standin_gemm<" #name ">", product_stream); \
+        return STANDIN_SUCCESS;                                            \
+    }
 #include "standin/library.def"
+
+STANDIN_API int cublasSetStream_v2(void *handle, void *stream);
+int cublasSetStream_v2(void *handle, void *stream)
+{
+    (void)handle;
+    product_stream = stream;
+    return STANDIN_SUCCESS;
+}
 
 /* Functions that hand out a handle in their first argument: any address but 0. */
 static char object;

@@ -62,4 +62,9 @@ int standin_mapped_device(uint64_t address);
 /* Puts `duration_ns` of work of the current call on a stream; when and where it runs. */
 standin_work standin_enqueue(void *stream, uint64_t duration_ns);
 
+/* launch.c */
+
+/* One kernel that a library launches for a matrix product. */
+void standin_launch_product(const char *name, void *stream);
+
 #endif

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "workload/config.h"
+#include "workload/config/config.h"
 
 static inline uint64_t figure_or(const ps_model_config *config, const char *key, int64_t fallback)
 {

@@ -16,19 +16,13 @@
 
 #include "base/memory.h"
 #include "base/source.h"
-#include "workload/config.h"
-#include "workload/train.h"
+#include "support/recipe_line.h"
+#include "workload/config/config.h"
+#include "workload/script/train.h"
 
 #define MAX_TEXT ((size_t)8 << 20)
 #define MAX_EVENTS ((size_t)1 << 20)
 #define SHOWN 12
-
-/* What the stand-in for CUDA said it was when the recordings were made. */
-static const ps_train_device device = {.workspace_bytes = (uint64_t)32 << 20,
-                                       .sm_count = 132,
-                                       .threads_per_sm = 2048,
-                                       .capability = 90,
-                                       .release = 206};
 
 typedef struct event {
     bool is_free;
@@ -120,71 +114,6 @@ static void on_rename(void *context, uint32_t buffer, ps_role role)
 
 /* ---- the recording ---- */
 
-static const char *value_of(const char *line, const char *key)
-{
-    static char value[64];
-    char wanted[64];
-    (void)snprintf(wanted, sizeof wanted, " %s=", key);
-    const char *at = strstr(line, wanted);
-    if (at == NULL || sscanf(at + strlen(wanted), "%63s", value) != 1) {
-        return "";
-    }
-    return value;
-}
-
-static bool is_on(const char *line, const char *key)
-{
-    return strcmp(value_of(line, key), "1") == 0;
-}
-
-static ps_attention_kind attention_of(const char *word)
-{
-    static const char *const words[] = {
-#define PS_ATTENTION_WORD(sym, word, doc) word,
-        PS_ATTENTIONS(PS_ATTENTION_WORD)
-#undef PS_ATTENTION_WORD
-    };
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(words[i], word) == 0) {
-            return (ps_attention_kind)i;
-        }
-    }
-    return PS_ATTENTION_AUTO;
-}
-
-static ps_recipe read_recipe(const char *line, char optimizer[64])
-{
-    ps_recipe r = ps_recipe_default();
-    const char *dtype = value_of(line, "dtype");
-    r.parameters = strcmp(dtype, "bf16") == 0 ? PS_DTYPE_BF16 : PS_DTYPE_F32;
-    r.autocast = strcmp(dtype, "amp-bf16") == 0   ? PS_DTYPE_BF16
-                 : strcmp(dtype, "amp-fp16") == 0 ? PS_DTYPE_F16
-                                                  : PS_DTYPE_F32;
-    r.scales_loss = strcmp(dtype, "amp-fp16") == 0;
-    r.batch = strtoll(value_of(line, "batch"), NULL, 10);
-    r.length = strtoll(value_of(line, "length"), NULL, 10);
-    r.steps = strtoll(value_of(line, "steps"), NULL, 10);
-    r.attention = attention_of(value_of(line, "attention"));
-    (void)snprintf(optimizer, 64, "%s", value_of(line, "optimizer"));
-    r.optimizer = optimizer;
-    const char *style = value_of(line, "style");
-    r.style = strcmp(style, "fused") == 0  ? PS_OPTIMIZER_FUSED
-              : strcmp(style, "loop") == 0 ? PS_OPTIMIZER_LOOP
-                                           : PS_OPTIMIZER_FOREACH;
-    r.overlaps_batches = true;
-    r.has_mask = is_on(line, "masked");
-    /* the stand-in computes nothing: torch.all(mask == 1) is true only where the recording says so */
-    r.pads = !is_on(line, "unpadded");
-    r.clips = is_on(line, "clip");
-    r.accumulate = is_on(line, "accumulate") ? 2 : 1;
-    r.checkpoint_every = is_on(line, "checkpoint") ? 1 : 0;
-    r.has_no_cache = r.checkpoint_every > 0;
-    r.lora_rank = is_on(line, "lora") ? 8 : 0;
-    r.has_lora_dropout = r.lora_rank > 0;
-    r.begins_at_inputs = r.lora_rank > 0;
-    return r;
-}
-
 static char *read_text(const char *path)
 {
     ps_source *source;
@@ -271,21 +200,21 @@ static events read_events(char **text)
 
 static bool make(const char *config_line, const char *recipe_line, events *out)
 {
-    char optimizer[64];
+    recipe_words told;
     ps_error err = {0};
     ps_model_config *config;
     if (ps_model_config_read_memory("recording", config_line, strlen(config_line), &config, &err) !=
         PS_OK) {
         abort();
     }
-    const ps_recipe recipe = read_recipe(recipe_line, optimizer);
+    const ps_recipe recipe = recipe_of_line(recipe_line, &told);
     making self = {.made = no_events()};
     const ps_family *family = NULL;
     ps_code code = ps_family_of(config, &family, &err);
     const ps_training run = {.family = family,
                              .config = config,
                              .recipe = &recipe,
-                             .device = device,
+                             .device = RECIPE_DEVICE,
                              .sink = {&self, on_alloc, on_free, on_kernel, on_rename, NULL}};
     if (code == PS_OK) {
         code = ps_train(&run, &err);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "workload/config.h"
+#include "workload/config/config.h"
 
 static const char sample[] =
     "{\"model_type\": \"gpt_neo\", \"hidden_size\": 768, \"num_heads\": 12, \"resid\": 0.1,\n"

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#include "workload/eager.h"
-#include "workload/ops.h"
-#include "workload/reduce.h"
+#include "workload/eager/eager.h"
+#include "workload/eager/ops.h"
+#include "workload/eager/reduce.h"
 
 #define MAX_BUFFERS 256
 
@@ -204,6 +204,44 @@ static void sums_of_many_rows_meet_in_a_buffer(void **state)
     assert_int_equal(need.partial_bytes, 0);
 }
 
+/* Sizes that backward of a layer norm asked for, beside ones_like first: by PyTorch 2.6 and 2.11. */
+static void check_layer_norm(int64_t release, int64_t sm_count, const int64_t size[2],
+                             const uint64_t *bytes, uint32_t count)
+{
+    ledger book;
+    ps_eager *eager = open_eager(&book);
+    ps_eager_set_device(eager, sm_count, 2048);
+    ps_eager_set_release(eager, release);
+    const ps_tensor x = leaf(eager, size[0] * size[1]);
+    const ps_tensor weight = leaf(eager, size[1]), bias = leaf(eager, size[1]);
+    ps_tensor y = ps_op_layer_norm(eager, x, weight, bias, size[1], false);
+    const uint32_t first = book.count + 1;
+    ps_eager_backward(eager, y);
+    assert_int_equal(book.count - first, count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(book.bytes[first + i], bytes[i]);
+    }
+    ps_eager_clear(eager, &y);
+    assert_int_equal(book.live_count, 6);
+    ps_eager_destroy(eager);
+}
+
+static void many_rows_of_a_layer_norm_are_added_in_parts(void **state)
+{
+    (void)state;
+    const int64_t wide[2] = {70000, 768}, narrow[2] = {65537, 240}, few[2] = {65536, 240};
+    const uint64_t wide_bytes[] = {215040000, 3072, 3072, 4193280, 4193280, 3072,
+                                   8650752,   24,   3072, 8650752, 24};
+    const uint64_t narrow_bytes[] = {62915520, 960, 960, 1967040, 1967040, 960,
+                                     4055040,  8,   960, 4055040, 8};
+    const uint64_t few_bytes[] = {62914560, 960, 960};
+    check_layer_norm(211, 132, wide, wide_bytes, 11);
+    check_layer_norm(211, 132, narrow, narrow_bytes, 11);
+    check_layer_norm(211, 132, few, few_bytes, 3);
+    check_layer_norm(211, 28, wide, wide_bytes, 3); /* blocks of columns fill a small device */
+    check_layer_norm(206, 132, wide, wide_bytes, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_second_backward_adds_in_place),
         cmocka_unit_test(a_failure_stops_everything),
         cmocka_unit_test(sums_of_many_rows_meet_in_a_buffer),
+        cmocka_unit_test(many_rows_of_a_layer_norm_are_added_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

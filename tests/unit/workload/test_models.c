@@ -7,7 +7,7 @@
 #include "unit/workload/parameters.h"
 
 #include "base/memory.h"
-#include "workload/models.h"
+#include "workload/config/models.h"
 
 #define HEADER "model,key,value,origin\n"
 
