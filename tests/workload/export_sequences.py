@@ -14,6 +14,7 @@ import json
 import pathlib
 import sys
 
+import adapters
 import record_sequences
 
 
@@ -23,22 +24,31 @@ def recipe_of(name):
     long = "long" in extras
     recipe = {
         "batch": 1 if "single" in extras else record_sequences.BATCH * (5 if long else 1),
-        "length": record_sequences.LENGTH * (6 if long else 1),
+        "length": 1 if "short" in extras else record_sequences.LENGTH * (6 if long else 1),
         "steps": record_sequences.STEPS,
-        "dtype": {"fp32": "fp32", "bf16": "bf16", "amp": "amp-bf16", "fp16amp": "amp-fp16"}[kind],
+        "dtype": {"amp": "amp-bf16", "fp16amp": "amp-fp16"}.get(kind, kind),
         "attention": "auto" if attention == "sdpa" else attention,
         "optimizer": optimizer,
         "style": style or "foreach",
     }
     for word in ("masked", "checkpoint", "lora", "accumulate", "clip"):
         recipe[word] = int(word in extras)
+    if "all" in extras:
+        recipe["targets"] = ",".join(adapters.lora_targets(name, extras))
+    if extras & record_sequences.NF4:
+        recipe["quantize"] = "nf4" if "nf4" in extras else "nf4-single"
+    if "masters" in extras:
+        recipe["masters"] = 1
+    if "reattend" in extras:
+        recipe["checkpoint_attention"] = 1
     if "unpadded" in extras:
         recipe["unpadded"] = 1
     return recipe
 
 
 def lines_of(name, path):
-    values = dict(record_sequences.MODELS[name_of_model(name)])
+    model, *_, extras = record_sequences.parts_of(name)
+    values = record_sequences.config_of(model, extras)
     config = {"model_type": values.pop("kind"), **values}
     yield "# config " + json.dumps(config, separators=(",", ":"))
     yield "# recipe " + " ".join(f"{key}={value}" for key, value in recipe_of(name).items())
@@ -54,10 +64,6 @@ def lines_of(name, path):
                 yield f"A {row['bytes']}"
             else:
                 yield f"F {number_of[row['of']]}"
-
-
-def name_of_model(name):
-    return record_sequences.parts_of(name)[0]
 
 
 def main():

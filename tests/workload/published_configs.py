@@ -104,7 +104,7 @@ def build(values, dtype="float32", attention=None):
     kind = transformers.AutoModelForCausalLM
     if is_seq2seq(values):
         kind = transformers.AutoModelForSeq2SeqLM
-    if values["kind"] == "bert":
+    if values["kind"] in ("bert", "roberta"):
         kind = transformers.AutoModelForMaskedLM
     how = {} if attention is None else {"attn_implementation": attention}
     leave_weights_alone()

@@ -4,7 +4,8 @@
 
     PYTHON record_sequences.py LIBSTANDIN_CUDA OUT_FOLDER [--jobs N] [--only TEXT]
 
-PYTHON is an interpreter with torch (CUDA build), transformers and peft. Every
+PYTHON is an interpreter with torch (CUDA build), transformers and peft; for the
+configurations with nf4 also bitsandbytes, which PYTHONPATH may bring. Every
 configuration is a process of its own on the stand-in for CUDA, so every request is
 PyTorch's own. The same versions give the same bytes.
 
@@ -36,98 +37,21 @@ import pathlib
 import subprocess
 import sys
 
+import adapters
+import answers
+import masters
 import published_configs
+from recorded_models import MODELS
+import quantized_models
+import selective
+from quantized_models import NF4, QUANTIZED
 
 BATCH, LENGTH, STEPS = 3, 41, 2
-WORDS = 1013
 MAX_ENTRIES = 1_000_000
 UNSPLIT = 1 << 20  # a block keeps up to this much more than was asked for
 
-ROPE = dict(vocab_size=WORDS, hidden_size=240, intermediate_size=632, num_hidden_layers=2,
-            num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=128)
-MODELS = {
-    "gpt2": dict(kind="gpt2", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2, n_head=6),
-    "gpt2-gelu": dict(kind="gpt2", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2,
-                      n_head=6, n_inner=632, activation_function="gelu", attn_pdrop=0.0,
-                      embd_pdrop=0.0, resid_pdrop=0.0, scale_attn_weights=False),
-    "gpt2-scaled": dict(kind="gpt2", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2,
-                        n_head=6, scale_attn_by_inverse_layer_idx=True),
-    "gpt2-upcast": dict(kind="gpt2", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2,
-                        n_head=6, reorder_and_upcast_attn=True),
-    "gpt2-head": dict(kind="gpt2", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2,
-                      n_head=1),
-    "llama": dict(ROPE, kind="llama"),
-    "llama-own": dict(ROPE, kind="llama", num_key_value_heads=6, attention_bias=True,
-                      mlp_bias=True, attention_dropout=0.1),
-    "llama-one": dict(ROPE, kind="llama", num_key_value_heads=1),
-    "mistral": dict(ROPE, kind="mistral", sliding_window=32),
-    "mistral-wide": dict(ROPE, kind="mistral", sliding_window=None, head_dim=48),
-    "mixtral": dict(ROPE, kind="mixtral", num_local_experts=4),
-    "opt": dict(kind="opt", vocab_size=WORDS, hidden_size=240, word_embed_proj_dim=240, ffn_dim=632,
-                num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=128, dropout=0.1),
-    "opt-projected": dict(kind="opt", vocab_size=WORDS, hidden_size=240, word_embed_proj_dim=136,
-                          ffn_dim=632, num_hidden_layers=2, num_attention_heads=6,
-                          max_position_embeddings=128, do_layer_norm_before=False, dropout=0.1),
-    "gpt_neo": dict(kind="gpt_neo", vocab_size=WORDS, hidden_size=240, num_layers=2, num_heads=6,
-                    attention_types=[[["global", "local"], 1]], window_size=32,
-                    max_position_embeddings=128),
-    "gpt_neox": dict(kind="gpt_neox", vocab_size=WORDS, hidden_size=240, intermediate_size=632,
-                     num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=128),
-    "gpt_neox-serial": dict(kind="gpt_neox", vocab_size=WORDS, hidden_size=240,
-                            intermediate_size=632, num_hidden_layers=2, num_attention_heads=6,
-                            max_position_embeddings=128, use_parallel_residual=False,
-                            attention_bias=False, rotary_pct=1.0, hidden_dropout=0.1,
-                            attention_dropout=0.1, tie_word_embeddings=True),
-    "gptj": dict(kind="gptj", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2, n_head=6,
-                 rotary_dim=24, embd_pdrop=0.1, resid_pdrop=0.1),
-    "codegen": dict(kind="codegen", vocab_size=WORDS, n_positions=128, n_embd=240, n_layer=2,
-                    n_head=8, rotary_dim=16),
-    "bloom": dict(kind="bloom", vocab_size=WORDS, hidden_size=240, n_layer=2, n_head=6,
-                  hidden_dropout=0.1),
-    "gpt_bigcode": dict(kind="gpt_bigcode", vocab_size=WORDS, n_positions=128, n_embd=240,
-                        n_layer=2, n_head=6),
-    "gpt_bigcode-heads": dict(kind="gpt_bigcode", vocab_size=WORDS, n_positions=128, n_embd=240,
-                              n_layer=2, n_head=6, multi_query=False, n_inner=632),
-    "qwen2": dict(ROPE, kind="qwen2"),
-    "qwen3": dict(ROPE, kind="qwen3", head_dim=56, tie_word_embeddings=True),
-    "gemma": dict(ROPE, kind="gemma", head_dim=56),
-    "gemma2": dict(ROPE, kind="gemma2", head_dim=56, sliding_window=32, query_pre_attn_scalar=56),
-    "gemma2-bare": dict(ROPE, kind="gemma2", head_dim=48, num_key_value_heads=6, num_hidden_layers=3,
-                        attention_bias=True, attention_dropout=0.1, tie_word_embeddings=False,
-                        attn_logit_softcapping=None, final_logit_softcapping=None),
-    "phi": dict(kind="phi", vocab_size=WORDS, hidden_size=240, intermediate_size=632,
-                num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=128),
-    "phi-shared": dict(kind="phi", vocab_size=WORDS, hidden_size=240, intermediate_size=632,
-                       num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
-                       max_position_embeddings=128, qk_layernorm=True, resid_pdrop=0.1,
-                       embd_pdrop=0.1, attention_dropout=0.1),
-    "phi3": dict(ROPE, kind="phi3", pad_token_id=0, num_key_value_heads=6),
-    "phi3-shared": dict(ROPE, kind="phi3", pad_token_id=0, sliding_window=32, resid_pdrop=0.1,
-                        attention_dropout=0.1, partial_rotary_factor=0.6,
-                        tie_word_embeddings=True),
-    "qwen2_moe": dict(ROPE, kind="qwen2_moe", num_experts=4, num_experts_per_tok=2,
-                      moe_intermediate_size=136, shared_expert_intermediate_size=272,
-                      decoder_sparse_step=1),
-    "deepseek_v3": dict(ROPE, kind="deepseek_v3", num_key_value_heads=6, q_lora_rank=104,
-                        kv_lora_rank=88, qk_rope_head_dim=16, qk_nope_head_dim=24, v_head_dim=32,
-                        n_routed_experts=8, n_group=2, topk_group=1, num_experts_per_tok=2,
-                        moe_intermediate_size=136, first_k_dense_replace=1, num_hidden_layers=2),
-    "t5": dict(kind="t5", vocab_size=WORDS, d_model=240, d_ff=632, d_kv=40, num_layers=2,
-               num_heads=6, dropout_rate=0.1, decoder_start_token_id=0),
-    "t5-gated": dict(kind="t5", vocab_size=WORDS, d_model=240, d_ff=632, d_kv=48, num_layers=2,
-                     num_decoder_layers=3, num_heads=6, dropout_rate=0.1,
-                     feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-                     decoder_start_token_id=0),
-    "bert": dict(kind="bert", vocab_size=WORDS, hidden_size=240, intermediate_size=632,
-                 num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=128),
-    "bert-untied": dict(kind="bert", vocab_size=WORDS, hidden_size=240, intermediate_size=632,
-                        num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=128,
-                        hidden_act="relu", tie_word_embeddings=False,
-                        attention_probs_dropout_prob=0.0),
-    "biogpt": dict(kind="biogpt", vocab_size=WORDS, hidden_size=240, intermediate_size=632,
-                   num_hidden_layers=2, num_attention_heads=6, max_position_embeddings=128),
-}
-PARAMETER_TYPES = {"fp32": "float32", "bf16": "bfloat16", "amp": "float32", "fp16amp": "float32"}
+PARAMETER_TYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "amp": "float32",
+                   "fp16amp": "float32"}
 AUTOCAST_TYPES = {"amp": "bfloat16", "fp16amp": "float16"}
 KERNELS = {"flash": "FLASH_ATTENTION", "efficient": "EFFICIENT_ATTENTION", "math": "MATH"}
 EVERYWHERE = ["fp32-sdpa-adamw", "fp32-eager-adamw", "bf16-sdpa-adamw", "bf16-eager-sgd",
@@ -135,11 +59,14 @@ EVERYWHERE = ["fp32-sdpa-adamw", "fp32-eager-adamw", "bf16-sdpa-adamw", "bf16-ea
               "fp32-sdpa-adamw-checkpoint"]
 FEW = ["fp32-sdpa-adamw", "fp32-eager-adamw", "bf16-sdpa-adamw"]  # of members that differ little
 MEMBERS = {"llama-own", "llama-one", "mistral-wide", "t5-gated", "gpt_neox-serial", "bert-untied",
-           "gemma2-bare", "phi-shared", "phi3-shared"}
+           "roberta-untied", "gemma2-bare", "phi-shared", "phi3-shared", "phi3-longrope",
+           "phi3-longer", "qwen2_moe-own"}
 MORE = [
     "llama-fp32-efficient-adamw", "llama-fp32-math-adamw", "llama-bf16-flash-adamw",
     "llama-bf16-efficient-adamw", "llama-bf16-math-adamw", "llama-amp-flash-adamw",
-    "llama-fp16amp-sdpa-adamw", "llama-bf16-sdpa-adamw-checkpoint", "llama-bf16-sdpa-adamw-lora",
+    "llama-fp16amp-sdpa-adamw", "phi-fp16amp-sdpa-adamw-lora-all",
+    "phi-fp16amp-sdpa-adamw-lora-all-accumulate",
+    "llama-bf16-sdpa-adamw-checkpoint", "llama-bf16-sdpa-adamw-lora",
     "llama-bf16-sdpa-adamw-lora-checkpoint", "llama-fp32-sdpa-adamw-lora",
     "llama-fp32-sdpa-adamw-accumulate", "llama-fp32-sdpa-adamw-clip", "llama-fp32-sdpa-adamw_fused",
     "llama-fp32-sdpa-adamw_loop", "llama-fp32-sdpa-adam", "llama-fp32-sdpa-momentum",
@@ -155,11 +82,34 @@ MORE = [
     "gemma2-fp16amp-sdpa-adamw", "phi-fp32-eager-adamw-single", "phi3-bf16-sdpa-adamw-single",
     "gptj-fp32-eager-adamw-single", "codegen-fp32-eager-adamw-single",
     "bloom-fp32-eager-adamw-single", "gpt_bigcode-fp32-eager-adamw-single",
+    "t5-head-fp32-eager-adamw", "t5-head-bf16-sdpa-adamw-masked",
+    "t5-bf16-sdpa-adamw-lora", "t5-fp32-sdpa-adamw-lora-checkpoint", "t5-amp-eager-sgd-masked",
+    "t5-bf16-eager-sgd-masked-checkpoint", "t5-amp-eager-adamw-checkpoint",
+    "gpt_neox-bf16-sdpa-adamw-lora", "gpt_neox-amp-sdpa-adamw-masked",
+    "gpt_neox-amp-eager-sgd-masked-checkpoint", "gpt_neox-bf16-eager-adamw-lora-checkpoint",
+    "bert-fp32-sdpa-adamw-lora", "roberta-bf16-sdpa-adamw-lora", "roberta-fp32-eager-adamw-single",
+    "roberta-bf16-sdpa-adamw-single", "bert-amp-sdpa-adamw-masked-checkpoint",
+    "bert-bf16-math-adamw", "biogpt-amp-eager-sgd-masked-checkpoint", "biogpt-bf16-math-adamw",
+    "biogpt-bf16-sdpa-adamw-lora",
     "t5-fp32-eager-adamw-single", "t5-amp-eager-adamw-single", "t5-gated-fp32-eager-adamw-checkpoint",
     "gpt_neox-fp32-eager-adamw-single", "gpt_neox-bf16-sdpa-adamw-single",
     "gpt_neox-fp32-math-adamw", "bert-fp32-eager-adamw-single", "bert-bf16-sdpa-adamw-single",
     "bert-bf16-sdpa-adamw-unpadded", "biogpt-fp32-eager-adamw-single",
     "biogpt-fp32-sdpa-adamw-single", "biogpt-bf16-sdpa-adamw-unpadded",
+    "opt-fp32-sdpa-sgd-masked-single", "bloom-bf16-eager-sgd-masked-single",
+    "gpt_bigcode-fp32-sdpa-sgd-masked-single", "opt-amp-sdpa-adamw-masked-single",
+    "opt-fp16-eager-sgd", "opt-fp16-sdpa-adamw-unpadded", "bloom-fp16-eager-sgd",
+    "gptj-fp16-eager-sgd", "gpt_neo-fp16-eager-adamw", "llama-fp16-eager-sgd",
+    "gpt_neo-fp32-eager-adamw-long", "gpt_bigcode-bf16-sdpa-adamw-masked-long",
+    "opt-fp32-sdpa-adamw-long", "bloom-fp32-eager-adamw-long", "gptj-bf16-eager-adamw-long",
+    "opt-fp32-eager-adamw-short", "opt-bf16-sdpa-adamw-short-unpadded",
+    "gpt_neo-bf16-eager-adamw-short", "gptj-fp32-eager-adamw-short",
+    "codegen-fp32-eager-adamw-short", "bloom-fp32-eager-adamw-short",
+    "gpt_bigcode-fp32-eager-adamw-short", "gpt_bigcode-fp32-sdpa-adamw-short",
+    "gpt_bigcode-heads-fp32-eager-adamw-short", "gpt_bigcode-heads-bf16-sdpa-adamw-short",
+    "opt-bf16-sdpa-adamw-lora", "gptj-bf16-eager-adamw-lora", "gpt_bigcode-bf16-sdpa-adamw-lora",
+    "opt-amp-sdpa-adamw-lora-checkpoint", "gpt_bigcode-fp32-math-adamw",
+    "gpt_bigcode-fp32-math-adamw-single", "gpt_bigcode-heads-bf16-math-adamw",
     "gpt_bigcode-fp32-sdpa-adamw-single", "gpt_bigcode-heads-fp32-eager-adamw-single",
     "gpt2-fp16amp-sdpa-adamw", "gpt2-fp32-sdpa-adamw-clip", "gpt2-bf16-sdpa-adamw-lora-clip",
     "gpt2-fp32-sdpa-adamw-accumulate", "gpt2-fp32-eager-adamw-masked", "gpt2-amp-eager-sgd-masked",
@@ -182,22 +132,44 @@ DECODERS = [
     "llama-one-bf16-math-adamw-single", "llama-own-fp32-math-adamw", "llama-own-bf16-math-adamw-single",
     "mistral-bf16-sdpa-adamw-single", "mistral-fp32-math-adamw", "mistral-bf16-math-adamw-masked",
     "mixtral-bf16-sdpa-adamw-long", "mixtral-bf16-sdpa-adamw-lora", "mistral-fp32-sdpa-adamw-long",
+    "llama-bf16-sdpa-adamw-masked-unpadded", "llama-fp32-sdpa-adamw-masked-checkpoint",
+    "llama-bf16-sdpa-adamw-masked-single", "llama-amp-eager-sgd-masked", "llama-fp16-eager-sgd",
+    "llama-fp16-sdpa-adamw-lora", "llama-fp16-sdpa-sgd-masked", "llama-own-amp-sdpa-adamw-masked",
+    "llama-own-fp32-sdpa-adamw-checkpoint", "mixtral-fp16-eager-sgd",
+    "mistral-wide-bf16-sdpa-adamw-masked-unpadded", "mistral-fp32-sdpa-adamw-masked-checkpoint",
+    "qwen2-bf16-sdpa-adamw-lora-checkpoint", "qwen3-fp32-eager-adamw-single",
+    "qwen3-bf16-sdpa-adamw-single", "qwen3_moe-bf16-sdpa-adamw-single",
+    "mixtral-fp32-eager-adamw-single", "llama-bf16-sdpa-adamw-lora-all",
+    "llama-amp-sdpa-adamw-lora-all", "llama-bf16-sdpa-adamw-lora-all-checkpoint",
+    "qwen2-bf16-sdpa-adamw-lora-all-masked", "qwen3_moe-bf16-sdpa-adamw-lora-all",
+]
+OPTIMIZERS = [
+    "opt-bf16-sdpa-adam_loop", "opt-bf16-sdpa-adamw_fused", "opt-bf16-sdpa-momentum",
+    "opt-bf16-sdpa-rmsprop", "opt-bf16-sdpa-adagrad", "opt-bf16-sdpa-adafactor",
+    "opt-bf16-sdpa-hfadafactor", "opt-fp32-sdpa-adam_fused", "opt-fp32-sdpa-sgd_loop",
+    "opt-fp32-sdpa-sgd_fused", "opt-fp32-sdpa-momentum_loop", "opt-fp32-sdpa-momentum_fused",
+    "opt-fp32-sdpa-rmsprop_loop", "opt-fp32-sdpa-adagrad_loop", "gpt2-fp32-sdpa-hfadafactor",
+    "gpt2-fp32-sdpa-adafactor", "opt-fp32-sdpa-lomo", "opt-bf16-sdpa-lomo",
+    "opt-fp32-sdpa-lomo-clip", "opt-bf16-sdpa-lomo-clip", "opt-bf16-sdpa-lomo-checkpoint",
+    "opt-fp32-sdpa-mezo", "opt-bf16-sdpa-mezo", "opt-amp-sdpa-mezo", "llama-fp32-sdpa-lomo",
+    "gpt2-fp32-sdpa-lomo", "gpt2-bf16-sdpa-lomo", "opt-fp16amp-sdpa-adamw_fused",
+    "opt-fp16amp-sdpa-sgd_fused", "opt-fp16amp-sdpa-adamw",
 ]
 FACTORIES = {"aten::" + name for name in (
     "empty", "empty_strided", "empty_like", "zeros", "zeros_like", "ones", "ones_like", "full",
     "full_like", "new_empty", "new_empty_strided", "new_zeros", "clone", "contiguous", "resize_",
     "to", "_to_copy", "copy_", "zero_", "fill_")}
 MARK = "module:"
-EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # how configurations call them
+EXPERTS = ("num_local_experts", "num_experts")  # how configurations call them
 
 
-SPECIAL = {"gpt2-gelu", "gpt2-scaled", "gpt2-upcast", "gpt2-head"}  # not everywhere
+SPECIAL = {"gpt2-gelu", "gpt2-scaled", "gpt2-upcast", "gpt2-head", "t5-head"}  # not everywhere
 
 
 def configurations():
     names = [f"{model}-{rest}" for model in MODELS if model not in SPECIAL
              for rest in (FEW if model in MEMBERS else EVERYWHERE)]
-    return names + MORE + DECODERS
+    return names + MORE + DECODERS + OPTIMIZERS + QUANTIZED + selective.CONFIGURATIONS + masters.CONFIGURATIONS
 
 
 def parts_of(name):
@@ -205,6 +177,93 @@ def parts_of(name):
     model = max((key for key in MODELS if name.startswith(key + "-")), key=len)
     kind, attention, optimizer, *extras = name[len(model) + 1:].split("-")
     return model, kind, attention, optimizer, set(extras)
+
+
+class Lomo:
+    """Descent within backward: each gradient is applied before the next one is stored."""
+
+    def __init__(self, parameters, clips):
+        self.parameters, self.clips = parameters, clips
+        self.gathers, self.norms, self.factor = False, [], None
+        for parameter in parameters:
+            parameter.register_hook(self.apply)
+
+    def apply(self, grad=None):
+        import torch
+        with torch.no_grad():
+            for parameter in self.parameters:
+                if parameter.grad is None:
+                    continue
+                wide_grad = parameter.grad.to(torch.float32)
+                parameter.grad = None
+                if self.gathers:
+                    self.norms.append(torch.norm(wide_grad, 2.0))
+                    continue
+                if self.factor is not None:
+                    wide_grad.mul_(self.factor)
+                wide = parameter.data.to(torch.float32)
+                wide.add_(wide_grad, alpha=-0.1)
+                parameter.data.copy_(wide)
+        return grad
+
+    def gather(self, loss):
+        import torch
+        self.gathers, self.norms = True, []
+        loss.backward(retain_graph=True)
+        self.apply()
+        with torch.no_grad():
+            self.norms = torch.stack(self.norms)
+            total = torch.norm(self.norms, 2.0)
+            self.factor = 1.0 / (total + 1e-6)
+            self.factor = torch.clamp(self.factor, max=1.0)
+        self.gathers = False
+
+
+class Mezo:
+    """Zeroth order: losses of a model moved along a random direction that is drawn again."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def draw(self, parameter):
+        import torch
+        data = parameter.data
+        return torch.normal(mean=0, std=1, size=data.size(), device=data.device, dtype=data.dtype)
+
+    def perturb(self, scale):
+        import torch
+        torch.manual_seed(1)
+        for _, parameter in self.names:
+            z = self.draw(parameter)
+            parameter.data = parameter.data + scale * z * 1e-3
+
+    def losses(self, model, given, autocast):
+        self.perturb(1)
+        first = self.loss_of(model, given, autocast)
+        self.perturb(-2)
+        second = self.loss_of(model, given, autocast)
+        self.slope = ((first - second) / 2e-3).item()
+        self.perturb(1)
+        return first
+
+    @staticmethod
+    def loss_of(model, given, autocast):
+        import torch
+        model.eval()
+        with torch.inference_mode():
+            with autocast():
+                loss = model(**given).loss
+        return loss.detach()
+
+    def update(self):
+        import torch
+        torch.manual_seed(1)
+        for name, parameter in self.names:
+            z = self.draw(parameter)
+            if "bias" in name or "layer_norm" in name or "layernorm" in name:
+                parameter.data = parameter.data - 0.1 * (self.slope * z)
+            else:
+                parameter.data = parameter.data - 0.1 * (self.slope * z + 0.0 * parameter.data)
 
 
 def make_optimizer(name, parameters):
@@ -221,46 +280,48 @@ def make_optimizer(name, parameters):
         "rmsprop": lambda: optim.RMSprop(parameters),
         "adagrad": lambda: optim.Adagrad(parameters),
         "adafactor": lambda: optim.Adafactor(parameters),
+        "adam_fused": lambda: optim.Adam(parameters, fused=True),
+        "adam_loop": lambda: optim.Adam(parameters, foreach=False),
+        "sgd_loop": lambda: optim.SGD(parameters, lr=0.1, foreach=False),
+        "sgd_fused": lambda: optim.SGD(parameters, lr=0.1, fused=True),
+        "momentum_loop": lambda: optim.SGD(parameters, lr=0.1, momentum=0.9, foreach=False),
+        "momentum_fused": lambda: optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True),
+        "rmsprop_loop": lambda: optim.RMSprop(parameters, foreach=False),
+        "adagrad_loop": lambda: optim.Adagrad(parameters, foreach=False),
         "hfadafactor": lambda: transformers.Adafactor(parameters, lr=0.1, relative_step=False),
     }
     return makers[name]()
 
 
+def config_of(name, extras):
+    """A model's configuration; long sequences need a table of positions that reaches them."""
+    values = dict(MODELS[name])
+    if "long" in extras and "n_positions" in values:
+        values["n_positions"] = 8 * LENGTH
+    elif "long" in extras and values["kind"] in ("opt", "gpt_neo"):
+        values["max_position_embeddings"] = 8 * LENGTH
+    return values
+
+
 def make_model(name, kind, attention, extras):
-    model = published_configs.build(MODELS[name], PARAMETER_TYPES[kind],
+    is_quantized = bool(extras & NF4)
+    loaded = AUTOCAST_TYPES.get(kind) if is_quantized else None
+    model = published_configs.build(config_of(name, extras), loaded or PARAMETER_TYPES[kind],
                                     "eager" if attention == "eager" else None)
+    if is_quantized:
+        quantized_models.quantize(model, "nf4" in extras)
     if "checkpoint" in extras:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.config.use_cache = False
+    if "reattend" in extras:
+        selective.recompute_attention(model)
     if "unpadded" in extras:
-        see_masks_of_ones()
+        answers.see_masks_of_ones()
+    if getattr(model.config, "original_max_position_embeddings", LENGTH) < LENGTH:
+        answers.see_long_texts()
     if "lora" in extras:
-        import peft
-        model.enable_input_require_grads()
-        model = peft.get_peft_model(model, peft.LoraConfig(
-            r=8, lora_dropout=0.05, task_type="CAUSAL_LM",
-            target_modules=["c_attn"] if name == "gpt2" else ["q_proj", "v_proj"]))
+        model = adapters.attach(model, name, extras)
     return model.train()
-
-
-def see_masks_of_ones():
-    """The stand-in computes nothing: torch.all(mask == 1) is never true on it. Here it is."""
-    import torch
-    from transformers.modeling_attn_mask_utils import AttentionMaskConverter
-    from transformers.models.bert import modeling_bert
-    ask = AttentionMaskConverter._ignore_causal_mask_sdpa
-
-    def answer(*args, **kwargs):
-        ask(*args, **kwargs)
-        return True
-
-    def no_mask(mask, *_, **__):
-        if torch.all(mask == 1):
-            return None
-        return None
-
-    AttentionMaskConverter._ignore_causal_mask_sdpa = staticmethod(answer)
-    modeling_bert._prepare_4d_attention_mask_for_sdpa = no_mask
 
 
 def mark_modules(model):
@@ -324,11 +385,14 @@ def even_routing(model):
 
 def train(model, optimizer, kind, extras, phases):
     import torch
-    length = 6 * LENGTH if "long" in extras else LENGTH
+    length = 6 * LENGTH if "long" in extras else 1 if "short" in extras else LENGTH
     batch = 5 * BATCH if "long" in extras else 1 if "single" in extras else BATCH
     scaler = torch.amp.GradScaler("cuda", enabled=kind == "fp16amp")
     autocast = getattr(torch, AUTOCAST_TYPES.get(kind, "bfloat16"))
     trained = [p for p in model.parameters() if p.requires_grad]
+    if isinstance(optimizer, (Lomo, Mezo)):
+        train_without_optimizer(model, optimizer, kind, extras, phases, (batch, length))
+        return
     for step in range(STEPS):
         for _ in range(2 if "accumulate" in extras else 1):
             phases.begin(step, "forward")
@@ -341,12 +405,44 @@ def train(model, optimizer, kind, extras, phases):
             phases.begin(step, "backward")
             scaler.scale(loss).backward()
         phases.begin(step, "optimizer")
+        if "masters" in extras:
+            optimizer.take_gradients()
+            trained = optimizer.copies
         if "clip" in extras:
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
         scaler.step(optimizer)
         scaler.update()
         phases.begin(step, "zero")
         optimizer.zero_grad()
+
+
+def train_without_optimizer(model, way, kind, extras, phases, shape):
+    import torch
+
+    def autocast():
+        return torch.autocast("cuda", getattr(torch, AUTOCAST_TYPES.get(kind, "bfloat16")),
+                              enabled=kind in AUTOCAST_TYPES)
+
+    passes = 2 if isinstance(way, Lomo) and way.clips else 1
+    for step in range(STEPS):
+        for number in range(passes):
+            phases.begin(step, "forward")
+            tokens = torch.zeros(*shape, dtype=torch.long).cuda()
+            given = {"input_ids": tokens, "labels": tokens}
+            if isinstance(way, Mezo):
+                loss = way.losses(model, given, autocast)
+                phases.begin(step, "optimizer")
+                way.update()
+                continue
+            with autocast():
+                loss = model(**given).loss
+            phases.begin(step, "backward")
+            if number + 1 < passes:
+                way.gather(loss)
+            else:
+                loss.backward()
+                phases.begin(step, "optimizer")
+                way.apply()
 
 
 def asked_operators(profile):
@@ -414,8 +510,17 @@ def record(task):
         with torch.profiler.profile(activities=activities, profile_memory=True) as profile, chosen, \
                 even_routing(model):
             model.cuda()
+            if extras & NF4 and kind in AUTOCAST_TYPES:
+                quantized_models.widen_the_rest(model)
             trained = [p for p in model.parameters() if p.requires_grad]
-            optimizer = make_optimizer(optimizer_name, trained)
+            if optimizer_name == "lomo":
+                optimizer = Lomo(trained, "clip" in extras)
+            elif optimizer_name == "mezo":
+                optimizer = Mezo([(n, p) for n, p in model.named_parameters() if p.requires_grad])
+            elif "masters" in extras:
+                optimizer = masters.Masters(trained, lambda p: make_optimizer(optimizer_name, p))
+            else:
+                optimizer = make_optimizer(optimizer_name, trained)
             train(model, optimizer, kind, extras, phases)
             trace = torch.cuda.memory._snapshot()["device_traces"][0]
     except (RuntimeError, ValueError) as error:
