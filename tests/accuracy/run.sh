@@ -116,3 +116,20 @@ Megatron GPT (hidden size 12) have hardly anything but kernels of a few microsec
 
 KERNELS
 "$root/tests/accuracy/kernels.sh" "$programs/accuracy_kernels"
+
+printf '\n'
+"$root/tests/accuracy/agreement.sh" "$build"
+
+cat <<'SCALING'
+
+## Another batch, another sequence length
+
+One recording, and what it predicts of another one of the same program (docs/MODEL.md, section 10).
+No constant was fitted, but the rules about tiles, shrinking and searches for algorithms were found
+while looking at the first pair: its times are no independent test.
+
+SCALING
+"$root/tests/accuracy/scaling.sh" "$build/tools/peakstep"
+
+printf '\n'
+"$root/tests/accuracy/validate.sh" "$build"

@@ -385,9 +385,9 @@ COLM_TIME = {
 }
 
 
-def colm_options(lines, tokens, forwards, gpu="", optimizer="adamw"):
-    return f"{gpu}--batch {lines} --seq {tokens} --accumulate {forwards} --dtype amp-fp16 " \
-           f"--optimizer {optimizer} --drop-output {COLM_LORA}"
+def colm_options(lines, tokens, forwards, optimizer="adamw"):
+    return f'--gpu "RTX PRO 6000" --batch {lines} --seq {tokens} --accumulate {forwards} ' \
+           f"--dtype amp-fp16 --optimizer {optimizer} --drop-output {COLM_LORA}"
 
 
 def make_colm(shared):
@@ -408,7 +408,7 @@ def make_colm(shared):
             if run["table"] == table and (column == "train_ms" or "no selection" in run["variant"]):
                 rows.append(dict(
                     case=run["variant"], input="microsoft/phi-2",
-                    options=colm_options(*shape, '--gpu "RTX PRO 6000" '),
+                    options=colm_options(*shape),
                     metric="step_time_ms", measured=run[column], unit="ms", source=run["source"],
                     group="time of training"))
     write("colm.csv", COLM, rows, ["group"])
