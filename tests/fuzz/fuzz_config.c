@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "workload/config.h"
+#include "workload/config/config.h"
 
 /* Paths that the corpus holds, so that look-ups meet values of every kind. */
 static const char *const keys[] = {

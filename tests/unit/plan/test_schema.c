@@ -268,6 +268,8 @@ static void enumerated_values_are_the_programs(void **state)
          PS_SCALING_BATCH_SEQUENCE_SQUARED, PS_SCALING_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_ATTENTION", PS_OP_ATTENTION, PS_OP_KIND_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_HOST", PS_OP_HOST, PS_OP_KIND_COUNT},
+        {&peakstep__workload_lane__descriptor, "WORKLOAD_LANE_OFFLOAD", PS_WORKLOAD_OFFLOAD,
+         PS_WORKLOAD_LANE_COUNT},
         {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_FREE", PS_WORKLOAD_EVENT_FREE,
          PS_WORKLOAD_EVENT_KIND_COUNT},
         {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_OP", PS_WORKLOAD_EVENT_OP,
