@@ -242,14 +242,15 @@ static ps_tensor decode(ps_model *m, const ps_batch *batch, ps_tensor *cache)
     return hidden;
 }
 
-/* lm_head(hidden[:, -0:, :]): each of the three is a slice, though all is kept */
+/* lm_head(hidden[:, -0:, :]): each of the three is a slice, though all is kept; DeepSeek's own code
+ * has none */
 static ps_tensor logits_of(ps_model *m, ps_tensor hidden)
 {
     const ps_decoder *self = m->state;
     const ps_linear head = {
         .weight = self->head, .in = self->shape.hidden, .out = self->shape.vocabulary};
     ps_tensor last = ps_eager_hold(m->e, hidden);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3 && !self->shape.widens_logits; i++) {
         ps_eager_assign(m->e, &last, ps_op_slice(m->e, last, ps_eager_elements(m->e, hidden)));
     }
     const ps_tensor out = ps_linear_run(m, &head, last);

@@ -4,10 +4,11 @@
  * few of many small experts and by some that take all tokens.
  *
  * Its class is code that comes with the model, not in transformers: there is no
- * recording of it that this could be compared with. It follows the description
- * of that code: attention and its tables of positions as Llama had them before
- * transformers 4.38, experts that copy tokens, a loss on logits in 32 bits.
- * Masks are made as transformers 4.51 makes them for Llama.
+ * recording of it that this could be compared with. It follows what that code
+ * does: attention and its tables of positions as Llama had them before
+ * transformers 4.38, experts that copy tokens, a loss on logits in 32 bits. The
+ * same steps written out in a model of the library's gave PyTorch's own events;
+ * masks, made as transformers 4.51 makes them for Llama, were not looked at.
  */
 #include <string.h>
 

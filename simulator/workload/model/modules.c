@@ -227,11 +227,12 @@ ps_tensor ps_activation_run(ps_model *m, ps_activation kind, ps_tensor x)
 /* ---- loss ---- */
 
 /* Logits but the last, labels but the first, each a copy where there are several sequences. */
-ps_tensor ps_shifted_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary)
+static ps_tensor loss_of_slice(ps_model *m, ps_tensor sliced, const ps_batch *batch,
+                               int64_t vocabulary)
 {
     ps_eager *e = m->e;
     const int64_t rows = batch->batch * (batch->length - 1);
-    ps_tensor shifted = ps_op_slice(e, logits, rows * vocabulary);
+    ps_tensor shifted = ps_eager_hold(e, sliced);
     ps_tensor labels = 0;
     if (batch->batch > 1) {
         ps_eager_assign(e, &shifted, ps_op_copy(e, shifted));
@@ -242,6 +243,27 @@ ps_tensor ps_shifted_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, 
     const ps_tensor loss = ps_op_cross_entropy(e, shifted, labels, rows, vocabulary);
     ps_eager_clear(e, &shifted);
     ps_eager_clear(e, &labels);
+    return loss;
+}
+
+/* logits[..., :-1, :] is two slices, though the second leaves all; the libraries that
+ * recipe.shifts_logits stands for took one */
+static ps_tensor slice_logits(ps_model *m, ps_tensor logits, const ps_batch *batch,
+                              int64_t vocabulary)
+{
+    const int64_t elements = batch->batch * (batch->length - 1) * vocabulary;
+    ps_tensor sliced = ps_op_slice(m->e, logits, elements);
+    if (!m->recipe->shifts_logits) {
+        ps_eager_assign(m->e, &sliced, ps_op_slice(m->e, sliced, elements));
+    }
+    return sliced;
+}
+
+ps_tensor ps_shifted_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary)
+{
+    ps_tensor sliced = slice_logits(m, logits, batch, vocabulary);
+    const ps_tensor loss = loss_of_slice(m, sliced, batch, vocabulary);
+    ps_eager_clear(m->e, &sliced);
     return loss;
 }
 
