@@ -56,8 +56,11 @@ has_verb() {
     "$build/gcc-O0/tools/peakstep" "$1" --help >/dev/null 2>&1
 }
 
+# The help is read whole first: grep -q closes the pipe at the first match, and the verb then fails.
 has_option() {
-    "$build/gcc-O0/tools/peakstep" "$1" --help 2>/dev/null | grep -q -- "$2"
+    local help
+    help=$("$build/gcc-O0/tools/peakstep" "$1" --help 2>/dev/null) || return 1
+    [[ $help == *"$2"* ]]
 }
 
 # keep NAME COMMAND...: standard output, standard error and exit status of a command, as three files
