@@ -76,9 +76,14 @@ static ps_code read_beyond(const ps_args *args, const ps_catalogue *catalogue, p
 /* 86 of "8.6"; 0 when the entry tells none, or one of another maker. */
 static int64_t capability_of(const ps_catalogue *catalogue, ps_hardware_id gpu)
 {
-    unsigned major, minor;
     const char *text = ps_catalogue_compute_capability(catalogue, gpu);
-    return sscanf(text, "%2u.%1u", &major, &minor) == 2 ? (int64_t)(10 * major + minor) : 0;
+    char *dot, *end;
+    const unsigned long major = strtoul(text, &dot, 10);
+    if (dot == text || *dot != '.') {
+        return 0;
+    }
+    const unsigned long minor = strtoul(dot + 1, &end, 10);
+    return end != dot + 1 && major < 100 && minor < 10 ? (int64_t)(10 * major + minor) : 0;
 }
 
 /* The releases of PyTorch whose kernels were recorded, in the order of --pytorch. */

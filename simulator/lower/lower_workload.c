@@ -64,7 +64,7 @@ static ps_code add_lanes_beside(lowering *self, ps_error *err)
 {
     static const char *const names[] = {"stream", "upload", "offload", "compute"};
     self->lane[PS_WORKLOAD_MAIN] = LANE_STREAM;
-    for (uint8_t lane = PS_WORKLOAD_UPLOAD; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+    for (int lane = PS_WORKLOAD_UPLOAD; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
         for (size_t i = 0; i < self->from->op.head.count && self->lane[lane] == 0; i++) {
             if (self->from->op.lane[i] == lane) {
                 self->lane[lane] = (uint32_t)self->plan->lane.head.count;
@@ -378,7 +378,7 @@ static ps_code find_rates_beside(lowering *self, ps_error *err)
 {
     static const ps_figure_id kinds[] = {
         [PS_WORKLOAD_UPLOAD] = PS_FIGURE_H2D, [PS_WORKLOAD_OFFLOAD] = PS_FIGURE_D2H};
-    for (uint8_t lane = PS_WORKLOAD_UPLOAD; lane <= PS_WORKLOAD_OFFLOAD; lane++) {
+    for (int lane = PS_WORKLOAD_UPLOAD; lane <= PS_WORKLOAD_OFFLOAD; lane++) {
         ps_figure rate;
         if (self->lane[lane] == 0) {
             continue;

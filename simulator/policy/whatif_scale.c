@@ -19,32 +19,36 @@ static ps_code refuse_unknown(const char *what, const char *option, ps_error *er
                    what, option);
 }
 
+/* One quantity of the run: what was asked for, said, and found; 0 is unknown. */
+typedef struct quantity {
+    const char *what, *option;
+    uint64_t wanted, given, found;
+} quantity;
+
 /* Both values of one quantity; equal where it does not change. */
-static ps_code settle(const char *what, const char *option, uint64_t wanted, uint64_t given,
-                      uint64_t found, uint64_t *old_value, uint64_t *new_value, ps_error *err)
+static ps_code settle(const quantity *of, uint64_t *old_value, uint64_t *new_value, ps_error *err)
 {
-    const uint64_t recorded = given != 0 ? given : found;
-    if (wanted != 0 && recorded == 0) {
-        return refuse_unknown(what, option, err);
+    const uint64_t recorded = of->given != 0 ? of->given : of->found;
+    if (of->wanted != 0 && recorded == 0) {
+        return refuse_unknown(of->what, of->option, err);
     }
-    if (wanted > LARGEST || recorded > LARGEST) {
-        return ps_fail(err, PS_USAGE, "a %s of %llu is more than this can count", what,
-                       (unsigned long long)(wanted > recorded ? wanted : recorded));
+    if (of->wanted > LARGEST || recorded > LARGEST) {
+        return ps_fail(err, PS_USAGE, "a %s of %llu is more than this can count", of->what,
+                       (unsigned long long)(of->wanted > recorded ? of->wanted : recorded));
     }
     *old_value = recorded;
-    *new_value = wanted != 0 ? wanted : recorded;
+    *new_value = of->wanted != 0 ? of->wanted : recorded;
     return PS_OK;
 }
 
 static ps_code settle_both(ps_scaling *self, ps_error *err)
 {
     const ps_whatif_scale *change = self->change;
-    uint64_t batch = 0, sequence = 0;
-    PS_TRY(ps_scale_find_recorded(self->trace, &batch, &sequence, err));
-    PS_TRY(settle("batch size", "batch", change->batch, change->recorded_batch, batch,
-                  &self->old_batch, &self->new_batch, err));
-    return settle("sequence length", "seq", change->sequence, change->recorded_sequence, sequence,
-                  &self->old_sequence, &self->new_sequence, err);
+    quantity batch = {"batch size", "batch", change->batch, change->recorded_batch, 0};
+    quantity sequence = {"sequence length", "seq", change->sequence, change->recorded_sequence, 0};
+    PS_TRY(ps_scale_find_recorded(self->trace, &batch.found, &sequence.found, err));
+    PS_TRY(settle(&batch, &self->old_batch, &self->new_batch, err));
+    return settle(&sequence, &self->old_sequence, &self->new_sequence, err);
 }
 
 static ps_code say_change(ps_plan *plan, const char *key, uint64_t old_value, uint64_t new_value,

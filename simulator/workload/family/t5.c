@@ -338,36 +338,56 @@ static ps_tensor weigh(ps_model *m, ps_tensor scores)
     return weights;
 }
 
-/* T5Attention.forward; *bias is made when there is none yet */
-static ps_tensor attend(ps_model *m, const scoring *with, ps_tensor x, ps_tensor states,
-                        const pass *about, int which, ps_tensor *bias, ps_tensor *cache)
+/* What one attention looks at and hands on. */
+typedef struct view {
+    ps_tensor states; /* keys and values are made of it */
+    int which;
+    ps_tensor *bias;  /* made when there is none yet */
+    ps_tensor *cache; /* key and value are kept here, unless NULL */
+} view;
+
+typedef struct heads_kv {
+    ps_tensor key, value;
+} heads_kv;
+
+static heads_kv project_kv(ps_model *m, const scoring *with, const view *at,
+                           const ps_attention_shape *heads)
+{
+    heads_kv out;
+    out.key = ps_scores_project_key(m, &with->key, at->states, heads);
+    out.value = ps_linear_run(m, &with->value, at->states);
+    ps_heads_split_view(m, &out.key, heads, true);
+    ps_heads_split_view(m, &out.value, heads, false);
+    if (at->cache != NULL) {
+        at->cache[0] = ps_eager_hold(m->e, out.key);
+        at->cache[1] = ps_eager_hold(m->e, out.value);
+    }
+    return out;
+}
+
+/* T5Attention.forward */
+static ps_tensor attend(ps_model *m, const scoring *with, ps_tensor x, const pass *about,
+                        const view *at)
 {
     ps_eager *e = m->e;
     const ps_attention_shape heads = attention_shape(m, about);
     ps_tensor query = ps_linear_run(m, &with->query, x);
     ps_heads_split_view(m, &query, &heads, false);
-    ps_tensor key = ps_scores_project_key(m, &with->key, states, &heads);
-    ps_tensor value = ps_linear_run(m, &with->value, states);
-    ps_heads_split_view(m, &key, &heads, true);
-    ps_heads_split_view(m, &value, &heads, false);
-    if (cache != NULL) {
-        cache[0] = ps_eager_hold(e, key);
-        cache[1] = ps_eager_hold(e, value);
-    }
-    ps_tensor scores = ps_scores_make(m, query, key, &heads);
+    heads_kv kv = project_kv(m, with, at, &heads);
+    ps_tensor scores = ps_scores_make(m, query, kv.key, &heads);
     ps_tensor last = 0; /* cache_position[-1] + 1 */
-    if (*bias == 0) {
-        last = which == OWN ? ps_op_plain(e, "add", 1, PS_DTYPE_I64) : 0;
-        *bias = make_bias(m, with, about, ps_eager_dtype(e, scores), about->mask[which]);
+    if (*at->bias == 0) {
+        last = at->which == OWN ? ps_op_plain(e, "add", 1, PS_DTYPE_I64) : 0;
+        *at->bias = make_bias(m, with, about, ps_eager_dtype(e, scores), about->mask[at->which]);
     }
-    ps_eager_assign(e, &scores, ps_op_add_in_place(e, scores, *bias));
+    ps_eager_assign(e, &scores, ps_op_add_in_place(e, scores, *at->bias));
     ps_tensor weights = weigh(m, scores);
-    ps_tensor out = ps_scores_apply(m, weights, value, &heads);
+    ps_tensor out = ps_scores_apply(m, weights, kv.value, &heads);
     ps_heads_merge(m, &out, &heads);
     ps_eager_assign(e, &out, ps_linear_run(m, &with->out, out));
     ps_eager_clear(e, &query);
-    ps_eager_clear(e, &key);
-    ps_eager_clear(e, &value);
+    ps_eager_clear(e, &kv.key);
+    ps_eager_clear(e, &kv.value);
     ps_eager_clear(e, &scores);
     ps_eager_clear(e, &last);
     ps_eager_clear(e, &weights);
@@ -388,7 +408,8 @@ static ps_tensor run_own(ps_model *m, const layer *with, ps_tensor x, const pass
                          ps_tensor *bias, ps_tensor *cache)
 {
     ps_tensor normed = norm(m, with->before_own, x);
-    const ps_tensor out = attend(m, &with->own, normed, normed, about, OWN, bias, cache);
+    const view at = {normed, OWN, bias, cache};
+    const ps_tensor out = attend(m, &with->own, normed, about, &at);
     const ps_tensor sum = add_dropped(m, x, out);
     ps_eager_clear(m->e, &normed);
     return sum;
@@ -399,8 +420,8 @@ static ps_tensor run_cross(ps_model *m, const layer *with, ps_tensor x, const pa
 {
     ps_tensor last = ps_op_plain(m->e, "add", 1, PS_DTYPE_I64); /* cache_position[-1] + 1 */
     ps_tensor normed = norm(m, with->before_cross, x);
-    const ps_tensor out =
-        attend(m, &with->cross, normed, about->encoded, about, CROSS, bias, cache);
+    const view at = {about->encoded, CROSS, bias, cache};
+    const ps_tensor out = attend(m, &with->cross, normed, about, &at);
     const ps_tensor sum = add_dropped(m, x, out);
     ps_eager_clear(m->e, &normed);
     ps_eager_clear(m->e, &last);

@@ -50,40 +50,67 @@ static uint64_t key_of(const ps_memory_table *memory, size_t row)
     return memory->addr[row] != 0 ? memory->addr[row] : memory->bytes[row];
 }
 
-static ps_code end_buffers(ps_recovery *self, const row_cursor *cursor, uint32_t device,
-                           live_list *live, ps_error *err)
+/* Everything that ends the buffers of one device. */
+typedef struct ending {
+    const ps_plan_buffer_table *table;
+    const ps_memory_table *memory;
+    ps_structure_buffer *buffer;
+    uint32_t device;
+    uint32_t next; /* buffer of the next birth */
+    live_list live;
+} ending;
+
+/* Buffers that were there before the first row. */
+static ps_code begin_with_baseline(ending *self, ps_error *err)
 {
-    const ps_plan_buffer_table *table = &self->plan->buffer;
-    ps_structure_buffer *buffer = self->out->buffer;
-    const ps_memory_table *memory = cursor->memory;
-    uint32_t next = 0; /* buffer of the next birth */
+    const ps_plan_buffer_table *table = self->table;
     for (uint32_t b = 0; b < table->head.count; b++) {
-        if (table->device[b] == device && buffer[b].birth_row == PS_STRUCTURE_NONE &&
+        if (table->device[b] == self->device && self->buffer[b].birth_row == PS_STRUCTURE_NONE &&
             table->addr[b] != 0) {
-            PS_TRY(ps_idmap_put(&live->by_key, table->addr[b], b, err));
+            PS_TRY(ps_idmap_put(&self->live.by_key, table->addr[b], b, err));
         }
     }
-    for (size_t row = 0; row < memory->head.count; row++) {
+    return PS_OK;
+}
+
+static ps_code meet_birth(ending *self, size_t row, ps_error *err)
+{
+    const ps_plan_buffer_table *table = self->table;
+    const uint64_t key = key_of(self->memory, row);
+    while (self->next < table->head.count && (table->device[self->next] != self->device ||
+                                              self->buffer[self->next].birth_row != row)) {
+        self->next++;
+    }
+    if (self->next == table->head.count) {
+        return PS_OK;
+    }
+    self->live.older[self->next] = ps_idmap_get(&self->live.by_key, key);
+    return ps_idmap_put(&self->live.by_key, key, self->next, err);
+}
+
+static ps_code meet_free(ending *self, size_t row, ps_error *err)
+{
+    const uint64_t key = key_of(self->memory, row);
+    const uint32_t b = ps_idmap_take(&self->live.by_key, key);
+    if (b == PS_IDMAP_NONE) {
+        return PS_OK;
+    }
+    self->buffer[b].death_row = (uint32_t)row;
+    const bool has_older = self->memory->addr[row] == 0 && self->live.older[b] != PS_IDMAP_NONE;
+    return has_older ? ps_idmap_put(&self->live.by_key, key, self->live.older[b], err) : PS_OK;
+}
+
+static ps_code end_buffers(ending *self, const row_cursor *cursor, ps_error *err)
+{
+    PS_TRY(begin_with_baseline(self, err));
+    for (size_t row = 0; row < self->memory->head.count; row++) {
         if (!is_of_device(cursor, row)) {
             continue;
         }
-        if (memory->action[row] == PS_ACTION_ALLOC) {
-            while (next < table->head.count &&
-                   (table->device[next] != device || buffer[next].birth_row != row)) {
-                next++;
-            }
-            if (next < table->head.count) {
-                live->older[next] = ps_idmap_get(&live->by_key, key_of(memory, row));
-                PS_TRY(ps_idmap_put(&live->by_key, key_of(memory, row), next, err));
-            }
-        } else if (is_free(memory->action[row])) {
-            const uint32_t b = ps_idmap_take(&live->by_key, key_of(memory, row));
-            if (b != PS_IDMAP_NONE) {
-                buffer[b].death_row = (uint32_t)row;
-                if (memory->addr[row] == 0 && live->older[b] != PS_IDMAP_NONE) {
-                    PS_TRY(ps_idmap_put(&live->by_key, key_of(memory, row), live->older[b], err));
-                }
-            }
+        if (self->memory->action[row] == PS_ACTION_ALLOC) {
+            PS_TRY(meet_birth(self, row, err));
+        } else if (is_free(self->memory->action[row])) {
+            PS_TRY(meet_free(self, row, err));
         }
     }
     return PS_OK;
@@ -104,11 +131,15 @@ static ps_code match_device(ps_recovery *self, uint32_t device, ps_error *err)
             buffer->birth_row = next_row(&cursor, &cursor.next_oom, PS_ACTION_OOM);
         }
     }
-    live_list live = {.older = ps_calloc(plan->buffer.head.count + 1, sizeof *live.older)};
+    ending of = {.table = &plan->buffer,
+                 .memory = cursor.memory,
+                 .buffer = self->out->buffer,
+                 .device = device,
+                 .live = {.older = ps_calloc(plan->buffer.head.count + 1, sizeof *of.live.older)}};
     const ps_code code =
-        live.older == NULL ? ps_fail_nomem(err) : end_buffers(self, &cursor, device, &live, err);
-    ps_free(live.older);
-    ps_idmap_fini(&live.by_key);
+        of.live.older == NULL ? ps_fail_nomem(err) : end_buffers(&of, &cursor, err);
+    ps_free(of.live.older);
+    ps_idmap_fini(&of.live.by_key);
     return code;
 }
 
