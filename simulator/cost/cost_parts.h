@@ -76,10 +76,10 @@ static inline uint64_t ps_cost_times(uint64_t a, uint64_t b)
     return ps_cost_min(ps_mul_div_u64(a, b, 1), PS_COST_MAX);
 }
 
-/** [ps] that `amount` takes at `rate` a second (> 0), rounded up. */
+/** [ps] that `amount` takes at `rate` a second (> 0), rounded up; at most PS_COST_MAX. */
 static inline uint64_t ps_cost_at_rate(uint64_t amount, uint64_t rate)
 {
-    return ps_cost_min(ps_mul_div_u64(amount, PS_COST_PS_PER_S, rate) + 1, PS_COST_MAX);
+    return ps_cost_min(ps_mul_div_u64(amount, PS_COST_PS_PER_S, rate), PS_COST_MAX - 1) + 1;
 }
 
 /** [ps] of traffic: at the cache's speed while it fits, at the memory's once nothing fits. */

@@ -4,6 +4,8 @@
  */
 #include "unit/cost/round_card.h"
 
+#include "cost/cost_parts.h"
+
 static ps_cost_op moving(uint64_t bytes)
 {
     return (ps_cost_op){.kind = PS_COST_MEMORY, .element = PS_COST_F32, .moved_bytes = bytes};
@@ -73,6 +75,13 @@ static void a_lower_clock_leaves_memory_as_it_is(void **state)
     ps_cost_destroy(model);
 }
 
+static void a_time_beyond_all_counting_stays_the_longest(void **state)
+{
+    (void)state;
+    assert_true(ps_cost_at_rate((uint64_t)1 << 62, 1) == PS_COST_MAX);
+    assert_true(ps_cost_at_rate(1000, 1000) == PS_COST_PS_PER_S + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +89,7 @@ int main(void)
         cmocka_unit_test(every_launch_has_its_start),
         cmocka_unit_test(the_way_through_the_operands_costs),
         cmocka_unit_test(a_lower_clock_leaves_memory_as_it_is),
+        cmocka_unit_test(a_time_beyond_all_counting_stays_the_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
