@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "workload/family/bigcode.h"
 #include "workload/model/masks.h"
+#include "workload/model/model_pieces.h"
 
 static ps_code read_shape(const ps_model_config *config, ps_bigcode_shape *n, ps_error *err)
 {
@@ -100,11 +101,8 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
 static ps_tensor mlp(ps_model *m, const ps_bigcode_layer *with, ps_tensor x)
 {
     const ps_bigcode_shape *n = &((const ps_bigcode *)m->state)->shape;
-    ps_tensor hidden = ps_linear_run(m, &with->widen, x);
-    ps_eager_assign(m->e, &hidden, ps_activation_run(m, n->activation, hidden));
-    ps_eager_assign(m->e, &hidden, ps_linear_run(m, &with->narrow, hidden));
-    ps_eager_assign(m->e, &hidden, ps_dropout_run(m, hidden, n->residual_dropout));
-    return hidden;
+    const ps_plain_mlp of = {&with->widen, &with->narrow, n->activation, n->residual_dropout};
+    return ps_plain_mlp_run(m, &of, x);
 }
 
 /* GPTBigCodeBlock.forward */

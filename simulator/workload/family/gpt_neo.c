@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "workload/model/masks.h"
 #include "workload/model/model.h"
+#include "workload/model/model_pieces.h"
 #include "workload/model/scores.h"
 
 typedef struct shape {
@@ -221,11 +222,8 @@ static ps_tensor attention(ps_model *m, const layer *with, ps_tensor x, const pa
 static ps_tensor mlp(ps_model *m, const layer *with, ps_tensor x)
 {
     const shape *n = &((const gpt_neo *)m->state)->shape;
-    ps_tensor hidden = ps_linear_run(m, &with->widen, x);
-    ps_eager_assign(m->e, &hidden, ps_activation_run(m, n->activation, hidden));
-    ps_eager_assign(m->e, &hidden, ps_linear_run(m, &with->narrow, hidden));
-    ps_eager_assign(m->e, &hidden, ps_dropout_run(m, hidden, n->residual_dropout));
-    return hidden;
+    const ps_plain_mlp of = {&with->widen, &with->narrow, n->activation, n->residual_dropout};
+    return ps_plain_mlp_run(m, &of, x);
 }
 
 /* GPTNeoBlock.forward */

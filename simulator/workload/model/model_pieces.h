@@ -62,6 +62,16 @@ typedef struct ps_rotary_parts {
 ps_rotary_parts ps_rotary_part(ps_model *m, ps_tensor x, int64_t width, int64_t turned);
 void ps_rotary_drop_parts(ps_model *m, ps_rotary_parts *of);
 
+/* ---- plain feed-forward: dropout(narrow(activation(widen(x)))) ---- */
+
+typedef struct ps_plain_mlp {
+    const ps_linear *widen, *narrow;
+    ps_activation activation;
+    double dropout; /* share of elements, 0 to 1 */
+} ps_plain_mlp;
+
+ps_tensor ps_plain_mlp_run(ps_model *m, const ps_plain_mlp *with, ps_tensor x);
+
 /* ---- gated feed-forward: down(activation(gate(x)) * up(x)) ---- */
 
 typedef struct ps_gated_mlp {
