@@ -27,13 +27,35 @@ static const char *const scalings[PS_SCALING_COUNT] = {
 static const char *const op_kinds[PS_OP_KIND_COUNT] = {
     [PS_OP_MEMORY] = "memory", [PS_OP_MATMUL] = "matmul",         [PS_OP_ATTENTION] = "attention",
     [PS_OP_COPY] = "copy",     [PS_OP_COLLECTIVE] = "collective", [PS_OP_HOST] = "host",
+    [PS_OP_JOIN] = "join",
+};
+
+static const char *const collectives[PS_COLLECTIVE_OP_COUNT] = {
+    [PS_COLLECTIVE_NONE] = "none",
+    [PS_COLLECTIVE_ALL_REDUCE] = "all-reduce",
+    [PS_COLLECTIVE_REDUCE_SCATTER] = "reduce-scatter",
+    [PS_COLLECTIVE_ALL_GATHER] = "all-gather",
+    [PS_COLLECTIVE_BROADCAST] = "broadcast",
+    [PS_COLLECTIVE_REDUCE] = "reduce",
+    [PS_COLLECTIVE_ALL_TO_ALL] = "all-to-all",
+    [PS_COLLECTIVE_SEND] = "send",
+    [PS_COLLECTIVE_RECV] = "recv",
+};
+
+static const char *const layouts[PS_OPERANDS_COUNT] = {
+    [PS_OPERANDS_UNKNOWN] = "unknown",
+    [PS_OPERANDS_TN] = "tn",
+    [PS_OPERANDS_NN] = "nn",
+    [PS_OPERANDS_NT] = "nt",
 };
 
 static const char *const lanes[PS_WORKLOAD_LANE_COUNT] = {
-    [PS_WORKLOAD_MAIN] = "main",
-    [PS_WORKLOAD_UPLOAD] = "upload",
-    [PS_WORKLOAD_OFFLOAD] = "offload",
-    [PS_WORKLOAD_COMPUTE] = "compute",
+    [PS_WORKLOAD_MAIN] = "main",         [PS_WORKLOAD_UPLOAD] = "upload",
+    [PS_WORKLOAD_OFFLOAD] = "offload",   [PS_WORKLOAD_COMPUTE] = "compute",
+    [PS_WORKLOAD_GROUP] = "group-0",     [PS_WORKLOAD_GROUP + 1] = "group-1",
+    [PS_WORKLOAD_GROUP + 2] = "group-2", [PS_WORKLOAD_GROUP + 3] = "group-3",
+    [PS_WORKLOAD_GROUP + 4] = "group-4", [PS_WORKLOAD_GROUP + 5] = "group-5",
+    [PS_WORKLOAD_GROUP + 6] = "group-6", [PS_WORKLOAD_GROUP + 7] = "group-7",
 };
 
 static const char *const events[PS_WORKLOAD_EVENT_KIND_COUNT] = {
@@ -50,9 +72,10 @@ static const char *const events[PS_WORKLOAD_EVENT_KIND_COUNT] = {
 const ps_words *ps_workload_words(const ps_column_spec *column)
 {
     static const ps_words lists[] = {
-        LIST("ps_element", elements),      LIST("ps_scaling", scalings),
-        LIST("ps_op_kind", op_kinds),      LIST("ps_workload_lane", lanes),
-        LIST("ps_workload_event", events),
+        LIST("ps_element", elements),       LIST("ps_scaling", scalings),
+        LIST("ps_op_kind", op_kinds),       LIST("ps_workload_lane", lanes),
+        LIST("ps_workload_event", events),  LIST("ps_collective_op", collectives),
+        LIST("ps_operand_layout", layouts),
     };
     const ps_words *words = ps_words_find(lists, sizeof lists / sizeof lists[0], column);
     return words != NULL ? words : ps_plan_words(column);

@@ -9,6 +9,7 @@
  *   event    program order of the host: a tensor is allocated, freed, an op runs
  *   step     a range of events
  *   finding  how a piece of the workload is known, and with what confidence
+ *   axis     a direction of the grid of ranks that train together
  *
  * Rows refer to rows of other tables by index.
  */
@@ -46,7 +47,12 @@
     X(12, launches, U32, PLAIN, "kernels the host launches for it")                             \
     X(13, dur_ns, I64, PLAIN, "[ns] length; 0 unknown")                                         \
     X(14, basis, U8, PLAIN, "ps_basis of the figures")                                          \
-    X(15, lane, U8, PLAIN, "ps_workload_lane it runs in; of HOST: the lane the host waits for")
+    X(15, lane, U8, PLAIN, "ps_workload_lane it runs in; of HOST: the lane the host waits for") \
+    X(16, awaited, U8, PLAIN, "ps_workload_lane whose work so far the lane of a JOIN waits for") \
+    X(17, collective, U8, PLAIN, "ps_collective_op of a COLLECTIVE")                            \
+    X(18, axes, U32, PLAIN, "axis rows that its group spans, one bit each")                     \
+    X(19, peer, U32, PLAIN, "of SEND and RECV: the other's place on the axis")                  \
+    X(20, layout, U8, PLAIN, "ps_operand_layout of a matrix product")
 
 /* In program order of the host. */
 #define PS_WORKLOAD_EVENT_COLUMNS(X)                                                            \
@@ -65,6 +71,12 @@
     X(2, how, STR, PLAIN, "ranges, annotations, lifetimes, periodicity, description, ...")      \
     X(3, confidence_permille, U32, PLAIN, "[permille] 0 a guess, 1000 certain")                 \
     X(4, detail, STR, PLAIN, "one sentence; empty none")
+
+/* The first axis varies fastest over ranks. No rows: one rank. */
+#define PS_WORKLOAD_AXIS_COLUMNS(X)                                                             \
+    X(1, name, STR, PLAIN, "tensor, context, expert, data, pipeline, ...")                      \
+    X(2, size, U32, PLAIN, "ranks along it, > 0")                                               \
+    X(3, place, U32, PLAIN, "where on it this workload's ranks are; PS_WORKLOAD_ANYWHERE: all")
 
 #define PS_WORKLOAD_META_COLUMNS(X)                                                             \
     X(1, key, STR, PLAIN, "kebab-case")                                                         \
@@ -85,6 +97,7 @@
     X(FINDING, 6, finding, ps_workload_finding_table, PS_WORKLOAD_FINDING_COLUMNS,              \
       "how things are known")                                                                   \
     X(META, 7, meta, ps_workload_meta_table, PS_WORKLOAD_META_COLUMNS, "facts about the workload") \
-    X(LOSS, 8, loss, ps_workload_loss_table, PS_WORKLOAD_LOSS_COLUMNS, "what was lost on the way")
+    X(LOSS, 8, loss, ps_workload_loss_table, PS_WORKLOAD_LOSS_COLUMNS, "what was lost on the way") \
+    X(AXIS, 9, axis, ps_workload_axis_table, PS_WORKLOAD_AXIS_COLUMNS, "axes of the grid of ranks")
 
 #endif

@@ -53,8 +53,40 @@ typedef enum ps_op_kind {
     PS_OP_COPY = 3, /* between host and device, or inside the device */
     PS_OP_COLLECTIVE = 4,
     PS_OP_HOST = 5, /* no device work */
+    PS_OP_JOIN = 6, /* no work: one lane goes on when another has done what it was given */
     PS_OP_KIND_COUNT
 } ps_op_kind;
+
+/**
+ * What ranks do together. `moved_bytes` of the op is the whole message of one rank: what it
+ * reduces, or all ranks' parts together of a gather, a scatter, an all-to-all.
+ */
+typedef enum ps_collective_op {
+    PS_COLLECTIVE_NONE = 0,
+    PS_COLLECTIVE_ALL_REDUCE = 1,
+    PS_COLLECTIVE_REDUCE_SCATTER = 2,
+    PS_COLLECTIVE_ALL_GATHER = 3,
+    PS_COLLECTIVE_BROADCAST = 4,
+    PS_COLLECTIVE_REDUCE = 5,
+    PS_COLLECTIVE_ALL_TO_ALL = 6,
+    PS_COLLECTIVE_SEND = 7, /* to one other rank along one axis; begins when that one is there */
+    PS_COLLECTIVE_RECV = 8,
+    PS_COLLECTIVE_OP_COUNT
+} ps_collective_op;
+
+/** Which operand of a matrix product is transposed, as BLAS says it of columns. */
+typedef enum ps_operand_layout {
+    PS_OPERANDS_UNKNOWN = 0,
+    PS_OPERANDS_TN = 1, /* a linear layer's forward pass */
+    PS_OPERANDS_NN = 2, /* gradient of its input */
+    PS_OPERANDS_NT = 3, /* gradient of its weight */
+    PS_OPERANDS_COUNT
+} ps_operand_layout;
+
+#define PS_WORKLOAD_MAX_AXES 8
+
+/** Stands in an axis's place for every place along it. */
+#define PS_WORKLOAD_ANYWHERE UINT32_MAX
 
 /** Queues of device work, each in order, beside one another. */
 typedef enum ps_workload_lane {
@@ -62,7 +94,8 @@ typedef enum ps_workload_lane {
     PS_WORKLOAD_UPLOAD = 1,  /* copies from the host */
     PS_WORKLOAD_OFFLOAD = 2, /* copies to the host */
     PS_WORKLOAD_COMPUTE = 3, /* computation beside the main queue */
-    PS_WORKLOAD_LANE_COUNT
+    PS_WORKLOAD_GROUP = 4,   /* and on: one queue for each communicator */
+    PS_WORKLOAD_LANE_COUNT = PS_WORKLOAD_GROUP + 8
 } ps_workload_lane;
 
 typedef enum ps_workload_event {

@@ -43,6 +43,30 @@ static ps_code check_blocks(const ps_workload *workload, ps_error *err)
     return PS_OK;
 }
 
+static ps_code check_axes(const ps_workload *workload, ps_error *err)
+{
+    const ps_workload_axis_table *axis = &workload->axis;
+    uint64_t ranks = 1;
+    if (axis->head.count > PS_WORKLOAD_MAX_AXES) {
+        return ps_fail(err, PS_CHECK_FAILED, "%zu axes, at most %d can be", axis->head.count,
+                       PS_WORKLOAD_MAX_AXES);
+    }
+    for (size_t i = 0; i < axis->head.count; i++) {
+        if (axis->size[i] == 0) {
+            return ps_fail(err, PS_CHECK_FAILED, "axis %zu has no rank", i);
+        }
+        if (axis->place[i] != PS_WORKLOAD_ANYWHERE && axis->place[i] >= axis->size[i]) {
+            return ps_fail(err, PS_CHECK_FAILED, "axis %zu: place %u of %u", i, axis->place[i],
+                           axis->size[i]);
+        }
+        ranks *= axis->size[i]; /* at most 2^32 times at most 2^31 */
+        if (ranks > INT32_MAX) {
+            return ps_fail(err, PS_CHECK_FAILED, "more than 2^31 ranks");
+        }
+    }
+    return PS_OK;
+}
+
 /* What a recording measured it need not know the shape of. */
 static ps_code check_shape(const ps_workload_op_table *op, size_t row, ps_error *err)
 {
@@ -65,10 +89,42 @@ static ps_code check_shape(const ps_workload_op_table *op, size_t row, ps_error 
     return PS_OK;
 }
 
+static bool is_point_to_point(uint8_t collective)
+{
+    return collective == PS_COLLECTIVE_SEND || collective == PS_COLLECTIVE_RECV;
+}
+
+/* The group of a collective: axes that exist, one alone where two ranks meet. */
+static ps_code check_group(const ps_workload *workload, size_t row, ps_error *err)
+{
+    const ps_workload_op_table *op = &workload->op;
+    const size_t axes = workload->axis.head.count;
+    const uint32_t span = op->axes[row];
+    if (op->collective[row] != PS_COLLECTIVE_NONE && op->kind[row] != PS_OP_COLLECTIVE) {
+        return ps_fail(err, PS_CHECK_FAILED, "op %zu has a collective and is of another kind", row);
+    }
+    if (axes < PS_WORKLOAD_MAX_AXES && span >> axes != 0) {
+        return ps_fail(err, PS_CHECK_FAILED, "op %zu spans axes 0x%x: there are %zu", row, span,
+                       axes);
+    }
+    if (!is_point_to_point(op->collective[row])) {
+        return PS_OK;
+    }
+    for (size_t i = 0; i < axes; i++) {
+        if (span == UINT32_C(1) << i && op->peer[row] < workload->axis.size[i]) {
+            return PS_OK;
+        }
+    }
+    return ps_fail(err, PS_CHECK_FAILED,
+                   "op %zu goes to place %u along axes 0x%x: expected a place on one axis", row,
+                   op->peer[row], span);
+}
+
 static ps_code check_ops(const ps_workload *workload, ps_error *err)
 {
     for (size_t i = 0; i < workload->op.head.count; i++) {
         PS_TRY(check_shape(&workload->op, i, err));
+        PS_TRY(check_group(workload, i, err));
     }
     return PS_OK;
 }
@@ -180,6 +236,7 @@ ps_code ps_workload_check(const ps_workload *workload, ps_error *err)
 {
     PS_TRY(ps_workload_check_cells(workload, err));
     PS_TRY(check_blocks(workload, err));
+    PS_TRY(check_axes(workload, err));
     PS_TRY(check_ops(workload, err));
     PS_TRY(check_events(workload, err));
     PS_TRY(check_steps(workload, err));

@@ -197,6 +197,7 @@ static ps_cost_kind cost_kind_of(const ps_workload_op_table *op, size_t i)
     case PS_OP_COPY:
     case PS_OP_COLLECTIVE:
     case PS_OP_HOST:
+    case PS_OP_JOIN:
     case PS_OP_KIND_COUNT:
         break;
     }

@@ -16,7 +16,7 @@
 #ifndef PS_WORKLOAD_EAGER_H
 #define PS_WORKLOAD_EAGER_H
 
-#include "plan/plan.h"
+#include "workload/workload.h"
 
 /** A tensor: an owner of a storage. 0 is none, e.g. after a failure. */
 typedef uint32_t ps_tensor;
@@ -41,6 +41,8 @@ typedef enum ps_kernel_kind {
     PS_KERNEL_UPLOAD = 4,  /* from the host, beside the computation */
     PS_KERNEL_OFFLOAD = 5, /* to the host, beside the computation */
     PS_KERNEL_WAIT = 6,    /* none: the host waits for the lane */
+    PS_KERNEL_JOIN = 7,    /* none: the lane waits for the work that another has so far */
+    PS_KERNEL_COLLECTIVE = 8,
 } ps_kernel_kind;
 
 /** One kernel. */
@@ -52,6 +54,11 @@ typedef struct ps_eager_kernel {
     uint64_t moved_bytes;
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
+    ps_operand_layout layout;    /* of a matrix product, where it is known */
+    uint8_t awaited;             /* of JOIN: a ps_eager_lane */
+    ps_collective_op collective; /* of COLLECTIVE; moved_bytes is the whole message */
+    uint32_t axes;               /* of COLLECTIVE: axes of the grid that the group spans, bits */
+    uint32_t peer;               /* of SEND and RECV: the other's place on that axis */
 } ps_eager_kernel;
 
 /** Queue that kernels and requests go to. */
@@ -60,7 +67,10 @@ typedef enum ps_eager_lane {
     PS_EAGER_UPLOAD = 1,
     PS_EAGER_OFFLOAD = 2,
     PS_EAGER_COMPUTE = 3,
+    PS_EAGER_GROUP = 4, /* and on: one for each communicator, PS_EAGER_GROUPS of them */
 } ps_eager_lane;
+
+#define PS_EAGER_GROUPS 8
 
 /** Which part of a step runs. */
 typedef enum ps_eager_phase {

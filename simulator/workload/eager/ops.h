@@ -108,6 +108,28 @@ ps_tensor ps_op_masked_fill(ps_eager *self, int64_t elements, ps_dtype dtype);
 /** ps_op_plain of a matrix product. */
 ps_tensor ps_op_plain_product(ps_eager *self, int64_t elements, ps_dtype dtype);
 
+/* ---- between ranks ---- */
+
+/** One collective; it allocates nothing. */
+typedef struct ps_collective {
+    const char *name; /* static storage */
+    ps_collective_op op;
+    ps_eager_lane lane; /* of its communicator */
+    uint32_t axes;      /* of the grid that the group spans, one bit each */
+    uint32_t peer;      /* of SEND and RECV: the other's place on the axis */
+    ps_dtype dtype;
+    uint64_t bytes; /* the whole message: see ps_collective_op */
+} ps_collective;
+
+/**
+ * Ranks exchange something in the communicator's lane, behind all that the lane of this moment has
+ * been given so far. Nothing waits for it.
+ */
+void ps_op_collective(ps_eager *self, const ps_collective *what);
+
+/** `lane` goes on when `awaited` has done all it has been given so far. */
+void ps_op_join(ps_eager *self, ps_eager_lane lane, ps_eager_lane awaited);
+
 /* ---- shapes ---- */
 
 /** view, transpose, split: the same storage. `is_strided`: backward has to copy its gradient first. */

@@ -52,6 +52,10 @@ static ps_op_kind kind_of(ps_kernel_kind kind)
         return PS_OP_COPY;
     case PS_KERNEL_WAIT:
         return PS_OP_HOST;
+    case PS_KERNEL_JOIN:
+        return PS_OP_JOIN;
+    case PS_KERNEL_COLLECTIVE:
+        return PS_OP_COLLECTIVE;
     }
     return PS_OP_MEMORY;
 }
@@ -174,6 +178,11 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     op->k[row] = kernel->k;
     op->batch[row] = kernel->batch;
     op->launches[row] = kernel->launches;
+    op->layout[row] = (uint8_t)kernel->layout;
+    op->awaited[row] = kernel->awaited;
+    op->collective[row] = (uint8_t)kernel->collective;
+    op->axes[row] = kernel->axes;
+    op->peer[row] = kernel->peer;
     op->basis[row] = (uint8_t)PS_BASIS_ANALYTIC;
     return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_OP, (uint32_t)row, err);
 }

@@ -60,6 +60,7 @@ static const ProtobufCEnumDescriptor *const workload_columns[] = {
     &peakstep__workload_op_column__descriptor,    &peakstep__workload_event_column__descriptor,
     &peakstep__workload_step_column__descriptor,  &peakstep__workload_finding_column__descriptor,
     &peakstep__workload_meta_column__descriptor,  &peakstep__workload_loss_column__descriptor,
+    &peakstep__workload_axis_column__descriptor,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -268,6 +269,10 @@ static void enumerated_values_are_the_programs(void **state)
          PS_SCALING_BATCH_SEQUENCE_SQUARED, PS_SCALING_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_ATTENTION", PS_OP_ATTENTION, PS_OP_KIND_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_HOST", PS_OP_HOST, PS_OP_KIND_COUNT},
+        {&peakstep__op_kind__descriptor, "OP_KIND_JOIN", PS_OP_JOIN, PS_OP_KIND_COUNT},
+        {&peakstep__collective_op__descriptor, "COLLECTIVE_ALL_TO_ALL", PS_COLLECTIVE_ALL_TO_ALL,
+         PS_COLLECTIVE_OP_COUNT},
+        {&peakstep__operand_layout__descriptor, "OPERANDS_NT", PS_OPERANDS_NT, PS_OPERANDS_COUNT},
         {&peakstep__workload_lane__descriptor, "WORKLOAD_LANE_OFFLOAD", PS_WORKLOAD_OFFLOAD,
          PS_WORKLOAD_LANE_COUNT},
         {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_FREE", PS_WORKLOAD_EVENT_FREE,

@@ -54,7 +54,7 @@ static const violation violations[] = {
     {PS_WORKLOAD_TENSOR, "is_saved", 0, 2, "tensor 0: is_saved is 2, the largest is 1"},
     {PS_WORKLOAD_TENSOR, "scaling", 0, PS_SCALING_COUNT, "tensor 0: scaling is 6"},
     {PS_WORKLOAD_TENSOR, "block", 1, 3, "tensor 1: block is 3, must be below 3"},
-    {PS_WORKLOAD_OP, "kind", 1, PS_OP_KIND_COUNT, "op 1: kind is 6, the largest is 5"},
+    {PS_WORKLOAD_OP, "kind", 1, PS_OP_KIND_COUNT, "op 1: kind is 7, the largest is 6"},
     {PS_WORKLOAD_OP, "phase", 1, 4, "op 1: phase is 4, the largest is 3"},
     {PS_WORKLOAD_OP, "dtype", 1, 14, "op 1: dtype is 14"},
     {PS_WORKLOAD_OP, "basis", 1, PS_BASIS_COUNT, "op 1: basis is 4, the largest is 3"},
