@@ -31,6 +31,7 @@ static bool is_waived(const ps_replay_session *self, uint32_t task)
     case PS_TASK_MEMSET:
         return moves && !can(self, PS_BACKEND_FILLS);
     case PS_TASK_COLLECTIVE:
+    case PS_TASK_EXCHANGE:
         return !can(self, PS_BACKEND_COLLECTIVES);
     case PS_TASK_HOST:
     case PS_TASK_WAIT:

@@ -19,8 +19,8 @@ typedef struct totals {
 
 static const char *task_word(size_t kind)
 {
-    static const char *const words[PS_TASK_KIND_COUNT] = {"host",   "wait",   "kernel",
-                                                          "memcpy", "memset", "collective"};
+    static const char *const words[PS_TASK_KIND_COUNT] = {
+        "host", "wait", "kernel", "memcpy", "memset", "collective", "exchange"};
     return words[kind];
 }
 

@@ -3,7 +3,7 @@
  * The columns of a plan: what every device of a cluster does.
  *
  *   lane   a queue that runs its tasks in row order, one at a time:
- *          a host thread, a stream
+ *          a host thread, a stream, a communicator of several ranks
  *   task   one piece of work on a lane
  *   dep    "this task's start (or end) not before that task's start (or end) + lag"
  *   memop  one allocator request, in program order of its device, at a moment
@@ -29,11 +29,12 @@
     X(10, base_live_bytes, U64, PLAIN, "[bytes] allocated before the plan by buffers it never names") \
     X(11, base_basis, U8, PLAIN, "ps_basis of base_bytes")                                      \
     X(12, private_pools_expand, U8, PLAIN, "1: private pools use expandable segments too")      \
-    X(13, limit_basis, U8, PLAIN, "ps_basis of limit_bytes; guessed: the most that was ever granted")
+    X(13, limit_basis, U8, PLAIN, "ps_basis of limit_bytes; guessed: the most that was ever granted") \
+    X(14, stands_for, U32, PLAIN, "ranks that do the same at the same times, itself one of them; 0: itself alone")
 
 #define PS_PLAN_LANE_COLUMNS(X)                                                                 \
     X(1, kind, U8, PLAIN, "ps_lane_kind")                                                       \
-    X(2, device, U32, PLAIN, "device row + 1; 0 for host lanes")                                \
+    X(2, device, U32, PLAIN, "device row + 1; 0 for lanes of hosts and groups")                                \
     X(3, name, STR, PLAIN, "shown to people")                                                   \
     X(4, number, U64, PLAIN, "stream or thread id in the source")
 

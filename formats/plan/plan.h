@@ -17,6 +17,8 @@
 typedef enum ps_lane_kind {
     PS_LANE_HOST = 0,   /* a host thread */
     PS_LANE_STREAM = 1, /* a device stream: kernels, copies, collectives in order */
+    PS_LANE_GROUP = 2,  /* a communicator of several ranks: its exchanges in order */
+    PS_LANE_KIND_COUNT
 } ps_lane_kind;
 
 typedef enum ps_task_kind {
@@ -25,7 +27,8 @@ typedef enum ps_task_kind {
     PS_TASK_KERNEL = 2,
     PS_TASK_MEMCPY = 3,
     PS_TASK_MEMSET = 4,
-    PS_TASK_COLLECTIVE = 5,
+    PS_TASK_COLLECTIVE = 5, /* one rank's part: waits for the others, then exchanges */
+    PS_TASK_EXCHANGE = 6, /* what the ranks of a collective do from the moment the last one comes */
     PS_TASK_KIND_COUNT
 } ps_task_kind;
 

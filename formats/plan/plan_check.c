@@ -18,7 +18,7 @@ static ps_code check_lanes(const ps_plan *plan, ps_error *err)
             return ps_fail(err, PS_CHECK_FAILED, "lane %zu is a stream of no device", i);
         }
         if (!is_stream && plan->lane.device[i] != 0) {
-            return ps_fail(err, PS_CHECK_FAILED, "lane %zu is a host lane, yet names device %u", i,
+            return ps_fail(err, PS_CHECK_FAILED, "lane %zu is no stream, yet names device %u", i,
                            plan->lane.device[i] - 1);
         }
     }
@@ -30,7 +30,13 @@ static ps_code check_lanes(const ps_plan *plan, ps_error *err)
 static ps_code check_tasks(const ps_plan *plan, ps_error *err)
 {
     for (size_t i = 0; i < plan->task.head.count; i++) {
-        const bool on_stream = plan->lane.kind[plan->task.lane[i]] == PS_LANE_STREAM;
+        const uint8_t lane = plan->lane.kind[plan->task.lane[i]];
+        const bool on_stream = lane == PS_LANE_STREAM;
+        if ((lane == PS_LANE_GROUP) != (plan->task.kind[i] == PS_TASK_EXCHANGE)) {
+            return ps_fail(err, PS_CHECK_FAILED,
+                           "task %zu on lane %u: exchanges, and nothing else, run on groups", i,
+                           plan->task.lane[i]);
+        }
         if (on_stream && ps_plan_is_host_task(plan, (uint32_t)i)) {
             return ps_fail(err, PS_CHECK_FAILED, "task %zu is host work on lane %u, a stream", i,
                            plan->task.lane[i]);

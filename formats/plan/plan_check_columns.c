@@ -11,7 +11,7 @@ static const ps_value_rule value_rules[] = {
     {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, base_basis), PS_BASIS_COUNT - 1},
     {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, limit_basis), PS_BASIS_COUNT - 1},
     {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, private_pools_expand), 1},
-    {PS_PLAN_LANE, offsetof(ps_plan_lane_table, kind), PS_LANE_STREAM},
+    {PS_PLAN_LANE, offsetof(ps_plan_lane_table, kind), PS_LANE_KIND_COUNT - 1},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, kind), PS_TASK_KIND_COUNT - 1},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, copy_kind), PS_COPY_HTOH},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, basis), PS_BASIS_COUNT - 1},

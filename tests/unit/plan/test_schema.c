@@ -231,7 +231,7 @@ static void enumerated_values_are_the_programs(void **state)
         {&peakstep__block_state__descriptor, "BLOCK_STATE_PENDING_FREE", PS_BLOCK_PENDING_FREE, 3},
         {&peakstep__severity__descriptor, "SEVERITY_LOSS", PS_SEVERITY_LOSS, 3},
         {&peakstep__severity__descriptor, "SEVERITY_ERROR", PS_SEVERITY_ERROR, 3},
-        {&peakstep__lane_kind__descriptor, "LANE_KIND_STREAM", PS_LANE_STREAM, 2},
+        {&peakstep__lane_kind__descriptor, "LANE_KIND_STREAM", PS_LANE_STREAM, PS_LANE_KIND_COUNT},
         {&peakstep__task_kind__descriptor, "TASK_KIND_WAIT", PS_TASK_WAIT, PS_TASK_KIND_COUNT},
         {&peakstep__task_kind__descriptor, "TASK_KIND_KERNEL", PS_TASK_KERNEL, PS_TASK_KIND_COUNT},
         {&peakstep__task_kind__descriptor, "TASK_KIND_COLLECTIVE", PS_TASK_COLLECTIVE,
