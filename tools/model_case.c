@@ -10,7 +10,7 @@
 
 #include "base/container.h"
 #include "cost/beyond.h"
-#include "lower/lower_workload.h"
+#include "job/job.h"
 #include "model_recipe.h"
 #include "workload/config/models.h"
 #include "workload/script/build.h"
@@ -191,7 +191,7 @@ static ps_code read_host(const ps_args *args, const ps_catalogue *catalogue, ps_
 ps_code ps_model_case_lower(const ps_workload *workload, const ps_args *args,
                             const ps_catalogue *catalogue, ps_plan **out, ps_error *err)
 {
-    ps_lower_target target = {.catalogue = catalogue};
+    ps_job_target target = {.catalogue = catalogue};
     ps_cost_model *cost;
     ps_cost_host host;
     ps_plan *plan = NULL;
@@ -200,7 +200,7 @@ ps_code ps_model_case_lower(const ps_workload *workload, const ps_args *args,
     target.host = &host;
     PS_TRY(ps_cost_create(catalogue, target.gpu, NULL, &cost, err));
     target.cost = cost;
-    ps_code code = ps_lower_workload(workload, &target, &plan, err);
+    ps_code code = ps_job_lower_one(workload, &target, &plan, err);
     ps_cost_destroy(cost);
     if (code == PS_OK) {
         code = set_base(args, catalogue, target.gpu, plan, err);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cluster/catalogue.h"
-#include "lower/lower_workload.h"
+#include "job/job.h"
 
 #define COPY_BYTES 1000000000u
 
@@ -45,13 +45,13 @@ static ps_plan *lower(const ps_workload *w)
     ps_cost_host host;
     ps_plan *plan = NULL;
     assert_ok(&err, ps_catalogue_create(&catalogue, &err));
-    ps_lower_target to = {.catalogue = catalogue, .host = &host};
+    ps_job_target to = {.catalogue = catalogue, .host = &host};
     assert_ok(&err, ps_catalogue_find(catalogue, PS_HARDWARE_GPU, "RTX-3090", &to.gpu, &err));
     assert_ok(&err, ps_catalogue_find(catalogue, PS_HARDWARE_HOST, "host-server", &host_id, &err));
     assert_ok(&err, ps_cost_host_read(catalogue, host_id, &host, &err));
     assert_ok(&err, ps_cost_create(catalogue, to.gpu, NULL, &cost, &err));
     to.cost = cost;
-    assert_ok(&err, ps_lower_workload(w, &to, &plan, &err));
+    assert_ok(&err, ps_job_lower_one(w, &to, &plan, &err));
     ps_cost_destroy(cost);
     ps_catalogue_destroy(catalogue);
     return plan;

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ranks one after the other, then what they do together.
+ */
+#include "job/job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "job/job_parts.h"
+#include "run/run.h"
+
+#define PREFIX_BYTES 32
+
+typedef struct state {
+    const ps_job *job;
+    const ps_job_target *target;
+    ps_plan *plan;
+    ps_job_groups groups;
+    ps_job_classes classes;
+    ps_op_times *times;  /* per workload */
+    ps_job_parts *parts; /* per class of ranks */
+} state;
+
+static bool has_same_axes(const ps_workload *a, const ps_workload *b)
+{
+    const ps_grid x = ps_grid_of(a), y = ps_grid_of(b);
+    for (uint32_t i = 0; x.axis_count == y.axis_count && i < x.axis_count; i++) {
+        if (x.size[i] != y.size[i]) {
+            return false;
+        }
+    }
+    return x.axis_count == y.axis_count;
+}
+
+static ps_code check(const ps_job *job, const ps_job_target *target, ps_error *err)
+{
+    const uint32_t ranks = ps_grid_of(job->workload[0]).ranks;
+    for (size_t i = 0; i < job->workload_count; i++) {
+        if (job->workload[i]->op.head.count == 0) {
+            return ps_fail(err, PS_BAD_INPUT, "the workload has no operation");
+        }
+        if (!has_same_axes(job->workload[0], job->workload[i])) {
+            return ps_fail(err, PS_BAD_INPUT, "workloads 0 and %zu are not of the same grid", i);
+        }
+    }
+    for (uint32_t rank = 0; rank < ranks; rank++) {
+        if (!ps_grid_covers(job->workload[job->workload_of[rank]], rank)) {
+            return ps_fail(err, PS_BAD_INPUT, "workload %" PRIu32 " is not of rank %" PRIu32,
+                           job->workload_of[rank], rank);
+        }
+    }
+    if (ranks > 1 && target->network == NULL) {
+        return ps_fail(err, PS_USAGE, "%" PRIu32 " ranks need a network", ranks);
+    }
+    return PS_OK;
+}
+
+/* Facts of the first rank's workload are facts of the plan. */
+static ps_code pass_facts_on(state *self, ps_error *err)
+{
+    const ps_workload *from = self->job->workload[self->job->workload_of[0]];
+    const ps_workload_meta_table *meta = &from->meta;
+    for (size_t i = 0; i < meta->head.count; i++) {
+        PS_TRY(ps_plan_set_meta(self->plan, ps_strings_text(from->strings, meta->key[i]),
+                                ps_strings_text(from->strings, meta->value[i]), err));
+    }
+    const char *model = ps_workload_meta(from, PS_WORKLOAD_META_MODEL);
+    PS_TRY(model == NULL ? PS_OK : ps_plan_set_meta(self->plan, PS_META_TITLE, model, err));
+    return ps_plan_set_meta(self->plan, PS_PLAN_META_CACHE, "empty", err);
+}
+
+static ps_code lower_ranks(state *self, ps_error *err)
+{
+    const ps_job_classes *classes = &self->classes;
+    const ps_job *job = self->job;
+    for (uint32_t i = 0; i < classes->rank_count; i++) {
+        const uint32_t rank = classes->rank_first[i];
+        const uint32_t workload = job->workload_of[rank];
+        char prefix[PREFIX_BYTES] = "";
+        if (self->groups.grid.ranks > 1) {
+            (void)snprintf(prefix, sizeof prefix, "rank %" PRIu32 " ", rank);
+        }
+        const ps_job_rank what = {
+            .workload = job->workload[workload],
+            .target = self->target,
+            .times = &self->times[workload],
+            .prefix = prefix,
+            .rank = rank,
+            .stands_for = classes->rank_size[i] > 1 ? classes->rank_size[i] : 0,
+            .speed_permille =
+                job->speed_permille == NULL ? PS_JOB_FULL_SPEED : job->speed_permille[rank],
+            .marks_steps = i + 1 == classes->rank_count};
+        PS_TRY(ps__job_rank(&what, self->plan, &self->parts[i], err));
+    }
+    return PS_OK;
+}
+
+/* ---- dependencies in the order of the tasks that wait ---- */
+
+typedef struct dep {
+    uint32_t task, before, number;
+    uint8_t kind, origin;
+    ps_ns lag_ns;
+} dep;
+
+static int by_task(const void *a, const void *b)
+{
+    const dep *x = a, *y = b;
+    if (x->task != y->task) {
+        return x->task < y->task ? -1 : 1;
+    }
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+static ps_code sort_deps(ps_plan_dep_table *table, ps_error *err)
+{
+    const size_t count = table->head.count;
+    dep *rows = ps_calloc(count, sizeof *rows);
+    if (rows == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = (dep){table->task[i], table->before[i], (uint32_t)i,
+                        table->kind[i], table->origin[i], table->lag_ns[i]};
+    }
+    qsort(rows, count, sizeof *rows, by_task);
+    for (size_t i = 0; i < count; i++) {
+        table->task[i] = rows[i].task;
+        table->before[i] = rows[i].before;
+        table->kind[i] = rows[i].kind;
+        table->origin[i] = rows[i].origin;
+        table->lag_ns[i] = rows[i].lag_ns;
+    }
+    ps_free(rows);
+    return PS_OK;
+}
+
+/* ---- all ---- */
+
+static ps_code prepare(state *self, ps_error *err)
+{
+    const ps_job *job = self->job;
+    PS_TRY(ps__job_groups(job, &self->groups, err));
+    PS_TRY(ps__job_classes(job, self->target, &self->groups, &self->classes, err));
+    self->times = ps_calloc(job->workload_count, sizeof *self->times);
+    self->parts = ps_calloc(self->classes.rank_count, sizeof *self->parts);
+    if (self->times == NULL || self->parts == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < job->workload_count; i++) {
+        PS_TRY(ps__job_op_times(job->workload[i], self->target, &self->times[i], err));
+    }
+    return PS_OK;
+}
+
+static ps_code lower(state *self, ps_error *err)
+{
+    PS_TRY(check(self->job, self->target, err));
+    PS_TRY(prepare(self, err));
+    PS_TRY(pass_facts_on(self, err));
+    PS_TRY(lower_ranks(self, err));
+    PS_TRY(ps__job_exchanges(self->job, self->target, &self->groups, &self->classes, self->parts,
+                             self->plan, err));
+    PS_TRY(sort_deps(&self->plan->dep, err));
+    return ps_plan_check(self->plan, err);
+}
+
+static void fini(state *self)
+{
+    for (size_t i = 0; self->times != NULL && i < self->job->workload_count; i++) {
+        ps_free(self->times[i].dur_ns);
+        ps_free(self->times[i].basis);
+    }
+    for (size_t i = 0; self->parts != NULL && i < self->classes.rank_count; i++) {
+        ps_free(self->parts[i].part);
+    }
+    ps_free(self->times);
+    ps_free(self->parts);
+    ps__job_classes_fini(&self->classes, &self->groups);
+    ps__job_groups_fini(&self->groups);
+}
+
+ps_code ps_job_lower(const ps_job *job, const ps_job_target *target, ps_plan **out, ps_error *err)
+{
+    state self = {.job = job, .target = target, .plan = ps_plan_create()};
+    if (self.plan == NULL) {
+        return ps_fail_nomem(err);
+    }
+    const ps_code code = lower(&self, err);
+    fini(&self);
+    if (code != PS_OK) {
+        ps_plan_destroy(self.plan);
+        return code;
+    }
+    *out = self.plan;
+    return PS_OK;
+}
+
+ps_code ps_job_lower_one(const ps_workload *workload, const ps_job_target *target, ps_plan **out,
+                         ps_error *err)
+{
+    const uint32_t first = 0;
+    const ps_job job = {.workload = &workload, .workload_count = 1, .workload_of = &first};
+    return ps_job_lower(&job, target, out, err);
+}

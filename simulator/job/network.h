@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The network as lowering a job sees it: what an exchange between ranks costs
+ * and which shared links it loads. The clusters of cluster/ are one such
+ * network; tests have their own.
+ */
+#ifndef PS_JOB_NETWORK_H
+#define PS_JOB_NETWORK_H
+
+#include "workload/workload.h"
+
+/** Ranks that exchange something. */
+typedef struct ps_exchange {
+    ps_collective_op op; /* SEND stands for a message from rank[0] to rank[1] */
+    uint64_t bytes;      /* the whole message: see ps_collective_op */
+    const uint32_t *rank;
+    size_t rank_count; /* two or more */
+} ps_exchange;
+
+/**
+ * What it costs: latency, then `wire_bytes` over all its links at once, never
+ * faster than `rate_bytes_per_s`.
+ */
+typedef struct ps_exchange_cost {
+    ps_ns latency_ns;
+    uint64_t wire_bytes;
+    uint64_t rate_bytes_per_s; /* > 0 where wire_bytes > 0 */
+    ps_basis basis;
+} ps_exchange_cost;
+
+/** Rows of links that an exchange crosses; a link that stands twice is crossed twice. */
+typedef struct ps_network_path {
+    uint32_t *link; /* owned by whoever made the path: ps_free */
+    size_t count, capacity;
+} ps_network_path;
+
+typedef struct ps_network {
+    void *context;
+    uint32_t link_count;
+    const char *(*link_name)(const void *context, uint32_t link);
+    uint64_t (*link_bytes_per_s)(const void *context, uint32_t link); /* > 0 */
+    /** Sets the path's links. PS_OK · PS_NOMEM */
+    ps_code (*path)(void *context, const ps_exchange *what, ps_network_path *out, ps_error *err);
+    /** The same for groups of ranks (of messages: for pairs) all of whose exchanges cost the same. */
+    uint32_t (*shape)(void *context, const uint32_t *rank, size_t rank_count);
+    /** PS_OK · PS_NOT_FOUND a figure the network lacks */
+    ps_code (*cost)(void *context, const ps_exchange *what, ps_exchange_cost *out, ps_error *err);
+} ps_network;
+
+#endif

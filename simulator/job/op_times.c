@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How long the operations of a workload take on the device they run on.
+ */
+#include "base/memory.h"
+#include "job/job_parts.h"
+
+static ps_cost_element element_of(ps_element dtype)
+{
+    switch (dtype) {
+    case PS_ELEMENT_F16:
+        return PS_COST_F16;
+    case PS_ELEMENT_BF16:
+        return PS_COST_BF16;
+    case PS_ELEMENT_TF32:
+        return PS_COST_TF32;
+    case PS_ELEMENT_F8_E4M3:
+    case PS_ELEMENT_F8_E5M2:
+        return PS_COST_FP8;
+    case PS_ELEMENT_UNKNOWN:
+    case PS_ELEMENT_F32:
+    case PS_ELEMENT_I64:
+    case PS_ELEMENT_BOOL:
+    case PS_ELEMENT_I32:
+    case PS_ELEMENT_U8:
+    case PS_ELEMENT_I8:
+    case PS_ELEMENT_I16:
+    case PS_ELEMENT_F64:
+    case PS_ELEMENT_COUNT:
+        break;
+    }
+    return PS_COST_F32;
+}
+
+static ps_cost_layout layout_of(ps_operand_layout layout)
+{
+    switch (layout) {
+    case PS_OPERANDS_TN:
+        return PS_COST_TN;
+    case PS_OPERANDS_NN:
+        return PS_COST_NN;
+    case PS_OPERANDS_NT:
+        return PS_COST_NT;
+    case PS_OPERANDS_UNKNOWN:
+    case PS_OPERANDS_COUNT:
+        break;
+    }
+    return PS_COST_ANY;
+}
+
+static ps_cost_kind cost_kind_of(const ps_workload_op_table *op, size_t i)
+{
+    switch ((ps_op_kind)op->kind[i]) {
+    case PS_OP_MATMUL:
+        return PS_COST_MATMUL;
+    case PS_OP_ATTENTION:
+        return op->phase[i] == PS_PHASE_BACKWARD ? PS_COST_ATTENTION_BACKWARD
+                                                 : PS_COST_ATTENTION_FORWARD;
+    case PS_OP_MEMORY:
+    case PS_OP_COPY:
+    case PS_OP_COLLECTIVE:
+    case PS_OP_HOST:
+    case PS_OP_JOIN:
+    case PS_OP_KIND_COUNT:
+        break;
+    }
+    return PS_COST_MEMORY;
+}
+
+static ps_code device_time(const ps_workload *from, const ps_job_target *target, size_t i,
+                           const ps_op_times *out, ps_error *err)
+{
+    const ps_workload_op_table *op = &from->op;
+    if (op->dur_ns[i] > 0 || op->kind[i] == PS_OP_COPY || op->kind[i] == PS_OP_HOST ||
+        op->kind[i] == PS_OP_JOIN || op->collective[i] != PS_COLLECTIVE_NONE) {
+        out->dur_ns[i] = op->dur_ns[i];
+        out->basis[i] = op->basis[i];
+        return PS_OK;
+    }
+    const ps_cost_op cost = {.kind = cost_kind_of(op, i),
+                             .element = element_of((ps_element)op->dtype[i]),
+                             .layout = layout_of((ps_operand_layout)op->layout[i]),
+                             .flop = op->flop[i],
+                             .moved_bytes = op->moved_bytes[i],
+                             .batch = op->batch[i],
+                             .m = op->m[i],
+                             .n = op->n[i],
+                             .k = op->k[i],
+                             .launches = op->launches[i]};
+    ps_cost_time time;
+    PS_TRY(ps_cost_op_time(target->cost, &cost, &time, err));
+    out->dur_ns[i] = time.dur_ns;
+    out->basis[i] = (uint8_t)time.basis;
+    return PS_OK;
+}
+
+ps_code ps__job_op_times(const ps_workload *workload, const ps_job_target *target, ps_op_times *out,
+                         ps_error *err)
+{
+    const size_t count = workload->op.head.count;
+    out->dur_ns = ps_calloc(count, sizeof *out->dur_ns);
+    out->basis = ps_calloc(count, sizeof *out->basis);
+    if (out->dur_ns == NULL || out->basis == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        PS_TRY(device_time(workload, target, i, out, err));
+    }
+    return PS_OK;
+}
