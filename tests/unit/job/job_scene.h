@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs made by hand, on a small network whose figures are easy to work with.
+ */
+#ifndef PS_TESTS_JOB_SCENE_H
+#define PS_TESTS_JOB_SCENE_H
+
+#include "support/test.h"
+
+#include "job/job.h"
+#include "result/result.h"
+
+#define SCENE_MAX_RANKS 64
+
+/** Each rank has a port out and a port in; nodes of several ranks have one of each to the others. */
+typedef struct scene_network {
+    uint32_t ranks, ranks_per_node;
+    uint64_t port_bytes_per_s, node_bytes_per_s;
+} scene_network;
+
+/**
+ * A collective costs 1000 ns a member and sends its bytes over every member's ports, and over those
+ * of the nodes when it spans several; never faster than the slowest port it crosses.
+ */
+ps_network scene_network_of(scene_network *self);
+
+typedef struct scene {
+    ps_workload *workload[SCENE_MAX_RANKS];
+    size_t workload_count;
+    uint32_t workload_of[SCENE_MAX_RANKS];
+    uint32_t speed_permille[SCENE_MAX_RANKS];
+    bool has_speeds;
+    scene_network network;
+} scene;
+
+/** An empty workload of a grid; the scene owns it. */
+ps_workload *scene_workload(scene *self, const uint32_t *size, const uint32_t *place,
+                            size_t axis_count);
+
+/** A kernel of a given length. */
+void scene_kernel(ps_workload *w, ps_ns dur_ns);
+
+/** A collective in a lane, behind the main lane; the main lane waits for it when `is_waited_for`. */
+void scene_collective(ps_workload *w, ps_collective_op op, uint32_t axes, uint8_t lane,
+                      uint64_t bytes, bool is_waited_for);
+
+/** SEND to or RECV from a place of an axis, likewise. */
+void scene_message(ps_workload *w, ps_collective_op op, uint32_t axis, uint32_t peer, uint8_t lane,
+                   uint64_t bytes);
+
+/** A tensor that lives from here on. */
+void scene_tensor(ps_workload *w, uint64_t bytes);
+
+void scene_begin_step(ps_workload *w);
+
+/** Lowers; with what it returned in *code. NULL unless PS_OK. */
+ps_plan *scene_lower(scene *self, bool folds, ps_code *code, ps_error *err);
+
+void scene_fini(scene *self);
+
+#endif
