@@ -18,6 +18,10 @@ typedef struct ps_builtin_file {
 extern const ps_builtin_file ps_builtin_files[];
 extern const size_t ps_builtin_file_count;
 
+/** Kinds of nodes (cluster/cluster.h): one file. */
+extern const ps_builtin_file ps_cluster_files[];
+extern const size_t ps_cluster_file_count;
+
 /** Of the models (workload/models.h). */
 extern const ps_builtin_file ps_model_files[];
 extern const size_t ps_model_file_count;

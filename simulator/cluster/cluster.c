@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a cluster, its ranks and its links.
+ */
+#include "cluster/cluster.h"
+
+#include "base/memory.h"
+#include "cluster/cluster_store.h"
+
+static ps_code check_size(ps_cluster *self, uint32_t gpus, ps_error *err)
+{
+    ps_cluster_info *info = &self->info;
+    const uint32_t size = self->kind.gpus;
+    if (gpus == 0 || gpus > PS_CLUSTER_MAX_GPUS) {
+        return ps_fail(err, PS_USAGE, "a cluster has 1 to %u GPUs, not %u", PS_CLUSTER_MAX_GPUS,
+                       (unsigned)gpus);
+    }
+    if (gpus > size && gpus % size != 0) {
+        return ps_fail(err, PS_USAGE,
+                       "%u GPUs are not a multiple of the %u of a node of kind %.80s",
+                       (unsigned)gpus, (unsigned)size, info->kind);
+    }
+    if (gpus > size && self->kind.nic_bytes_per_s == 0) {
+        return ps_fail(err, PS_USAGE,
+                       "%u GPUs need several nodes of kind %.80s, which has no network",
+                       (unsigned)gpus, info->kind);
+    }
+    info->gpus = gpus;
+    info->gpus_per_node = gpus < size ? gpus : size;
+    info->nodes = gpus / info->gpus_per_node;
+    return PS_OK;
+}
+
+static ps_code build(ps_cluster *self, const ps_catalogue *catalogue, const char *name,
+                     uint32_t gpus, const ps_cluster_options *options, ps_error *err)
+{
+    PS_TRY(ps_cluster_read_kind(self, catalogue, name, gpus, options, err));
+    PS_TRY(check_size(self, gpus, err));
+    return ps_cluster_make_links(self, err);
+}
+
+ps_code ps_cluster_create(const ps_catalogue *catalogue, const char *name, uint32_t gpus,
+                          const ps_cluster_options *options, ps_cluster **out, ps_error *err)
+{
+    ps_cluster *self = ps_calloc(1, sizeof *self);
+    if (self == NULL) {
+        return ps_fail_nomem(err);
+    }
+    const ps_code code = build(self, catalogue, name, gpus, options, err);
+    if (code != PS_OK) {
+        ps_cluster_destroy(self);
+        return code;
+    }
+    *out = self;
+    return PS_OK;
+}
+
+void ps_cluster_destroy(ps_cluster *self)
+{
+    if (self != NULL) {
+        ps_free(self->link);
+        ps_free(self);
+    }
+}
+
+const ps_cluster_info *ps_cluster_about(const ps_cluster *self)
+{
+    return &self->info;
+}
+
+uint32_t ps_cluster_node(const ps_cluster *self, uint32_t rank)
+{
+    return rank / self->info.gpus_per_node;
+}
+
+uint32_t ps_cluster_local(const ps_cluster *self, uint32_t rank)
+{
+    return rank % self->info.gpus_per_node;
+}
+
+uint32_t ps_cluster_link_count(const ps_cluster *self)
+{
+    return self->link_count;
+}
+
+ps_cluster_link ps_cluster_link_at(const ps_cluster *self, uint32_t link)
+{
+    return (ps_cluster_link){self->link[link].name, self->link[link].bytes_per_s};
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The links of a cluster and their numbers: for every node its GPUs (fabric
+ * out and in where there is one, slot out and in), its PCIe switches, its
+ * sockets' memory, its network.
+ */
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "cluster/cluster_store.h"
+
+uint32_t ps_node_switches(const ps_node_kind *kind)
+{
+    return kind->gpus_per_switch > 1
+               ? (kind->gpus + kind->gpus_per_switch - 1) / kind->gpus_per_switch
+               : 0;
+}
+
+uint32_t ps_node_socket(const ps_node_kind *kind, uint32_t local)
+{
+    const uint32_t per_socket = (kind->gpus + kind->sockets - 1) / kind->sockets;
+    return local / per_socket;
+}
+
+static uint32_t links_per_gpu(const ps_node_kind *kind)
+{
+    return kind->fabric == PS_FABRIC_PCIE ? 2 : 4;
+}
+
+uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_part part,
+                                uint32_t index)
+{
+    const ps_node_kind *kind = &self->kind;
+    const uint32_t per_gpu = links_per_gpu(kind);
+    const uint32_t first = node * self->links_per_node;
+    const uint32_t switches = first + self->info.gpus_per_node * per_gpu;
+    const uint32_t sockets = switches + 2 * ps_node_switches(kind);
+    switch (part) {
+    case PS_LINK_FABRIC_OUT:
+    case PS_LINK_FABRIC_IN:
+        return first + index * per_gpu + (part == PS_LINK_FABRIC_IN);
+    case PS_LINK_SLOT_OUT:
+    case PS_LINK_SLOT_IN:
+        return first + index * per_gpu + per_gpu - 2 + (part == PS_LINK_SLOT_IN);
+    case PS_LINK_SWITCH_UP:
+    case PS_LINK_SWITCH_DOWN:
+        return switches + 2 * index + (part == PS_LINK_SWITCH_DOWN);
+    case PS_LINK_MEMORY:
+        return sockets + index;
+    case PS_LINK_NETWORK_OUT:
+    case PS_LINK_NETWORK_IN:
+        break;
+    }
+    return sockets + kind->sockets + (part == PS_LINK_NETWORK_IN);
+}
+
+static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
+                uint64_t bytes_per_s)
+{
+    static const char *const what[] = {"gpu",    "gpu",    "gpu",     "gpu",    "switch",
+                                       "switch", "memory", "network", "network"};
+    static const char *const direction[] = {
+        ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".up", ".down", "", ".out", ".in"};
+    ps_link_row *row = &self->link[ps_cluster_link_number(self, node, part, index)];
+    char number[12] = "";
+    if (part < PS_LINK_NETWORK_OUT) {
+        (void)snprintf(number, sizeof number, "%u", (unsigned)index);
+    }
+    (void)snprintf(row->name, sizeof row->name, "node%u.%s%s%s", (unsigned)node, what[part], number,
+                   direction[part]);
+    row->bytes_per_s = bytes_per_s;
+}
+
+static void make_node(ps_cluster *self, uint32_t node)
+{
+    const ps_node_kind *kind = &self->kind;
+    for (uint32_t gpu = 0; gpu < self->info.gpus_per_node; gpu++) {
+        if (kind->fabric != PS_FABRIC_PCIE) {
+            put(self, node, PS_LINK_FABRIC_OUT, gpu, kind->fabric_bytes_per_s);
+            put(self, node, PS_LINK_FABRIC_IN, gpu, kind->fabric_bytes_per_s);
+        }
+        put(self, node, PS_LINK_SLOT_OUT, gpu, kind->up_bytes_per_s);
+        put(self, node, PS_LINK_SLOT_IN, gpu, kind->down_bytes_per_s);
+    }
+    for (uint32_t i = 0; i < ps_node_switches(kind); i++) {
+        put(self, node, PS_LINK_SWITCH_UP, i, kind->uplink_bytes_per_s);
+        put(self, node, PS_LINK_SWITCH_DOWN, i, kind->uplink_bytes_per_s);
+    }
+    for (uint32_t i = 0; i < kind->sockets; i++) {
+        put(self, node, PS_LINK_MEMORY, i, kind->memory_bytes_per_s);
+    }
+    if (kind->nic_bytes_per_s > 0) {
+        const uint64_t rate = kind->nic_bytes_per_s * self->info.nics;
+        put(self, node, PS_LINK_NETWORK_OUT, 0, rate);
+        put(self, node, PS_LINK_NETWORK_IN, 0, rate);
+    }
+}
+
+ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
+{
+    const ps_node_kind *kind = &self->kind;
+    size_t capacity = 0;
+    self->links_per_node = self->info.gpus_per_node * links_per_gpu(kind) +
+                           2 * ps_node_switches(kind) + kind->sockets +
+                           (kind->nic_bytes_per_s > 0 ? 2 : 0);
+    self->link_count = self->links_per_node * self->info.nodes;
+    PS_TRY(ps_grow((void **)&self->link, &capacity, self->link_count, (size_t)1 << 24,
+                   sizeof *self->link, err));
+    for (uint32_t node = 0; node < self->info.nodes; node++) {
+        make_node(self, node);
+    }
+    return PS_OK;
+}

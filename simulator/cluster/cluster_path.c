@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which links a group's traffic crosses. The answer is one flow for the whole
+ * group: its ranks move in step.
+ */
+#include "cluster/cluster_walk.h"
+
+static void cross(ps_walk *self, uint32_t node, ps_link_part part, uint32_t index, uint32_t times)
+{
+    self->times[ps_cluster_link_number(self->cluster, node, part, index)] += times;
+}
+
+/* Of `inside` senders, the transfers that leave, for each byte that one sends: to the next of a
+ * ring, or to all of the group. */
+static uint32_t leaving(const ps_walk *self, ps_traffic traffic, uint32_t inside)
+{
+    const uint64_t outside = self->count - inside;
+    if (outside == 0) {
+        return 0;
+    }
+    return traffic == PS_TRAFFIC_DIRECT
+               ? (uint32_t)((inside * outside + self->count - 2) / (self->count - 1))
+               : 1;
+}
+
+/* Members over their slots: past switches, and without peer access past the host's memory. */
+static void cross_slots(ps_walk *self, const ps_walk_share *at, ps_traffic traffic)
+{
+    const ps_node_kind *kind = &self->cluster->kind;
+    for (uint32_t i = 0; i < at->count; i++) {
+        const uint32_t local = ps_walk_member(self, at, i);
+        cross(self, at->node, PS_LINK_SLOT_OUT, local, 1);
+        cross(self, at->node, PS_LINK_SLOT_IN, local, 1);
+        if (!kind->has_peer_access) { /* written by the sender, read by the receiver */
+            cross(self, at->node, PS_LINK_MEMORY, ps_node_socket(kind, local), 2);
+        }
+    }
+    for (uint32_t s = 0; s < ps_node_switches(kind); s++) {
+        uint32_t inside = 0;
+        for (uint32_t i = 0; i < at->count; i++) {
+            inside += ps_walk_member(self, at, i) / kind->gpus_per_switch == s;
+        }
+        const uint32_t times = kind->has_peer_access ? leaving(self, traffic, inside) : inside;
+        if (inside > 0) {
+            cross(self, at->node, PS_LINK_SWITCH_UP, s, times);
+            cross(self, at->node, PS_LINK_SWITCH_DOWN, s, times);
+        }
+    }
+}
+
+static void cross_node(ps_walk *self, const ps_walk_share *at, ps_traffic traffic)
+{
+    if (ps_walk_fabric(self, at, traffic) == PS_FABRIC_PCIE) {
+        cross_slots(self, at, traffic);
+        return;
+    }
+    for (uint32_t i = 0; i < at->count; i++) {
+        cross(self, at->node, PS_LINK_FABRIC_OUT, ps_walk_member(self, at, i), 1);
+        cross(self, at->node, PS_LINK_FABRIC_IN, ps_walk_member(self, at, i), 1);
+    }
+}
+
+void ps_walk_cross(ps_walk *self, ps_traffic traffic, bool with_network)
+{
+    ps_walk_share at = {0};
+    while (self->count > 1 && ps_walk_next(self, &at)) {
+        cross_node(self, &at, traffic);
+        if (self->nodes > 1 && with_network) {
+            const uint32_t times = leaving(self, traffic, at.count);
+            cross(self, at.node, PS_LINK_NETWORK_OUT, 0, times);
+            cross(self, at.node, PS_LINK_NETWORK_IN, 0, times);
+        }
+    }
+}
+
+/* Up from a GPU's slot to its host, or down. */
+static void cross_to_host(ps_walk *self, uint32_t rank, bool is_up, bool with_memory)
+{
+    const ps_node_kind *kind = &self->cluster->kind;
+    const uint32_t node = ps_cluster_node(self->cluster, rank);
+    const uint32_t local = ps_cluster_local(self->cluster, rank);
+    cross(self, node, is_up ? PS_LINK_SLOT_OUT : PS_LINK_SLOT_IN, local, 1);
+    if (ps_node_switches(kind) > 0) {
+        cross(self, node, is_up ? PS_LINK_SWITCH_UP : PS_LINK_SWITCH_DOWN,
+              local / kind->gpus_per_switch, 1);
+    }
+    if (with_memory) {
+        cross(self, node, PS_LINK_MEMORY, ps_node_socket(kind, local), 1);
+    }
+}
+
+/* From the group's first rank, as given, to its second. */
+static void cross_send(ps_walk *self, uint32_t from, uint32_t to)
+{
+    const ps_cluster *cluster = self->cluster;
+    const ps_node_kind *kind = &cluster->kind;
+    const uint32_t a = ps_cluster_local(cluster, from), b = ps_cluster_local(cluster, to);
+    const uint32_t node = ps_cluster_node(cluster, from), other = ps_cluster_node(cluster, to);
+    ps_walk_share at = {0};
+    if (node != other) { /* ports sit beside the GPUs' slots */
+        cross(self, node, PS_LINK_SLOT_OUT, a, 1);
+        cross(self, node, PS_LINK_NETWORK_OUT, 0, 1);
+        cross(self, other, PS_LINK_NETWORK_IN, 0, 1);
+        cross(self, other, PS_LINK_SLOT_IN, b, 1);
+        return;
+    }
+    (void)ps_walk_next(self, &at);
+    if (ps_walk_fabric(self, &at, PS_TRAFFIC_SEND) != PS_FABRIC_PCIE) {
+        cross(self, node, PS_LINK_FABRIC_OUT, a, 1);
+        cross(self, node, PS_LINK_FABRIC_IN, b, 1);
+        return;
+    }
+    const bool is_near = kind->has_peer_access && ps_node_switches(kind) > 0 &&
+                         a / kind->gpus_per_switch == b / kind->gpus_per_switch;
+    if (is_near) {
+        cross(self, node, PS_LINK_SLOT_OUT, a, 1);
+        cross(self, node, PS_LINK_SLOT_IN, b, 1);
+        return;
+    }
+    cross_to_host(self, from, true, !kind->has_peer_access);
+    cross_to_host(self, to, false, !kind->has_peer_access);
+}
+
+static uint32_t ranks_wanted(ps_traffic traffic, uint32_t given)
+{
+    switch (traffic) {
+    case PS_TRAFFIC_SEND:
+        return 2;
+    case PS_TRAFFIC_UPLOAD:
+    case PS_TRAFFIC_OFFLOAD:
+        return 1;
+    case PS_TRAFFIC_RING:
+    case PS_TRAFFIC_DIRECT:
+    case PS_TRAFFIC_COUNT:
+        break;
+    }
+    return given;
+}
+
+static void cross_traffic(ps_walk *self, ps_traffic traffic, const ps_group *group)
+{
+    switch (traffic) {
+    case PS_TRAFFIC_SEND:
+        cross_send(self, group->rank[0], group->rank[1]);
+        return;
+    case PS_TRAFFIC_UPLOAD:
+    case PS_TRAFFIC_OFFLOAD:
+        cross_to_host(self, group->rank[0], traffic == PS_TRAFFIC_OFFLOAD, true);
+        return;
+    case PS_TRAFFIC_RING:
+    case PS_TRAFFIC_DIRECT:
+    case PS_TRAFFIC_COUNT:
+        ps_walk_cross(self, traffic, true);
+        return;
+    }
+}
+
+static ps_code write_path(const ps_walk *self, ps_crossing *out, uint32_t capacity, uint32_t *count,
+                          ps_error *err)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < self->cluster->link_count; i++) {
+        if (self->times[i] == 0) {
+            continue;
+        }
+        if (used == capacity) {
+            return ps_fail(err, PS_USAGE, "a path of more than %u links", (unsigned)capacity);
+        }
+        out[used] = (ps_crossing){i, self->times[i]};
+        used++;
+    }
+    *count = used;
+    return PS_OK;
+}
+
+ps_code ps_cluster_path(const ps_cluster *self, ps_traffic traffic, const ps_group *group,
+                        ps_crossing *out, uint32_t capacity, uint32_t *count, ps_error *err)
+{
+    ps_walk at;
+    if (group->count != ranks_wanted(traffic, group->count)) {
+        return ps_fail(err, PS_USAGE, "such a transfer is not among %u ranks",
+                       (unsigned)group->count);
+    }
+    PS_TRY(ps_walk_begin(&at, self, group, err));
+    cross_traffic(&at, traffic, group);
+    const ps_code code = write_path(&at, out, capacity, count, err);
+    ps_walk_end(&at);
+    return code;
+}
+
+uint64_t ps_cluster_path_rate(const ps_cluster *self, const ps_crossing *path, uint32_t count)
+{
+    uint64_t rate = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t own = self->link[path[i].link].bytes_per_s / path[i].times;
+        rate = own < rate ? own : rate;
+    }
+    return rate;
+}

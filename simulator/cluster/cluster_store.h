@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the cluster share: the node kind as read, and the numbers
+ * of its links.
+ */
+#ifndef PS_CLUSTER_CLUSTER_STORE_H
+#define PS_CLUSTER_CLUSTER_STORE_H
+
+#include "cluster/cluster.h"
+#include "cluster/figure_table.h"
+
+/** [bytes] longest name of a link, terminator included. */
+#define PS_LINK_NAME_BYTES 48
+
+/** [bytes] longest name of a kind, terminator included. */
+#define PS_NODE_TEXT_BYTES 96
+
+/** Links of a rank of a mesh are counted in pairs of GPUs. */
+#define PS_MESH_MAX_GPUS 16u
+
+/** A kind of node in figures. */
+typedef struct ps_node_kind {
+    uint32_t gpus;
+    ps_fabric fabric;
+    uint32_t sockets, gpus_per_switch;
+    bool has_peer_access;
+    uint64_t fabric_bytes_per_s;               /* of a GPU, all links; 0: PCIe alone */
+    uint64_t link_bytes_per_s;                 /* of one link of a mesh */
+    uint64_t up_bytes_per_s, down_bytes_per_s; /* of a GPU's slot */
+    uint64_t uplink_bytes_per_s;               /* of a PCIe switch */
+    uint64_t memory_bytes_per_s;               /* of a socket */
+    uint64_t nic_bytes_per_s;                  /* of one port; 0: none */
+    uint32_t links[PS_MESH_MAX_GPUS][PS_MESH_MAX_GPUS];
+} ps_node_kind;
+
+typedef struct ps_link_row {
+    char name[PS_LINK_NAME_BYTES];
+    uint64_t bytes_per_s;
+} ps_link_row;
+
+struct ps_cluster {
+    ps_cluster_info info;
+    ps_node_kind kind;
+    char text[3][PS_NODE_TEXT_BYTES]; /* of the info */
+    ps_link_row *link;
+    uint32_t link_count, links_per_node;
+};
+
+/** The links of a node by what they are; a GPU's come first. */
+typedef enum ps_link_part {
+    PS_LINK_FABRIC_OUT,
+    PS_LINK_FABRIC_IN,
+    PS_LINK_SLOT_OUT,
+    PS_LINK_SLOT_IN,
+    PS_LINK_SWITCH_UP,
+    PS_LINK_SWITCH_DOWN,
+    PS_LINK_MEMORY,
+    PS_LINK_NETWORK_OUT,
+    PS_LINK_NETWORK_IN,
+} ps_link_part;
+
+/** PCIe switches of a node, 0 when every slot is the processor's own. */
+uint32_t ps_node_switches(const ps_node_kind *kind);
+
+/** Socket of a GPU: as many on each, in order. */
+uint32_t ps_node_socket(const ps_node_kind *kind, uint32_t local);
+
+/** Makes the links of all nodes. PS_OK · PS_NOMEM · PS_LIMIT */
+ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err) PS_MUST_USE;
+
+/** Number of a link; index: GPU, switch or socket of the node. It must exist. */
+uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_part part,
+                                uint32_t index);
+
+/** Reads the kind that `name` stands for and what is said of it. See ps_cluster_create. */
+ps_code ps_cluster_read_kind(ps_cluster *self, const ps_catalogue *catalogue, const char *name,
+                             uint32_t gpus, const ps_cluster_options *options,
+                             ps_error *err) PS_MUST_USE;
+
+/**
+ * Rings over disjoint links among GPUs of a mesh, each link a direction: NCCL makes two of every
+ * cycle. With no cycle over links alone, hops through another GPU count, over the links of both.
+ *
+ * @param local         places in the node, ascending
+ * @param is_forwarded  written: hops through other GPUs were needed
+ * @return number of rings; 0 when the links do not join the GPUs
+ */
+uint32_t ps_mesh_rings(const ps_node_kind *kind, const uint32_t *local, uint32_t count,
+                       bool *is_forwarded);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Going through a group node by node.
+ */
+#include "cluster/cluster_walk.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+static int by_rank(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static ps_code check_group(ps_walk *self, const ps_group *group, ps_error *err)
+{
+    const ps_cluster *cluster = self->cluster;
+    for (uint32_t i = 0; i < group->count; i++) {
+        if (group->rank[i] >= cluster->info.gpus) {
+            return ps_fail(err, PS_USAGE, "a group has rank %u, but the cluster has %u GPUs",
+                           (unsigned)group->rank[i], (unsigned)cluster->info.gpus);
+        }
+        self->rank[i] = group->rank[i];
+    }
+    qsort(self->rank, self->count, sizeof *self->rank, by_rank);
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (i > 0 && self->rank[i] == self->rank[i - 1]) {
+            return ps_fail(err, PS_USAGE, "a group has rank %u twice", (unsigned)self->rank[i]);
+        }
+        self->nodes += i == 0 || ps_cluster_node(cluster, self->rank[i]) !=
+                                     ps_cluster_node(cluster, self->rank[i - 1]);
+    }
+    return PS_OK;
+}
+
+void ps_walk_end(ps_walk *self)
+{
+    ps_free(self->rank);
+    ps_free(self->times);
+}
+
+ps_code ps_walk_begin(ps_walk *self, const ps_cluster *cluster, const ps_group *group,
+                      ps_error *err)
+{
+    *self = (ps_walk){.cluster = cluster, .count = group->count};
+    if (group->count == 0 || group->count > cluster->info.gpus) {
+        return ps_fail(err, PS_USAGE, "a group of %u ranks in a cluster of %u GPUs",
+                       (unsigned)group->count, (unsigned)cluster->info.gpus);
+    }
+    self->rank = ps_calloc(group->count, sizeof *self->rank);
+    self->times = ps_calloc(cluster->link_count, sizeof *self->times);
+    const ps_code code = self->rank != NULL && self->times != NULL ? check_group(self, group, err)
+                                                                   : ps_fail_nomem(err);
+    if (code != PS_OK) {
+        ps_walk_end(self);
+    }
+    return code;
+}
+
+/* Steps to the next node with members; begin with a zero share. */
+bool ps_walk_next(const ps_walk *self, ps_walk_share *at)
+{
+    const ps_cluster *cluster = self->cluster;
+    at->first += at->count;
+    at->count = 0;
+    if (at->first == self->count) {
+        return false;
+    }
+    at->node = ps_cluster_node(cluster, self->rank[at->first]);
+    while (at->first + at->count < self->count &&
+           ps_cluster_node(cluster, self->rank[at->first + at->count]) == at->node) {
+        at->count++;
+    }
+    return true;
+}
+
+uint32_t ps_walk_member(const ps_walk *self, const ps_walk_share *at, uint32_t i)
+{
+    return ps_cluster_local(self->cluster, self->rank[at->first + i]);
+}
+
+uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_forwarded)
+{
+    uint32_t local[PS_MESH_MAX_GPUS];
+    if (at->count > PS_MESH_MAX_GPUS) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < at->count; i++) {
+        local[i] = ps_walk_member(self, at, i);
+    }
+    return ps_mesh_rings(&self->cluster->kind, local, at->count, is_forwarded);
+}
+
+/* Every member has links to every other. */
+static bool is_all_joined(const ps_walk *self, const ps_walk_share *at)
+{
+    for (uint32_t a = 0; a < at->count; a++) {
+        for (uint32_t b = a + 1; b < at->count; b++) {
+            if (self->cluster->kind
+                    .links[ps_walk_member(self, at, a)][ps_walk_member(self, at, b)] == 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* What the members of a node talk over. */
+ps_fabric ps_walk_fabric(const ps_walk *self, const ps_walk_share *at, ps_traffic traffic)
+{
+    const ps_fabric fabric = self->cluster->kind.fabric;
+    bool is_forwarded;
+    if (fabric != PS_FABRIC_NVLINK || at->count < 2) {
+        return fabric;
+    }
+    const bool is_joined = traffic == PS_TRAFFIC_RING ? ps_walk_rings(self, at, &is_forwarded) > 0
+                                                      : is_all_joined(self, at);
+    return is_joined ? PS_FABRIC_NVLINK : PS_FABRIC_PCIE;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A group's ranks in ascending order, node by node, with a count of crossings
+ * for every link.
+ */
+#ifndef PS_CLUSTER_CLUSTER_WALK_H
+#define PS_CLUSTER_CLUSTER_WALK_H
+
+#include "cluster/cluster_store.h"
+
+typedef struct ps_walk {
+    const ps_cluster *cluster;
+    uint32_t *rank; /* ascending */
+    uint32_t count, nodes;
+    uint32_t *times; /* by link */
+} ps_walk;
+
+/** Members of one node: rank[first .. first + count) of the walk. */
+typedef struct ps_walk_share {
+    uint32_t node, first, count;
+} ps_walk_share;
+
+/** Checks and sorts a group. PS_OK, then to be ended · PS_NOMEM · PS_USAGE see ps_cluster_place */
+ps_code ps_walk_begin(ps_walk *self, const ps_cluster *cluster, const ps_group *group,
+                      ps_error *err) PS_MUST_USE;
+
+void ps_walk_end(ps_walk *self);
+
+/** Steps to the next node with members; begin with a zero share. */
+bool ps_walk_next(const ps_walk *self, ps_walk_share *at);
+
+/** Place in the node of the share's i-th member. */
+uint32_t ps_walk_member(const ps_walk *self, const ps_walk_share *at, uint32_t i);
+
+/** ps_mesh_rings of the members. */
+uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_forwarded);
+
+/** What the members of a node talk over. */
+ps_fabric ps_walk_fabric(const ps_walk *self, const ps_walk_share *at, ps_traffic traffic);
+
+/** Counts the crossings of RING or DIRECT traffic. */
+void ps_walk_cross(ps_walk *self, ps_traffic traffic, bool with_network);
+
+#endif

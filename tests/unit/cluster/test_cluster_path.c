@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a group lies and which links its traffic crosses, against hand counts:
+ * rings in DGX-1's cube mesh, switches and host memory on PCIe, network ports.
+ */
+#include "support/test.h"
+
+#include <string.h>
+
+#include "cluster/cluster.h"
+
+enum { MAX_LINKS = 512 };
+
+static ps_catalogue *catalogue;
+
+static int setup(void **state)
+{
+    (void)state;
+    return ps_catalogue_create(&catalogue, NULL) == PS_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ps_catalogue_destroy(catalogue);
+    return 0;
+}
+
+static ps_cluster *make(const char *name, uint32_t gpus)
+{
+    ps_error err = {0};
+    ps_cluster *out = NULL;
+    assert_ok(&err, ps_cluster_create(catalogue, name, gpus, NULL, &out, &err));
+    return out;
+}
+
+static ps_group_place place(const ps_cluster *cluster, const uint32_t *rank, uint32_t count)
+{
+    ps_error err = {0};
+    ps_group_place out;
+    const ps_group group = {rank, count};
+    assert_ok(&err, ps_cluster_place(cluster, &group, &out, &err));
+    return out;
+}
+
+/* Crossings of one link in a group's path; 0 when it is not crossed. */
+static uint32_t crossings(const ps_cluster *cluster, ps_traffic traffic, const uint32_t *rank,
+                          uint32_t count, const char *name)
+{
+    ps_error err = {0};
+    ps_crossing path[MAX_LINKS];
+    uint32_t length = 0;
+    const ps_group group = {rank, count};
+    assert_ok(&err, ps_cluster_path(cluster, traffic, &group, path, MAX_LINKS, &length, &err));
+    for (uint32_t i = 0; i < length; i++) {
+        if (strcmp(ps_cluster_link_at(cluster, path[i].link).name, name) == 0) {
+            return path[i].times;
+        }
+    }
+    return 0;
+}
+
+static const uint32_t first[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+static void rings_of_the_cube_mesh(void **state)
+{
+    (void)state;
+    static const uint32_t rings[9] = {0, 1, 1, 2, 4, 2, 2, 4, 6};
+    ps_cluster *cluster = make("dgx-1-v100-32", 8);
+    for (uint32_t n = 2; n <= 8; n++) {
+        const ps_group_place at = place(cluster, first, n);
+        assert_int_equal(at.fabric, PS_FABRIC_NVLINK);
+        assert_int_equal(at.rings, rings[n]);
+        assert_int_equal(at.is_forwarded, n == 5); /* GPU 4 has links to GPU 0 alone */
+        assert_int_equal(at.fabric_bytes_per_s, 25000000000 * rings[n]);
+    }
+    const uint32_t joined_twice[2] = {0, 3}, apart[2] = {0, 5}, other_half[4] = {4, 5, 6, 7};
+    assert_int_equal(place(cluster, joined_twice, 2).rings, 2);
+    assert_int_equal(place(cluster, apart, 2).fabric, PS_FABRIC_PCIE);
+    assert_int_equal(place(cluster, other_half, 4).rings, 4);
+    ps_cluster_destroy(cluster);
+}
+
+static void an_nvswitch_loads_two_links_a_rank(void **state)
+{
+    (void)state;
+    const uint32_t group[3] = {6, 1, 3};
+    ps_cluster *cluster = make("dgx-a100-80", 8);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, group, 3, "node0.gpu6.fabric.out"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, group, 3, "node0.gpu1.fabric.in"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, group, 3, "node0.gpu0.fabric.in"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, group, 3, "node0.network.out"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, group, 1, "node0.gpu6.fabric.out"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, group, 2, "node0.gpu6.fabric.out"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, group, 2, "node0.gpu6.fabric.in"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, group, 2, "node0.gpu1.fabric.in"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_UPLOAD, group, 1, "node0.switch3.down"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_UPLOAD, group, 1, "node0.gpu6.slot.in"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_OFFLOAD, group, 1, "node0.memory1"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_OFFLOAD, group, 1, "node0.memory0"), 0);
+    ps_cluster_destroy(cluster);
+}
+
+static void switches_share_their_uplink(void **state)
+{
+    (void)state;
+    ps_cluster *cluster = make("a100-pcie-8", 8);
+    /* with peer access a ring leaves a switch once; within one it does not */
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, first, 2, "node0.switch0.up"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, first, 4, "node0.switch0.up"), 1);
+    /* all pairs: two inside, six outside, 2 x 6 / 7 of what one sends, rounded up */
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_DIRECT, first, 8, "node0.switch0.up"), 2);
+    assert_int_equal(place(cluster, first, 8).fabric_bytes_per_s, 25000000000);
+    ps_cluster_destroy(cluster);
+}
+
+static void without_peer_access_all_goes_through_the_host(void **state)
+{
+    (void)state;
+    ps_cluster *cluster = make("rtx4090-8", 8);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, first, 8, "node0.memory0"), 8);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, first, 2, "node0.memory0"), 2);
+    /* four ranks on a socket, each written and read: 170 GB/s over eight */
+    assert_int_equal(place(cluster, first, 8).fabric_bytes_per_s, 21250000000);
+    ps_cluster_destroy(cluster);
+}
+
+static void groups_over_nodes_share_the_ports(void **state)
+{
+    (void)state;
+    const uint32_t same_place[2] = {3, 11};
+    ps_cluster *cluster = make("a100-4xhdr", 16);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, first, 16, "node1.network.out"), 1);
+    /* eight of sixteen, each to eight others: 64 / 15 of what one sends, rounded up */
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_DIRECT, first, 16, "node0.network.out"), 5);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, same_place, 2, "node0.network.out"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, same_place, 2, "node0.network.in"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_SEND, same_place, 2, "node1.network.in"), 1);
+    assert_int_equal(place(cluster, first, 16).network_bytes_per_s, 4 * UINT64_C(23500000000));
+    assert_int_equal(place(cluster, same_place, 2).network_bytes_per_s, 23500000000);
+    assert_int_equal(place(cluster, same_place, 2).least_per_node, 1);
+    ps_cluster_destroy(cluster);
+}
+
+static void wrong_groups_are_refused(void **state)
+{
+    (void)state;
+    const uint32_t twice[2] = {1, 1}, outside[2] = {0, 8};
+    ps_cluster *cluster = make("dgx-a100-80", 8);
+    ps_crossing path[4];
+    uint32_t length = 77;
+    ps_group_place at;
+    assert_int_equal(ps_cluster_place(cluster, &(ps_group){twice, 2}, &at, NULL), PS_USAGE);
+    assert_int_equal(ps_cluster_place(cluster, &(ps_group){outside, 2}, &at, NULL), PS_USAGE);
+    assert_int_equal(ps_cluster_place(cluster, &(ps_group){outside, 0}, &at, NULL), PS_USAGE);
+    assert_int_equal(
+        ps_cluster_path(cluster, PS_TRAFFIC_SEND, &(ps_group){first, 3}, path, 4, &length, NULL),
+        PS_USAGE);
+    assert_int_equal(
+        ps_cluster_path(cluster, PS_TRAFFIC_RING, &(ps_group){first, 3}, path, 4, &length, NULL),
+        PS_USAGE); /* six links, room for four */
+    assert_int_equal(length, 77);
+    ps_cluster_destroy(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rings_of_the_cube_mesh),
+        cmocka_unit_test(an_nvswitch_loads_two_links_a_rank),
+        cmocka_unit_test(switches_share_their_uplink),
+        cmocka_unit_test(without_peer_access_all_goes_through_the_host),
+        cmocka_unit_test(groups_over_nodes_share_the_ports),
+        cmocka_unit_test(wrong_groups_are_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
