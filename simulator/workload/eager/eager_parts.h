@@ -99,6 +99,9 @@ static inline bool ps_op_wants(const ps_node *node, uint32_t edge)
 /** Rows of a matrix added up, with the buffers that takes. */
 ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns);
 
+/** Gradient of an embedding's weight of rows x width. Borrows the gradient of its result. */
+ps_tensor ps_op_embedding_gradient(ps_eager *self, ps_tensor grad, int64_t rows, int64_t width);
+
 /** Before a matrix product's result or after it is the operation's choice: cuBLAS takes its memory now. */
 void ps_op_workspace(ps_eager *self);
 

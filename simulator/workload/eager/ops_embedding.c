@@ -59,11 +59,9 @@ static uint64_t index_bytes(int64_t count)
 }
 
 /* Segments of equal indices, each cut into parts, parts added up in 32 bits. */
-static ps_tensor add_by_segments(ps_eager *self, const ps_node *node, ps_tensor grad)
+static ps_tensor add_by_segments(ps_eager *self, int64_t rows, int64_t width, ps_tensor grad)
 {
-    const int64_t width = node->number[EMBEDDING_WIDTH];
     const int64_t count = ps_eager_elements(self, grad) / width;
-    const int64_t rows = node->edge[0].elements / width;
     const int64_t segments = count < rows ? count : rows;
     const int64_t parts = segments + count / ROWS_A_THREAD;
     ps_tensor sorted = indices(self, count), origin = indices(self, count);
@@ -73,7 +71,7 @@ static ps_tensor add_by_segments(ps_eager *self, const ps_node *node, ps_tensor 
     ps_scratch_tell_sort(self, count, INDEX_BITS);
     ps_eager_clear(self, &sorting);
     ps_eager_clear(self, &range);
-    const ps_tensor out = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grad));
+    const ps_tensor out = ps_op_result(self, rows * width, ps_eager_dtype(self, grad));
     ps_op_kernel(self, "fill", ps_eager_bytes(self, out));
     ps_tensor offsets = indices(self, count), segment_count = indices(self, 1);
     ps_tensor ones = indices(self, count);
@@ -126,17 +124,25 @@ static ps_tensor in_rows(ps_eager *self, const ps_node *node, ps_tensor grad)
     return 0;
 }
 
+ps_tensor ps_op_embedding_gradient(ps_eager *self, ps_tensor grad, int64_t rows, int64_t width)
+{
+    if (ps_eager_has_failed(self)) {
+        return 0;
+    }
+    if (ps_eager_elements(self, grad) / width > UNSORTED_INDICES) {
+        return add_by_segments(self, rows, width, grad);
+    }
+    const ps_tensor out = ps_op_plain(self, "fill", rows * width, ps_eager_dtype(self, grad));
+    ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, grad));
+    return out;
+}
+
 static void embedding_backward(ps_eager *self, ps_node *node, const ps_tensor *grads,
                                ps_tensor *out)
 {
-    const int64_t count = ps_eager_elements(self, grads[0]) / node->number[EMBEDDING_WIDTH];
+    const int64_t width = node->number[EMBEDDING_WIDTH];
     ps_tensor copy = in_rows(self, node, grads[0]);
-    if (count > UNSORTED_INDICES) {
-        out[0] = add_by_segments(self, node, grads[0]);
-    } else {
-        out[0] = ps_op_plain(self, "fill", node->edge[0].elements, ps_eager_dtype(self, grads[0]));
-        ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, grads[0]));
-    }
+    out[0] = ps_op_embedding_gradient(self, grads[0], node->edge[0].elements / width, width);
     ps_eager_clear(self, &copy);
 }
 

@@ -6,196 +6,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/memory.h"
+#include "workload/script/record.h"
 
 #define NUMBER_BYTES 24
-
-typedef struct builder {
-    ps_workload *out;
-    const ps_eager *e; /* known once the model is loaded; before it there are no blocks */
-    size_t unlabelled; /* tensors from this row on have no label yet */
-    ps_eager_phase phase;
-    size_t phase_begin; /* tensors from this row on were made in the phase that runs */
-} builder;
-
-static ps_element element_of(ps_dtype dtype)
-{
-    switch (dtype) {
-    case PS_DTYPE_F32:
-        return PS_ELEMENT_F32;
-    case PS_DTYPE_F16:
-        return PS_ELEMENT_F16;
-    case PS_DTYPE_BF16:
-        return PS_ELEMENT_BF16;
-    case PS_DTYPE_I64:
-        return PS_ELEMENT_I64;
-    case PS_DTYPE_BOOL:
-        return PS_ELEMENT_BOOL;
-    }
-    return PS_ELEMENT_UNKNOWN;
-}
-
-static ps_op_kind kind_of(ps_kernel_kind kind)
-{
-    switch (kind) {
-    case PS_KERNEL_MEMORY:
-        return PS_OP_MEMORY;
-    case PS_KERNEL_MATMUL:
-        return PS_OP_MATMUL;
-    case PS_KERNEL_ATTENTION:
-        return PS_OP_ATTENTION;
-    case PS_KERNEL_COPY:
-    case PS_KERNEL_UPLOAD:
-    case PS_KERNEL_OFFLOAD:
-        return PS_OP_COPY;
-    case PS_KERNEL_WAIT:
-        return PS_OP_HOST;
-    case PS_KERNEL_JOIN:
-        return PS_OP_JOIN;
-    case PS_KERNEL_COLLECTIVE:
-        return PS_OP_COLLECTIVE;
-    }
-    return PS_OP_MEMORY;
-}
-
-static ps_phase phase_of(ps_eager_phase phase)
-{
-    switch (phase) {
-    case PS_EAGER_FORWARD:
-        return PS_PHASE_FORWARD;
-    case PS_EAGER_BACKWARD:
-        return PS_PHASE_BACKWARD;
-    case PS_EAGER_OPTIMIZER:
-    case PS_EAGER_ZERO:
-        return PS_PHASE_OPTIMIZER;
-    case PS_EAGER_LOAD:
-        break;
-    }
-    return PS_PHASE_UNKNOWN;
-}
-
-/* ---- blocks: made when they are first seen ---- */
-
-static ps_code need_blocks(ps_workload *out, uint32_t count, ps_error *err)
-{
-    while (out->block.head.count < count) {
-        char name[NUMBER_BYTES];
-        size_t row;
-        (void)snprintf(name, sizeof name, "block %zu", out->block.head.count);
-        PS_TRY(ps_workload_add(out, PS_WORKLOAD_BLOCK, &row, err));
-        PS_TRY(ps_strings_put_z(out->strings, name, &out->block.name[row], err));
-    }
-    return PS_OK;
-}
-
-static uint32_t block_now(const builder *self)
-{
-    return self->e == NULL ? 0 : ps_eager_block_now(self->e);
-}
-
-/* Lanes have the numbers of ps_workload_lane. */
-static uint8_t lane_now(const builder *self)
-{
-    return self->e == NULL ? 0 : (uint8_t)ps_eager_lane_now(self->e);
-}
-
-/* ---- the sink ---- */
-
-static void note_phase(builder *self)
-{
-    const ps_eager_phase now = self->e == NULL ? PS_EAGER_LOAD : ps_eager_phase_now(self->e);
-    if (now != self->phase) {
-        self->phase = now;
-        self->phase_begin = self->out->tensor.head.count;
-    }
-}
-
-static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
-{
-    builder *self = context;
-    size_t row;
-    note_phase(self);
-    PS_TRY(need_blocks(self->out, block_now(self), err));
-    PS_TRY(ps_workload_add(self->out, PS_WORKLOAD_TENSOR, &row, err));
-    ps_workload_tensor_table *tensor = &self->out->tensor;
-    tensor->bytes[row] = bytes;
-    /* what backward and the optimizer make goes at once, unless it becomes something else */
-    const bool is_kept = self->phase == PS_EAGER_LOAD || self->phase == PS_EAGER_FORWARD;
-    tensor->role[row] =
-        (uint8_t)(role == PS_ROLE_ACTIVATION && !is_kept ? PS_ROLE_TEMPORARY : role);
-    tensor->block[row] = block_now(self);
-    tensor->lane[row] = lane_now(self);
-    return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_ALLOC, buffer, err);
-}
-
-static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
-{
-    builder *self = context;
-    uint8_t *role = &self->out->tensor.role[buffer];
-    note_phase(self);
-    /* an activation outlives the forward that makes it */
-    if (*role == PS_ROLE_ACTIVATION && self->phase == PS_EAGER_FORWARD &&
-        buffer >= self->phase_begin) {
-        *role = PS_ROLE_TEMPORARY;
-    }
-    return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_FREE, buffer, err);
-}
-
-static ps_code label_tensors(builder *self, const char *name, ps_error *err)
-{
-    ps_str label;
-    PS_TRY(ps_strings_put_z(self->out->strings, name, &label, err));
-    for (; self->unlabelled < self->out->tensor.head.count; self->unlabelled++) {
-        self->out->tensor.label[self->unlabelled] = label;
-    }
-    return PS_OK;
-}
-
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    builder *self = context;
-    ps_workload_op_table *op = &self->out->op;
-    size_t row;
-    note_phase(self);
-    if (strcmp(kernel->name, "fill") != 0) { /* what is cleared first is known by what comes next */
-        PS_TRY(label_tensors(self, kernel->name, err));
-    }
-    PS_TRY(need_blocks(self->out, block_now(self), err));
-    PS_TRY(ps_workload_add(self->out, PS_WORKLOAD_OP, &row, err));
-    PS_TRY(ps_strings_put_z(self->out->strings, kernel->name, &op->name[row], err));
-    op->kind[row] = (uint8_t)kind_of(kernel->kind);
-    op->phase[row] =
-        (uint8_t)(self->e == NULL ? PS_PHASE_UNKNOWN : phase_of(ps_eager_phase_now(self->e)));
-    op->block[row] = block_now(self);
-    op->lane[row] = lane_now(self);
-    op->dtype[row] = (uint8_t)element_of(kernel->dtype);
-    op->flop[row] = kernel->flop;
-    op->moved_bytes[row] = kernel->moved_bytes;
-    op->m[row] = kernel->m;
-    op->n[row] = kernel->n;
-    op->k[row] = kernel->k;
-    op->batch[row] = kernel->batch;
-    op->launches[row] = kernel->launches;
-    op->layout[row] = (uint8_t)kernel->layout;
-    op->awaited[row] = kernel->awaited;
-    op->collective[row] = (uint8_t)kernel->collective;
-    op->axes[row] = kernel->axes;
-    op->peer[row] = kernel->peer;
-    op->basis[row] = (uint8_t)PS_BASIS_ANALYTIC;
-    return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_OP, (uint32_t)row, err);
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    ((builder *)context)->out->tensor.role[buffer] = (uint8_t)role;
-}
-
-static void on_saved(void *context, uint32_t buffer)
-{
-    ((builder *)context)->out->tensor.is_saved[buffer] = 1;
-}
 
 /* ---- marks ---- */
 
@@ -208,10 +22,10 @@ static ps_code set_number(ps_workload *out, const char *key, uint64_t value, ps_
 
 static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
 {
-    builder *self = context;
+    ps_recorder *self = context;
     const ps_recipe *r = m->recipe;
     self->e = m->e;
-    PS_TRY(label_tensors(self, "load", err));
+    PS_TRY(ps_recorder_label(self, "load", err));
     PS_TRY(set_number(self->out, PS_WORKLOAD_META_PARAMETERS, m->parameter_elements, err));
     PS_TRY(set_number(self->out, PS_WORKLOAD_META_TRAINED, m->trained_elements, err));
     return set_number(self->out, PS_WORKLOAD_META_TOKENS,
@@ -220,21 +34,7 @@ static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
 
 static ps_code on_step(void *context, int64_t number, bool is_end, ps_error *err)
 {
-    builder *self = context;
-    ps_workload_step_table *step = &self->out->step;
-    size_t row = step->head.count - 1;
-    if (is_end) {
-        step->end_event[row] = (uint32_t)self->out->event.head.count;
-        return PS_OK;
-    }
-    char name[NUMBER_BYTES];
-    PS_TRY(ps_workload_add(self->out, PS_WORKLOAD_STEP, &row, err));
-    (void)snprintf(name, sizeof name, "step %" PRId64, number);
-    PS_TRY(ps_strings_put_z(self->out->strings, name, &step->name[row], err));
-    step->begin_event[row] = (uint32_t)self->out->event.head.count;
-    step->end_event[row] = step->begin_event[row];
-    step->is_first[row] = number == 0;
-    return PS_OK;
+    return ps_recorder_step(context, number, is_end, err);
 }
 
 /* ---- building ---- */
@@ -252,13 +52,13 @@ static ps_code describe(const ps_build *what, ps_workload *out, ps_error *err)
 
 static ps_code run(const ps_build *what, const ps_family *family, ps_workload *out, ps_error *err)
 {
-    builder self = {.out = out};
+    ps_recorder self = {.out = out};
     const ps_training training = {
         .family = family,
         .config = what->config,
         .recipe = what->recipe,
         .device = what->device,
-        .sink = {&self, on_alloc, on_free, on_kernel, on_rename, on_saved},
+        .sink = ps_recorder_sink(&self),
         .marks = {&self, on_loaded, on_step},
     };
     PS_TRY(describe(what, out, err));

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Grouped-query attention of Megatron core: q, k and v in one product, rotary
+ * positions, TransformerEngine's fused kernel of cuDNN, a row-parallel layer.
+ */
+#include "workload/megatron/parts.h"
+
+/* State of the generator that a fused attention keeps, in numbers of 64 bits. */
+#define RANDOM_NUMBERS 2
+
+typedef struct widths {
+    int64_t q, kv, all; /* elements of a token */
+} widths;
+
+static widths widths_of(const ps__meg *self)
+{
+    const int64_t head = self->shape->head;
+    const widths w = {self->heads * head, self->kv_heads * head,
+                      (self->heads + 2 * self->kv_heads) * head};
+    return w;
+}
+
+/* Multiplications and additions of one pass over the pairs that causality leaves. */
+static uint64_t pair_flop(const ps__meg *self)
+{
+    const uint64_t sequence = (uint64_t)self->recipe->sequence;
+    const uint64_t pairs = (uint64_t)self->recipe->micro_batch * sequence * sequence / 2;
+    const uint64_t heads = (uint64_t)(self->heads / self->recipe->context);
+    return 2 * pairs * heads * (uint64_t)self->shape->head;
+}
+
+static void tell_attention(ps__meg *self, const char *name, uint64_t products, uint32_t launches)
+{
+    const widths w = widths_of(self);
+    const ps_eager_kernel kernel = {
+        .name = name,
+        .kind = PS_KERNEL_ATTENTION,
+        .dtype = self->dtype,
+        .flop = products * pair_flop(self),
+        .moved_bytes = products * (uint64_t)(self->tokens * (w.q + w.kv)) *
+                       ps_dtype_bytes(self->dtype),
+        .launches = launches};
+    ps_op_tell(self->e, &kernel);
+}
+
+ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_tensor x)
+{
+    const widths w = widths_of(self);
+    const int64_t rows = self->tokens;
+    ps_tensor joined = ps__meg_norm_linear(self, &kept->norm, x, w.all);
+    ps_tensor q = 0;
+    if (self->kv_heads > 1) { /* heads of q do not follow one another */
+        q = ps__meg_make(self, rows * w.q);
+        ps__meg_kernel(self, "copy", 2 * rows * w.q);
+    }
+    kept->q = ps__meg_make(self, rows * w.q);
+    ps__meg_kernel(self, "rotary", 2 * rows * w.q);
+    ps_eager_clear(self->e, &q);
+    kept->k = ps__meg_make(self, rows * w.kv);
+    ps__meg_kernel(self, "rotary", 2 * rows * w.kv);
+    kept->v = ps__meg_make(self, rows * w.kv);
+    ps__meg_kernel(self, "copy", 2 * rows * w.kv);
+    kept->out = ps__meg_make(self, rows * w.q);
+    kept->random = ps__meg_make_as(self, RANDOM_NUMBERS, PS_DTYPE_I64);
+    kept->statistics = ps__meg_make_as(self, rows * self->heads, PS_DTYPE_F32);
+    tell_attention(self, "attention", 2, 1);
+    const ps_tensor result = ps__meg_row_linear(self, w.q);
+    ps_eager_clear(self->e, &joined);
+    return result;
+}
+
+/* A rotated gradient turns back, in a tensor of its own. */
+static void turn_back(ps__meg *self, ps_tensor *grad, int64_t width)
+{
+    const ps_tensor turned = ps__meg_make(self, self->tokens * width);
+    ps__meg_kernel(self, "rotary_backward", 2 * self->tokens * width);
+    ps_eager_assign(self->e, grad, turned);
+}
+
+ps_tensor ps__meg_attention_backward(ps__meg *self, ps__meg_attention *kept, ps_tensor grad)
+{
+    const widths w = widths_of(self);
+    const int64_t rows = self->tokens;
+    ps_tensor out = ps__meg_row_linear_backward(self, grad, w.q);
+    ps_tensor q = ps__meg_make(self, rows * w.q);
+    ps_tensor k = ps__meg_make(self, rows * w.kv);
+    ps_tensor v = ps__meg_make(self, rows * w.kv);
+    tell_attention(self, "attention_backward", 5, 1);
+    ps_eager_clear(self->e, &out);
+    ps_eager_clear(self->e, &kept->q);
+    ps_eager_clear(self->e, &kept->k);
+    ps_eager_clear(self->e, &kept->v);
+    ps_eager_clear(self->e, &kept->out);
+    ps_eager_clear(self->e, &kept->random);
+    ps_eager_clear(self->e, &kept->statistics);
+    turn_back(self, &k, w.kv);
+    turn_back(self, &q, w.q);
+    const ps_tensor joined = ps__meg_make(self, rows * w.all);
+    ps__meg_kernel(self, "cat", 2 * rows * w.all);
+    ps_eager_clear(self->e, &q);
+    ps_eager_clear(self->e, &k);
+    ps_eager_clear(self->e, &v);
+    return ps__meg_norm_linear_backward(self, &kept->norm, joined, w.all);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Linear modules of TransformerEngine: products, what they keep, and how
+ * tensor ranks share them.
+ */
+#include "base/memory.h"
+#include "workload/megatron/parts.h"
+
+/* cuBLAS as TransformerEngine calls it works in memory of its own, from compute capability 9.0 on
+ * this much, and a piece for alignment. */
+#define WORKSPACE_BYTES ((INT64_C(32) << 20) + 1024)
+#define SMALL_WORKSPACE_BYTES (INT64_C(4) << 20)
+#define CAPABILITY_OF_LARGE_WORKSPACE 90
+#define MAX_SHAPES ((size_t)1 << 16)
+
+static void need_workspace(ps__meg *self)
+{
+    if (self->gemm_workspace == 0) {
+        const bool is_large = ps_eager_capability(self->e) >= CAPABILITY_OF_LARGE_WORKSPACE;
+        self->gemm_workspace =
+            ps_eager_make(self->e, is_large ? WORKSPACE_BYTES : SMALL_WORKSPACE_BYTES,
+                          PS_DTYPE_BOOL, PS_ROLE_WORKSPACE);
+    }
+}
+
+/* size = {m, n, k} of the result's rows and columns, and the sums' length. */
+static void tell_product(ps__meg *self, const char *name, const int64_t size[3],
+                         ps_operand_layout layout)
+{
+    const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
+    const uint64_t item = ps_dtype_bytes(self->dtype);
+    /* gradients of weights are added to what 32 bits hold */
+    const uint64_t result = layout == PS_OPERANDS_NT ? 2 * ps_dtype_bytes(PS_DTYPE_F32) : item;
+    const ps_eager_kernel kernel = {.name = name,
+                                    .kind = PS_KERNEL_MATMUL,
+                                    .dtype = self->dtype,
+                                    .flop = 2 * m * n * k,
+                                    .moved_bytes = (m * k + k * n) * item + m * n * result,
+                                    .m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .batch = 1,
+                                    .launches = 1,
+                                    .layout = layout};
+    ps_op_tell(self->e, &kernel);
+}
+
+ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
+{
+    need_workspace(self);
+    const ps_tensor result = ps__meg_make(self, rows * out);
+    tell_product(self, name, (int64_t[]){rows, out, in}, PS_OPERANDS_TN);
+    return result;
+}
+
+ps_tensor ps__meg_linear_input(ps__meg *self, const char *name, int64_t rows, int64_t in,
+                               int64_t out)
+{
+    const ps_tensor result = ps__meg_make(self, rows * in);
+    tell_product(self, name, (int64_t[]){rows, in, out}, PS_OPERANDS_NN);
+    return result;
+}
+
+void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns)
+{
+    for (size_t i = 0; i < self->dummy_count; i++) {
+        if (self->dummy[i].rows == rows && self->dummy[i].columns == columns) {
+            return;
+        }
+    }
+    if (ps_grow((void **)&self->dummy, &self->dummy_capacity, self->dummy_count + 1, MAX_SHAPES,
+                sizeof *self->dummy, NULL) != PS_OK) {
+        ps_eager_fail(self->e, PS_NOMEM, "out of memory");
+        return;
+    }
+    self->dummy[self->dummy_count++] = (ps__meg_dummy){
+        rows, columns, ps_eager_make(self->e, rows * columns, self->dtype, PS_ROLE_GRADIENT)};
+}
+
+void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
+{
+    tell_product(self, name, (int64_t[]){out, in, rows}, PS_OPERANDS_NT);
+    ps__meg_stand_in(self, out, in);
+}
+
+/* ---- norm and columns ---- */
+
+ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t out)
+{
+    const int64_t hidden = self->shape->hidden;
+    ps__meg_norm_forward(self, kept, x, self->slice, hidden);
+    ps_tensor whole = ps__meg_gather(self, kept->output, hidden);
+    const ps_tensor result = ps__meg_linear(self, "linear", self->tokens, hidden, out);
+    ps_eager_clear(self->e, &whole);
+    return result;
+}
+
+ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_tensor grad,
+                                       int64_t out)
+{
+    const int64_t hidden = self->shape->hidden;
+    ps_tensor whole = ps__meg_start_gather(self, kept->output, hidden);
+    ps_tensor full = ps__meg_linear_input(self, "linear_backward", self->tokens, hidden, out);
+    if (self->is_sequence_parallel) {
+        ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    }
+    ps_tensor part = ps__meg_start_reduce(self, full, hidden);
+    ps__meg_linear_weight(self, "linear_weight", self->tokens, hidden, out);
+    ps_eager_clear(self->e, &whole);
+    ps_eager_clear(self->e, &kept->output);
+    if (self->recipe->tensor > 1) {
+        ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    }
+    ps_eager_clear(self->e, &full);
+    const ps_tensor result = ps__meg_norm_backward(self, kept, self->slice, hidden);
+    ps_eager_clear(self->e, &part);
+    ps_eager_clear(self->e, &grad);
+    return result;
+}
+
+/* ---- rows ---- */
+
+ps_tensor ps__meg_row_linear(ps__meg *self, int64_t in)
+{
+    const int64_t hidden = self->shape->hidden;
+    const ps_tensor full = ps__meg_linear(self, "linear", self->tokens, in, hidden);
+    return ps__meg_reduce(self, full, hidden);
+}
+
+ps_tensor ps__meg_row_linear_backward(ps__meg *self, ps_tensor grad, int64_t in)
+{
+    const int64_t hidden = self->shape->hidden;
+    ps_tensor whole = ps__meg_gather(self, grad, hidden);
+    const ps_tensor result =
+        ps__meg_linear_input(self, "linear_backward", self->tokens, in, hidden);
+    ps__meg_linear_weight(self, "linear_weight", self->tokens, in, hidden);
+    ps_eager_clear(self->e, &whole);
+    return result;
+}

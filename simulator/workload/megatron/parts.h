@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A Megatron rank from inside.
+ *
+ * There is no autograd here: a module's forward pass leaves what it keeps in a
+ * record, and its backward pass, written out by hand, takes the record apart
+ * in the order in which PyTorch's engine would. A tensor in a record owns its
+ * storage; 0 is none.
+ *
+ *   init.c       parameters, flat buffers, the optimizer's copies
+ *   linear.c norm.c attention.c mlp.c ...   modules, forward and backward
+ *   layer.c      a transformer layer
+ *   embedding.c head.c   the ends of the model
+ *   schedule.c   micro-batches, and what goes between stages
+ *   optimizer.c  reduction of gradients, the step
+ */
+#ifndef PS_WORKLOAD_MEGATRON_PARTS_H
+#define PS_WORKLOAD_MEGATRON_PARTS_H
+
+#include "workload/eager/eager_parts.h"
+#include "workload/eager/ops.h"
+#include "workload/megatron/grid.h"
+
+/* Lanes of communicators, and of memory that is asked for beside the main stream. */
+#define PS__MEG_LANE_TENSOR ((ps_eager_lane)PS_EAGER_GROUP)
+#define PS__MEG_LANE_EXCHANGE ((ps_eager_lane)(PS_EAGER_GROUP + 1)) /* context or experts */
+#define PS__MEG_LANE_DATA ((ps_eager_lane)(PS_EAGER_GROUP + 2))
+#define PS__MEG_LANE_EXPERT_DATA ((ps_eager_lane)(PS_EAGER_GROUP + 3))
+#define PS__MEG_LANE_TO_NEXT ((ps_eager_lane)(PS_EAGER_GROUP + 4))
+#define PS__MEG_LANE_FROM_PREVIOUS ((ps_eager_lane)(PS_EAGER_GROUP + 5))
+#define PS__MEG_LANE_TO_PREVIOUS ((ps_eager_lane)(PS_EAGER_GROUP + 6))
+#define PS__MEG_LANE_FROM_NEXT ((ps_eager_lane)(PS_EAGER_GROUP + 7))
+
+/** A parameter of this rank, in module order. */
+typedef struct ps__meg_parameter {
+    int64_t elements;
+    bool is_matrix, is_expert;
+    int64_t begin; /* in its buffer, in elements */
+    ps_tensor own; /* before it moves into the buffer */
+} ps__meg_parameter;
+
+/** Parameters of one kind in one piece of memory. */
+typedef struct ps__meg_buffer {
+    uint32_t axes; /* of its replicas */
+    ps_eager_lane lane;
+    int64_t elements; /* padded */
+    ps_tensor parameters, gradients;
+} ps__meg_buffer;
+
+enum { PS__MEG_DENSE, PS__MEG_EXPERTS, PS__MEG_BUFFERS };
+
+/** A part of a parameter whose states this rank keeps. */
+typedef struct ps__meg_piece {
+    int64_t elements;
+    ps_tensor main, mean, variance;
+} ps__meg_piece;
+
+/** What a norm keeps. */
+typedef struct ps__meg_norm {
+    ps_tensor input, spread, mean, output;
+} ps__meg_norm;
+
+/** What an attention keeps. */
+typedef struct ps__meg_attention {
+    ps__meg_norm norm;
+    ps_tensor q, k, v, out, random, statistics;
+    ps_tensor exchanged; /* output after the exchange between context ranks */
+} ps__meg_attention;
+
+typedef struct ps__meg_mlp {
+    ps__meg_norm norm;
+    ps_tensor wide, active;
+} ps__meg_mlp;
+
+typedef struct ps__meg_layer {
+    ps__meg_attention attention;
+    ps__meg_mlp mlp;
+} ps__meg_layer;
+
+typedef struct ps__meg_head {
+    ps__meg_norm norm;
+    ps_tensor logits, losses, labels, mask;
+} ps__meg_head;
+
+/** A micro-batch in flight. */
+typedef struct ps__meg_micro {
+    ps_tensor ids;    /* for the embedding's backward */
+    ps_tensor input;  /* received from the stage before */
+    ps_tensor output; /* of the stage; of the last one: the loss */
+    ps__meg_layer *layer;
+    ps__meg_head head;
+} ps__meg_micro;
+
+/** A gradient that TransformerEngine hands to autograd in place of the real one. */
+typedef struct ps__meg_dummy {
+    int64_t rows, columns;
+    ps_tensor tensor;
+} ps__meg_dummy;
+
+typedef struct ps__meg {
+    ps_eager *e;
+    const ps_megatron_shape *shape;
+    const ps_megatron_recipe *recipe;
+    ps__meg_grid grid;
+    ps_dtype dtype;
+    /* of this rank */
+    int64_t tokens;          /* of a micro-batch, of the rank's part of the sequence */
+    int64_t slice;           /* of these between modules: divided by tensor where sequences are */
+    int64_t heads, kv_heads, ffn, vocabulary; /* vocabulary: padded */
+    int64_t layers, first_layer;
+    bool is_first, is_last, is_sequence_parallel;
+    /* memory that is made once */
+    ps_tensor gemm_workspace, rope, inverse_frequencies, gather_buffer;
+    ps__meg_dummy *dummy;
+    size_t dummy_count, dummy_capacity;
+    ps__meg_parameter *parameter;
+    size_t parameter_count, parameter_capacity;
+    ps__meg_buffer buffer[PS__MEG_BUFFERS];
+    ps__meg_piece *piece;
+    size_t piece_count, piece_capacity;
+    /* the schedule's variables */
+    ps__meg_micro *micro;
+    int64_t in_flight;
+    ps_tensor input_grad, output_grad;
+    ps_tensor kept_input; /* the last graph's leaf */
+    ps_tensor kept_loss;
+    bool is_first_step;
+} ps__meg;
+
+/* ---- tensors.c ---- */
+
+/** A result in the type of computation, or in another. */
+ps_tensor ps__meg_make(ps__meg *self, int64_t elements);
+ps_tensor ps__meg_make_as(ps__meg *self, int64_t elements, ps_dtype dtype);
+
+/** A kernel that reads and writes so many elements of the type of computation. */
+void ps__meg_kernel(ps__meg *self, const char *name, int64_t elements);
+/** ... so many bytes. */
+void ps__meg_bytes(ps__meg *self, const char *name, int64_t bytes);
+
+/**
+ * Adds a gradient to a sum: in place when nobody else can see the sum, else into a new tensor.
+ * Takes the part.
+ */
+void ps__meg_accumulate(ps__meg *self, ps_tensor *sum, ps_tensor part);
+
+/* ---- exchange.c: what ranks do together ---- */
+
+/** Begins a collective in a communicator's lane; nothing waits for it. No effect in a group of one. */
+void ps__meg_start(ps__meg *self, const char *name, ps_collective_op op, ps_eager_lane lane,
+                   uint32_t axes, uint64_t bytes);
+/** The main lane waits for what the communicator's lane was given. */
+void ps__meg_await(ps__meg *self, ps_eager_lane lane);
+
+/** Whole rows out of the parts that tensor ranks have: a new tensor; borrows. */
+ps_tensor ps__meg_gather(ps__meg *self, ps_tensor part, int64_t width);
+/** As ps__meg_gather, but the caller has to await PS__MEG_LANE_TENSOR. */
+ps_tensor ps__meg_start_gather(ps__meg *self, ps_tensor part, int64_t width);
+/**
+ * Sums of tensor ranks: scattered over them where sequences are divided, else in place. Takes the
+ * addends; returns the sum.
+ */
+ps_tensor ps__meg_reduce(ps__meg *self, ps_tensor whole, int64_t width);
+/** As ps__meg_reduce, but the caller has to await PS__MEG_LANE_TENSOR, and keeps the addends. */
+ps_tensor ps__meg_start_reduce(ps__meg *self, ps_tensor whole, int64_t width);
+
+/** A tensor goes to the neighbouring stage and one comes from it, in one batch; then the host waits. */
+typedef struct ps__meg_transfer {
+    bool sends_forward, receives_forward, sends_backward, receives_backward;
+} ps__meg_transfer;
+void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what);
+
+/* ---- linear.c ---- */
+
+/** rows x in times in x out, in a new tensor. */
+ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out);
+ps_tensor ps__meg_linear_input(ps__meg *self, const char *name, int64_t rows, int64_t in,
+                               int64_t out);
+/** Adds to the gradient of the weight, and hands out its stand-in. */
+void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out);
+/** The stand-in of a shape, made when it is first needed. */
+void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns);
+
+/** Norm and linear layer in one module: columns of the weight over tensor ranks. */
+ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t out);
+/** Takes the gradient; returns that of the norm's input. */
+ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_tensor grad,
+                                       int64_t out);
+/** Rows of the weight over tensor ranks; borrows x. */
+ps_tensor ps__meg_row_linear(ps__meg *self, int64_t in);
+/** Borrows the gradient; the caller drops what was kept. */
+ps_tensor ps__meg_row_linear_backward(ps__meg *self, ps_tensor grad, int64_t in);
+
+/* ---- norm.c ---- */
+
+void ps__meg_norm_forward(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t rows,
+                          int64_t width);
+/** Borrows the gradient, ends the record. */
+ps_tensor ps__meg_norm_backward(ps__meg *self, ps__meg_norm *kept, int64_t rows, int64_t width);
+
+/* ---- layers ---- */
+
+/** Returns what is added to x. */
+ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_tensor x);
+/** Borrows the gradient of the result; returns that of x. */
+ps_tensor ps__meg_attention_backward(ps__meg *self, ps__meg_attention *kept, ps_tensor grad);
+ps_tensor ps__meg_mlp_forward(ps__meg *self, ps__meg_mlp *kept, ps_tensor x);
+ps_tensor ps__meg_mlp_backward(ps__meg *self, ps__meg_mlp *kept, ps_tensor grad);
+
+/** Takes x. */
+ps_tensor ps__meg_layer_forward(ps__meg *self, ps__meg_layer *kept, ps_tensor x);
+/** Takes the gradient. */
+ps_tensor ps__meg_layer_backward(ps__meg *self, ps__meg_layer *kept, ps_tensor grad);
+
+/* ---- embedding.c, head.c ---- */
+
+ps_tensor ps__meg_embedding_forward(ps__meg *self, ps__meg_micro *micro);
+/** Takes the gradient. */
+void ps__meg_embedding_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad);
+/** The table of rotary positions, made once. */
+void ps__meg_need_rope(ps__meg *self);
+
+/** Takes x; returns the loss. */
+ps_tensor ps__meg_head_forward(ps__meg *self, ps__meg_head *kept, ps_tensor x);
+/** Gradient of x, which autograd knows as a view. */
+ps_tensor ps__meg_head_backward(ps__meg *self, ps__meg_head *kept);
+
+/* ---- init.c, optimizer.c, schedule.c ---- */
+
+/** Figures of the rank; PS_USAGE: degrees that do not divide the model. */
+ps_code ps__meg_figures(ps__meg *self, ps_error *err) PS_MUST_USE;
+void ps__meg_add_parameter(ps__meg *self, int64_t rows, int64_t columns, bool is_expert);
+/** Parameters of all modules of the stage. */
+void ps__meg_make_parameters(ps__meg *self);
+/** They move into flat buffers. */
+void ps__meg_make_buffers(ps__meg *self);
+void ps__meg_make_optimizer(ps__meg *self);
+
+void ps__meg_begin_step(ps__meg *self);
+void ps__meg_run_micro_batches(ps__meg *self);
+void ps__meg_end_step(ps__meg *self);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Micro-batches of a step: one forward and one backward pass in turn, behind
+ * as many forward passes as there are stages after this one.
+ */
+#include "workload/megatron/parts.h"
+
+/* ---- one micro-batch ---- */
+
+static ps__meg_micro *micro_of(ps__meg *self, int64_t number)
+{
+    return &self->micro[number % self->in_flight];
+}
+
+static ps_tensor input_of(ps__meg *self, int64_t elements, ps_dtype dtype)
+{
+    const ps_tensor input = ps_eager_make(self->e, elements, dtype, PS_ROLE_INPUT);
+    ps__meg_bytes(self, "copy", elements * (int64_t)ps_dtype_bytes(dtype));
+    return input;
+}
+
+static void load_batch(ps__meg *self, ps__meg_micro *micro)
+{
+    const int64_t rows = self->tokens;
+    if (self->is_first) {
+        micro->ids = input_of(self, rows, PS_DTYPE_I64);
+    }
+    if (self->is_last) {
+        micro->head.labels = input_of(self, rows, PS_DTYPE_I64);
+        micro->head.mask = input_of(self, rows, PS_DTYPE_F32);
+    }
+}
+
+static void forward(ps__meg *self, ps__meg_micro *micro)
+{
+    ps_tensor x;
+    ps_eager_set_phase(self->e, PS_EAGER_FORWARD);
+    load_batch(self, micro);
+    x = self->is_first ? ps__meg_embedding_forward(self, micro)
+                       : ps_eager_hold(self->e, micro->input);
+    ps__meg_need_rope(self);
+    for (int64_t i = 0; i < self->layers; i++) {
+        ps_eager_set_block(self->e, (uint32_t)i + 1);
+        x = ps__meg_layer_forward(self, &micro->layer[i], x);
+    }
+    ps_eager_set_block(self->e, 0);
+    micro->output = self->is_last ? ps__meg_head_forward(self, &micro->head, x) : x;
+    /* the variable that held the last graph, and with it its leaf, has a new value */
+    ps_eager_clear(self->e, &self->kept_input);
+}
+
+static void backward(ps__meg *self, ps__meg_micro *micro)
+{
+    ps_tensor grad;
+    ps_eager_set_phase(self->e, PS_EAGER_BACKWARD);
+    ps_eager_set_backward(self->e, true);
+    grad = self->is_last ? ps__meg_head_backward(self, &micro->head)
+                         : ps_eager_hold(self->e, self->output_grad);
+    for (int64_t i = self->layers; i-- > 0;) {
+        ps_eager_set_block(self->e, (uint32_t)i + 1);
+        grad = ps__meg_layer_backward(self, &micro->layer[i], grad);
+    }
+    ps_eager_set_block(self->e, 0);
+    if (self->is_first) {
+        ps__meg_embedding_backward(self, micro, grad);
+    } else {
+        ps_eager_assign(self->e, &self->input_grad, grad);
+    }
+    ps_eager_clear(self->e, &micro->output);
+    ps_eager_assign(self->e, &self->kept_input, micro->input);
+    micro->input = 0;
+    ps_eager_set_backward(self->e, false);
+}
+
+/* ---- between stages ---- */
+
+static ps_tensor receive(ps__meg *self)
+{
+    return ps__meg_make(self, self->slice * self->shape->hidden);
+}
+
+static void receive_input(ps__meg *self, ps__meg_micro *micro, bool sends_backward)
+{
+    if (!self->is_first && micro != NULL) {
+        micro->input = receive(self);
+    }
+    ps__meg_transfer_run(self, &(ps__meg_transfer){.receives_forward = micro != NULL,
+                                                   .sends_backward = sends_backward});
+}
+
+/* What was sent has done its work: the schedule takes its memory away and leaves the tensor. */
+static void send_output(ps__meg *self, ps__meg_micro *micro, bool receives_backward)
+{
+    if (receives_backward && !self->is_last) {
+        ps_eager_assign(self->e, &self->output_grad, receive(self));
+    }
+    ps__meg_transfer_run(
+        self,
+        &(ps__meg_transfer){.sends_forward = true, .receives_backward = receives_backward});
+    if (!self->is_last) {
+        ps_eager_assign(self->e, &micro->output, ps__meg_make(self, 1));
+    }
+}
+
+void ps__meg_run_micro_batches(ps__meg *self)
+{
+    const int64_t count = self->recipe->micro_batches;
+    const int64_t warm_up = self->in_flight - 1 < count ? self->in_flight - 1 : count;
+    for (int64_t i = 0; i < warm_up; i++) {
+        receive_input(self, micro_of(self, i), false);
+        forward(self, micro_of(self, i));
+        send_output(self, micro_of(self, i), false);
+    }
+    if (warm_up < count) {
+        receive_input(self, micro_of(self, warm_up), false);
+    }
+    for (int64_t i = warm_up; i < count; i++) {
+        forward(self, micro_of(self, i));
+        send_output(self, micro_of(self, i), true);
+        backward(self, micro_of(self, i - warm_up));
+        receive_input(self, i + 1 < count ? micro_of(self, i + 1) : NULL, true);
+    }
+    for (int64_t i = count - warm_up; i < count; i++) {
+        if (!self->is_last) {
+            ps_eager_assign(self->e, &self->output_grad, receive(self));
+        }
+        ps__meg_transfer_run(self, &(ps__meg_transfer){.receives_backward = true});
+        backward(self, micro_of(self, i));
+        ps__meg_transfer_run(self, &(ps__meg_transfer){.sends_backward = true});
+    }
+    /* the schedule's variables end with it */
+    ps_eager_clear(self->e, &self->kept_input);
+    ps_eager_clear(self->e, &self->input_grad);
+    ps_eager_clear(self->e, &self->output_grad);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Results and plain kernels.
+ */
+#include "workload/megatron/parts.h"
+
+ps_tensor ps__meg_make_as(ps__meg *self, int64_t elements, ps_dtype dtype)
+{
+    return ps_op_result(self->e, elements, dtype);
+}
+
+ps_tensor ps__meg_make(ps__meg *self, int64_t elements)
+{
+    return ps__meg_make_as(self, elements, self->dtype);
+}
+
+void ps__meg_bytes(ps__meg *self, const char *name, int64_t bytes)
+{
+    const ps_eager_kernel kernel = {
+        .name = name, .dtype = self->dtype, .moved_bytes = (uint64_t)bytes, .launches = 1};
+    ps_op_tell(self->e, &kernel);
+}
+
+void ps__meg_kernel(ps__meg *self, const char *name, int64_t elements)
+{
+    ps__meg_bytes(self, name, elements * (int64_t)ps_dtype_bytes(self->dtype));
+}
+
+void ps__meg_accumulate(ps__meg *self, ps_tensor *sum, ps_tensor part)
+{
+    if (ps_eager_has_failed(self->e)) {
+        return;
+    }
+    const int64_t elements = ps_eager_elements(self->e, part);
+    if (!ps_eager_is_sole(self->e, *sum)) {
+        ps_eager_assign(self->e, sum, ps__meg_make(self, elements));
+    }
+    ps__meg_kernel(self, "add", 3 * elements);
+    ps_eager_drop(self->e, part);
+}
