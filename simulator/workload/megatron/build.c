@@ -46,8 +46,8 @@ static ps_code write_axes(const ps__meg *self, ps_workload *out, ps_error *err)
         PS_TRY(ps_workload_add(out, PS_WORKLOAD_AXIS, &row, err));
         PS_TRY(ps_strings_put_z(out->strings, names[axis], &out->axis.name[row], err));
         out->axis.size[row] = (uint32_t)self->grid.size[axis];
-        out->axis.place[row] = differs_along(self, axis) ? (uint32_t)self->grid.place[axis]
-                                                         : PS_WORKLOAD_ANYWHERE;
+        out->axis.place[row] =
+            differs_along(self, axis) ? (uint32_t)self->grid.place[axis] : PS_WORKLOAD_ANYWHERE;
     }
     return PS_OK;
 }

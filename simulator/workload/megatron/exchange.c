@@ -79,14 +79,14 @@ ps_tensor ps__meg_reduce(ps__meg *self, ps_tensor whole, int64_t width)
 
 static void move(ps__meg *self, const char *name, ps_collective_op op, ps_eager_lane lane, int step)
 {
-    const ps_collective what = {
-        .name = name,
-        .op = op,
-        .lane = lane,
-        .axes = 1u << PS__MEG_PIPELINE,
-        .peer = (uint32_t)(self->grid.place[PS__MEG_PIPELINE] + step),
-        .dtype = self->dtype,
-        .bytes = (uint64_t)(self->slice * self->shape->hidden) * ps_dtype_bytes(self->dtype)};
+    const ps_collective what = {.name = name,
+                                .op = op,
+                                .lane = lane,
+                                .axes = 1u << PS__MEG_PIPELINE,
+                                .peer = (uint32_t)(self->grid.place[PS__MEG_PIPELINE] + step),
+                                .dtype = self->dtype,
+                                .bytes = (uint64_t)(self->slice * self->shape->hidden) *
+                                         ps_dtype_bytes(self->dtype)};
     ps_op_collective(self->e, &what);
 }
 

@@ -22,8 +22,7 @@ typedef struct ps__meg_grid {
 } ps__meg_grid;
 
 /** Axes along which the optimizer's states are divided, and gradients added up. */
-#define PS__MEG_REPLICAS \
-    (1u << PS__MEG_CONTEXT | 1u << PS__MEG_EXPERT | 1u << PS__MEG_DATA)
+#define PS__MEG_REPLICAS (1u << PS__MEG_CONTEXT | 1u << PS__MEG_EXPERT | 1u << PS__MEG_DATA)
 
 /** ... for parameters of experts. */
 #define PS__MEG_EXPERT_REPLICAS (1u << PS__MEG_DATA)

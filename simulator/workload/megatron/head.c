@@ -18,30 +18,28 @@ static void gather_input(ps__meg *self)
         return;
     }
     if (self->gather_buffer == 0) {
-        self->gather_buffer =
-            ps_eager_make(self->e, elements, self->dtype, PS_ROLE_WORKSPACE);
+        self->gather_buffer = ps_eager_make(self->e, elements, self->dtype, PS_ROLE_WORKSPACE);
     }
     ps__meg_start(self, "all_gather", PS_COLLECTIVE_ALL_GATHER, PS__MEG_LANE_TENSOR,
-                  1u << PS__MEG_TENSOR,
-                  (uint64_t)elements * ps_dtype_bytes(self->dtype));
+                  1u << PS__MEG_TENSOR, (uint64_t)elements * ps_dtype_bytes(self->dtype));
 }
 
 static void cross_entropy(ps__meg *self, ps__meg_head *kept)
 {
     const int64_t rows = self->tokens;
     kept->losses = ps__meg_make_as(self, rows, PS_DTYPE_F32);
-    ps_tensor partials =
-        ps__meg_make_as(self, PARTIALS * rows * self->recipe->tensor, PS_DTYPE_F32);
+    ps_tensor own = ps__meg_make_as(self, PARTIALS * rows, PS_DTYPE_F32);
+    ps_tensor all = ps__meg_make_as(self, PARTIALS * rows * self->recipe->tensor, PS_DTYPE_F32);
     ps__meg_kernel(self, "softmax_partials", rows * self->vocabulary);
-    ps__meg_start(self, "all_gather", PS_COLLECTIVE_ALL_GATHER, PS__MEG_LANE_TENSOR,
-                  1u << PS__MEG_TENSOR,
-                  (uint64_t)(PARTIALS * rows * self->recipe->tensor) *
-                      ps_dtype_bytes(PS_DTYPE_F32));
+    ps__meg_start(
+        self, "all_gather", PS_COLLECTIVE_ALL_GATHER, PS__MEG_LANE_TENSOR, 1u << PS__MEG_TENSOR,
+        (uint64_t)(PARTIALS * rows * self->recipe->tensor) * ps_dtype_bytes(PS_DTYPE_F32));
     if (self->recipe->tensor > 1) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }
     ps__meg_kernel(self, "cross_entropy", PASSES_FORWARD * rows * self->vocabulary);
-    ps_eager_clear(self->e, &partials);
+    ps_eager_clear(self->e, &own);
+    ps_eager_clear(self->e, &all);
 }
 
 ps_tensor ps__meg_head_forward(ps__meg *self, ps__meg_head *kept, ps_tensor x)
@@ -75,14 +73,14 @@ ps_tensor ps__meg_head_backward(ps__meg *self, ps__meg_head *kept)
     ps_eager_clear(self->e, &losses);
     ps_eager_clear(self->e, &kept->labels);
     gather_input(self);
-    ps_tensor full =
-        ps__meg_linear_input(self, "linear_backward", rows, hidden, self->vocabulary);
+    ps_tensor full = ps__meg_linear_input(self, "linear_backward", rows, hidden, self->vocabulary);
     ps_op_workspace(self->e);
     if (self->is_sequence_parallel) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }
     ps_tensor part = ps__meg_start_reduce(self, full, hidden);
     ps__meg_linear_weight(self, "linear_weight", rows, hidden, self->vocabulary);
+    ps__meg_stand_in(self, self->vocabulary, hidden);
     if (self->recipe->tensor > 1) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }

@@ -146,11 +146,9 @@ static void fill(ps__meg *self, ps__meg_buffer *buffer, bool is_expert)
         return;
     }
     const ps_eager_lane was = ps_eager_set_lane(self->e, PS__MEG_LANE_DATA);
-    buffer->parameters =
-        ps_eager_make(self->e, buffer->elements, self->dtype, PS_ROLE_PARAMETER);
+    buffer->parameters = ps_eager_make(self->e, buffer->elements, self->dtype, PS_ROLE_PARAMETER);
     ps__meg_kernel(self, "fill", buffer->elements);
-    buffer->gradients =
-        ps_eager_make(self->e, buffer->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+    buffer->gradients = ps_eager_make(self->e, buffer->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
     ps__meg_bytes(self, "fill", buffer->elements * 4);
     for (size_t i = self->parameter_count; i-- > 0;) {
         ps__meg_parameter *p = &self->parameter[i];

@@ -80,7 +80,6 @@ void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns)
 void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
 {
     tell_product(self, name, (int64_t[]){out, in, rows}, PS_OPERANDS_NT);
-    ps__meg_stand_in(self, out, in);
 }
 
 /* ---- norm and columns ---- */
@@ -106,6 +105,7 @@ ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_ten
     }
     ps_tensor part = ps__meg_start_reduce(self, full, hidden);
     ps__meg_linear_weight(self, "linear_weight", self->tokens, hidden, out);
+    ps__meg_stand_in(self, out, hidden);
     ps_eager_clear(self->e, &whole);
     ps_eager_clear(self->e, &kept->output);
     if (self->recipe->tensor > 1) {
@@ -135,5 +135,6 @@ ps_tensor ps__meg_row_linear_backward(ps__meg *self, ps_tensor grad, int64_t in)
         ps__meg_linear_input(self, "linear_backward", self->tokens, in, hidden);
     ps__meg_linear_weight(self, "linear_weight", self->tokens, in, hidden);
     ps_eager_clear(self->e, &whole);
+    ps__meg_stand_in(self, hidden, in);
     return result;
 }

@@ -120,11 +120,11 @@ static void need_states(ps__meg *self)
     for (size_t i = 0; i < self->piece_count; i++) {
         ps__meg_piece *piece = &self->piece[i];
         if (piece->mean == 0) {
-            piece->mean = ps_eager_make(self->e, piece->elements, PS_DTYPE_F32,
-                                        PS_ROLE_OPTIMIZER_STATE);
+            piece->mean =
+                ps_eager_make(self->e, piece->elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
             ps__meg_bytes(self, "fill", 4 * piece->elements);
-            piece->variance = ps_eager_make(self->e, piece->elements, PS_DTYPE_F32,
-                                            PS_ROLE_OPTIMIZER_STATE);
+            piece->variance =
+                ps_eager_make(self->e, piece->elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
             ps__meg_bytes(self, "fill", 4 * piece->elements);
         }
     }

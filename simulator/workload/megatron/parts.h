@@ -104,8 +104,8 @@ typedef struct ps__meg {
     ps__meg_grid grid;
     ps_dtype dtype;
     /* of this rank */
-    int64_t tokens;          /* of a micro-batch, of the rank's part of the sequence */
-    int64_t slice;           /* of these between modules: divided by tensor where sequences are */
+    int64_t tokens; /* of a micro-batch, of the rank's part of the sequence */
+    int64_t slice;  /* of these between modules: divided by tensor where sequences are */
     int64_t heads, kv_heads, ffn, vocabulary; /* vocabulary: padded */
     int64_t layers, first_layer;
     bool is_first, is_last, is_sequence_parallel;
@@ -176,7 +176,7 @@ void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what);
 ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out);
 ps_tensor ps__meg_linear_input(ps__meg *self, const char *name, int64_t rows, int64_t in,
                                int64_t out);
-/** Adds to the gradient of the weight, and hands out its stand-in. */
+/** Adds to the gradient of the weight. */
 void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out);
 /** The stand-in of a shape, made when it is first needed. */
 void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns);

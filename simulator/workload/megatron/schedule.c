@@ -95,8 +95,7 @@ static void send_output(ps__meg *self, ps__meg_micro *micro, bool receives_backw
         ps_eager_assign(self->e, &self->output_grad, receive(self));
     }
     ps__meg_transfer_run(
-        self,
-        &(ps__meg_transfer){.sends_forward = true, .receives_backward = receives_backward});
+        self, &(ps__meg_transfer){.sends_forward = true, .receives_backward = receives_backward});
     if (!self->is_last) {
         ps_eager_assign(self->e, &micro->output, ps__meg_make(self, 1));
     }

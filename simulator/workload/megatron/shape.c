@@ -22,8 +22,8 @@ static ps_code read_common(const ps_model_config *config, ps_megatron_shape *out
     PS_TRY(need(config, "num_attention_heads", &out->heads, err));
     PS_TRY(ps_config_int(config, "num_key_value_heads", out->heads, 1, MAX_WIDTH, &out->kv_heads,
                          err));
-    PS_TRY(ps_config_int(config, "head_dim", out->hidden / out->heads, 1, MAX_WIDTH, &out->head,
-                         err));
+    PS_TRY(
+        ps_config_int(config, "head_dim", out->hidden / out->heads, 1, MAX_WIDTH, &out->head, err));
     PS_TRY(ps_config_need_int(config, "num_hidden_layers", 1, MAX_LAYERS, &out->layers, err));
     return ps_config_need_int(config, "vocab_size", 1, MAX_WORDS, &out->vocabulary, err);
 }

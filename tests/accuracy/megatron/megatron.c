@@ -19,11 +19,11 @@
 
 #define STEPS 3
 /* what the runs were made on: cuBLAS's workspace of PyTorch there, and the compute capability */
-#define DEVICE                                      \
-    ((ps_train_device){.workspace_bytes = 8519680,  \
-                       .sm_count = 148,             \
-                       .threads_per_sm = 2048,      \
-                       .capability = 100,           \
+#define DEVICE                                     \
+    ((ps_train_device){.workspace_bytes = 8519680, \
+                       .sm_count = 148,            \
+                       .threads_per_sm = 2048,     \
+                       .capability = 100,          \
                        .release = 210})
 
 enum { TENSOR, CONTEXT, EXPERT, DATA, PIPELINE, SEQUENCE, MICRO_BATCHES, NUMBERS };
@@ -33,7 +33,6 @@ typedef struct walker {
     ps_alloc_handle *handle;
     const ps_workload *workload;
     bool shows_events;
-    uint64_t lowest; /* address of the segment made last */
 } walker;
 
 static void show(const walker *self, const char *what, uint32_t tensor)
@@ -78,27 +77,13 @@ static ps_code walk(walker *self, ps_error *err)
     return PS_OK;
 }
 
-/* Each segment below the one before it. */
-static uint64_t below(void *context, ps_alloc_address_kind kind, uint64_t bytes, uint64_t stream)
-{
-    walker *self = context;
-    (void)kind;
-    (void)stream;
-    self->lowest -= bytes;
-    return self->lowest;
-}
-
 static ps_code run_rank(const ps_megatron_job *job, int64_t rank, bool shows_events, ps_error *err)
 {
     ps_workload *workload;
     ps_alloc_config config;
-    walker self = {.shows_events = shows_events, .lowest = UINT64_C(1) << 46};
+    walker self = {.shows_events = shows_events};
     PS_TRY(ps_megatron_build(job, rank, &workload, err));
     ps_alloc_config_init(&config);
-    if (getenv("DESCENDING") != NULL) {
-        config.choose_address = below;
-        config.address_ctx = &self;
-    }
     self.workload = workload;
     ps_code code = ps_workload_check(workload, err);
     if (code == PS_OK) {
