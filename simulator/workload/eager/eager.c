@@ -193,6 +193,41 @@ void ps_eager_send_away(ps_eager *self, ps_tensor tensor)
     }
 }
 
+bool ps_eager_is_empty(const ps_eager *self, ps_tensor tensor)
+{
+    return tensor != 0 && self->tensor[tensor].storage != PS_EAGER_NO_SLOT &&
+           self->storage[self->tensor[tensor].storage].buffer == PS_EAGER_NO_BUFFER;
+}
+
+void ps_eager_empty(ps_eager *self, ps_tensor tensor)
+{
+    if (self->code != PS_OK || tensor == 0 || ps_eager_is_away(self, tensor) ||
+        ps_eager_is_empty(self, tensor)) {
+        return;
+    }
+    const uint32_t slot = self->tensor[tensor].storage, buffer = self->storage[slot].buffer;
+    self->storage[slot].buffer = PS_EAGER_NO_BUFFER;
+    ps_eager_note(self, self->sink.free(self->sink.context, buffer, &self->err));
+}
+
+void ps_eager_refill(ps_eager *self, ps_tensor tensor, uint64_t bytes, ps_role role)
+{
+    if (self->code != PS_OK || bytes == 0 || !ps_eager_is_empty(self, tensor)) {
+        return;
+    }
+    const uint32_t slot = self->tensor[tensor].storage;
+    self->storage[slot].buffer = self->buffer_count++;
+    ps_eager_note(self, self->sink.alloc(self->sink.context, self->storage[slot].buffer, bytes,
+                                         role, &self->err));
+}
+
+void ps_eager_retype(ps_eager *self, ps_tensor tensor, ps_dtype dtype)
+{
+    if (tensor != 0) {
+        self->tensor[tensor].dtype = (uint8_t)dtype;
+    }
+}
+
 void ps_eager_lay_into(ps_eager *self, ps_tensor tensor, ps_tensor whole)
 {
     if (self->code != PS_OK || !ps_eager_is_away(self, tensor) || whole == 0) {
@@ -332,48 +367,20 @@ void ps_eager_set_data(ps_eager *self, ps_tensor parameter, ps_tensor value)
     self->tensor[parameter].storage = self->tensor[value].storage;
     self->tensor[parameter].dtype = self->tensor[value].dtype;
     self->storage[self->tensor[value].storage].owners++;
-    self->sink.rename(self->sink.context, self->storage[self->tensor[value].storage].buffer,
-                      PS_ROLE_PARAMETER);
+    ps_eager_set_role(self, value, PS_ROLE_PARAMETER);
     ps_eager_drop(self, value);
     disown_storage(self, old);
 }
 
 void ps_eager_set_role(ps_eager *self, ps_tensor tensor, ps_role role)
 {
-    if (tensor != 0 && self->code == PS_OK) {
-        self->sink.rename(self->sink.context, self->storage[self->tensor[tensor].storage].buffer,
-                          role);
+    if (tensor == 0 || self->code != PS_OK) {
+        return;
     }
-}
-
-void ps_eager_set_leaf_hook(ps_eager *self, void (*hook)(void *context), void *context)
-{
-    self->leaf_hook = hook;
-    self->leaf_hook_context = context;
-}
-
-void ps_eager_call_leaf_hook(ps_eager *self)
-{
-    if (self->leaf_hook != NULL) {
-        self->leaf_hook(self->leaf_hook_context);
+    const uint32_t buffer = self->storage[self->tensor[tensor].storage].buffer;
+    if (buffer != PS_EAGER_NO_BUFFER) {
+        self->sink.rename(self->sink.context, buffer, role);
     }
-}
-
-void ps_eager_set_grad_taker(ps_eager *self,
-                             void (*take)(void *context, ps_tensor leaf, ps_tensor owned),
-                             void *context)
-{
-    self->grad_taker = take;
-    self->grad_taker_context = context;
-}
-
-bool ps_eager_give_grad(ps_eager *self, ps_tensor leaf, ps_tensor owned)
-{
-    if (self->grad_taker == NULL || owned == 0) {
-        return false;
-    }
-    self->grad_taker(self->grad_taker_context, leaf, owned);
-    return true;
 }
 
 void ps_eager_set_phase(ps_eager *self, ps_eager_phase phase)
@@ -505,6 +512,16 @@ ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns)
 void ps_eager_set_backward(ps_eager *self, bool is_backward)
 {
     self->is_backward = is_backward;
+}
+
+bool ps_eager_is_backward(const ps_eager *self)
+{
+    return self->is_backward;
+}
+
+bool ps_eager_is_skipping(const ps_eager *self)
+{
+    return self->is_skipping;
 }
 
 void ps_op_workspace(ps_eager *self)

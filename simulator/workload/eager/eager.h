@@ -121,6 +121,19 @@ void ps_eager_lay_into(ps_eager *self, ps_tensor tensor, ps_tensor whole);
 
 bool ps_eager_is_away(const ps_eager *self, ps_tensor tensor);
 
+/**
+ * storage.resize_(0) and back: the memory goes, and comes again as `bytes` (at least those of the
+ * tensors on it), while every tensor on the storage stays what it is.
+ */
+void ps_eager_empty(ps_eager *self, ps_tensor tensor);
+void ps_eager_refill(ps_eager *self, ps_tensor tensor, uint64_t bytes, ps_role role);
+
+/** True when a tensor has a storage without memory. */
+bool ps_eager_is_empty(const ps_eager *self, ps_tensor tensor);
+
+/** A tensor whose storage is empty or away takes another type. */
+void ps_eager_retype(ps_eager *self, ps_tensor tensor, ps_dtype dtype);
+
 /** One more owner; returns the tensor. */
 ps_tensor ps_eager_hold(ps_eager *self, ps_tensor tensor);
 
@@ -198,6 +211,19 @@ void ps_eager_backward(ps_eager *self, ps_tensor loss);
 
 /** backward(retain_graph=True): the graph keeps its saved tensors as long as the loss lives. */
 void ps_eager_backward_retaining(ps_eager *self, ps_tensor loss);
+
+/**
+ * Calls something just before backward runs the node that made a marked tensor. NULL: nothing more.
+ */
+void ps_eager_set_mark_hook(ps_eager *self, void (*hook)(void *context, uint32_t mark),
+                            void *context);
+
+/** Marks the node that made a tensor, if there is one; a node has one mark, not 0. */
+void ps_eager_mark(ps_eager *self, ps_tensor tensor, uint32_t mark);
+
+/** Calls something when a parameter's gradient has been stored or added. NULL: nothing more. */
+void ps_eager_set_grad_hook(ps_eager *self, void (*hook)(void *context, ps_tensor leaf),
+                            void *context);
 
 /** Calls something whenever a parameter's gradient is about to be stored. NULL: nothing more. */
 void ps_eager_set_leaf_hook(ps_eager *self, void (*hook)(void *context), void *context);

@@ -156,8 +156,10 @@ static void accumulate(ps_eager *self, ps_node *node)
 
 static void store(ps_eager *self, ps_node *leaf)
 {
+    const ps_tensor parameter = leaf->leaf;
     ps_eager_call_leaf_hook(self);
     accumulate(self, leaf);
+    ps_eager_call_grad_hook(self, parameter);
 }
 
 /* True when the place has all its gradients. */
@@ -217,6 +219,9 @@ static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready
         return;
     }
     ps_eager_set_block(self, node->block);
+    if (node->mark != 0) {
+        ps_eager_call_mark_hook(self, node->mark);
+    }
     if (node->checkpoint != NULL) {
         ps_checkpoint_fill(self, node);
     }

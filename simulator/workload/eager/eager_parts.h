@@ -51,6 +51,7 @@ struct ps_node {
     ps_tensor leaf;                   /* of an accumulation, owned */
     bool has_views;                   /* it sees its inputs, but for parameters, through views */
     uint32_t block;                   /* that made it */
+    uint32_t mark;                    /* told before it runs in backward; 0: none */
     struct ps_checkpoint *checkpoint; /* its saved tensors are recomputed */
     uint32_t first_saved;             /* their number among those of the checkpoint */
     /* while backward runs */
@@ -127,7 +128,12 @@ int64_t ps_eager_release(const ps_eager *self);
 /** What a tensor was made for turns out to be something else. 0 is fine. */
 void ps_eager_set_role(ps_eager *self, ps_tensor tensor, ps_role role);
 void ps_eager_set_backward(ps_eager *self, bool is_backward);
+/** Backward runs, which may run blocks again; and of one that does, all that was asked for is there. */
+bool ps_eager_is_backward(const ps_eager *self);
+bool ps_eager_is_skipping(const ps_eager *self);
 void ps_eager_call_leaf_hook(ps_eager *self);
+void ps_eager_call_mark_hook(ps_eager *self, uint32_t mark);
+void ps_eager_call_grad_hook(ps_eager *self, ps_tensor leaf);
 /** Hands a gradient over; false: nobody takes it. */
 bool ps_eager_give_grad(ps_eager *self, ps_tensor leaf, ps_tensor owned);
 

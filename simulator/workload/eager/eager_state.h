@@ -61,6 +61,10 @@ struct ps_eager {
     bool is_backward, has_workspace[2]; /* of the program's thread, of backward's */
     void (*leaf_hook)(void *context);
     void *leaf_hook_context;
+    void (*mark_hook)(void *context, uint32_t mark);
+    void *mark_hook_context;
+    void (*grad_hook)(void *context, ps_tensor leaf);
+    void *grad_hook_context;
     void (*grad_taker)(void *context, ps_tensor leaf, ps_tensor owned);
     void *grad_taker_context;
 };

@@ -127,6 +127,12 @@ typedef struct ps_collective {
  */
 void ps_op_collective(ps_eager *self, const ps_collective *what);
 
+/**
+ * The tensor itself, through a node of the graph that is marked: backward comes there when all that
+ * was made of the result has its gradients.
+ */
+ps_tensor ps_op_boundary(ps_eager *self, ps_tensor a, uint32_t mark);
+
 /** `lane` goes on when `awaited` has done all it has been given so far. */
 void ps_op_join(ps_eager *self, ps_eager_lane lane, ps_eager_lane awaited);
 

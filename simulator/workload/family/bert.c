@@ -167,8 +167,10 @@ static ps_code create_any(ps_model *m, const ps_model_config *config, bool count
     }
     make_embeddings(m, self);
     for (int64_t i = 0; i < self->shape.layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, &self->shape, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     make_head(m, self);
     return PS_OK;
 }
@@ -352,10 +354,14 @@ static ps_tensor embed(ps_model *m, const ps_batch *batch)
     ps_tensor types = ps_op_view(e, self->type_ids, batch->length, false);
     ps_tensor places = places_of(m, batch);
     ps_tensor words = ps_input_embedding_run(m, self->words, batch->ids, width);
+    const ps_tensor own[PS_MODULE_OWN] = {self->types};
+    ps_tensor shown = ps_model_use(m, own, types);
     ps_tensor kinds =
-        ps_op_embedding_repeated(e, self->types, types, batch->batch * batch->length, width);
+        ps_op_embedding_repeated(e, self->types, shown, batch->batch * batch->length, width);
+    ps_model_unuse(m, own, kinds);
+    ps_eager_clear(e, &shown);
     ps_tensor hidden = ps_op_add(e, words, kinds);
-    ps_tensor positions = ps_op_embedding(e, self->positions, places, width);
+    ps_tensor positions = ps_embedding_run(m, self->positions, places, width);
     ps_eager_assign(e, &hidden, ps_op_add_in_place(e, hidden, positions));
     ps_eager_assign(e, &hidden, ps_norm_run(m, &self->embedded, hidden));
     ps_eager_assign(e, &hidden, ps_dropout_run(m, hidden, self->shape.hidden_dropout));

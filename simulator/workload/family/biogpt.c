@@ -105,8 +105,10 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
     self->positions = ps_model_matrix(m, n->positions + POSITION_OFFSET, n->hidden);
     m->longest = n->positions;
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, n, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     self->head = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
     return PS_OK;
@@ -262,7 +264,7 @@ static ps_tensor embed_positions(ps_model *m, const ps_batch *shown)
     ps_eager_clear(e, &count);
     ps_eager_assign(e, &number, ps_op_plain(e, "sub", tokens, PS_DTYPE_I64));
     ps_tensor place = ps_op_plain(e, "add", tokens, PS_DTYPE_I64);
-    const ps_tensor out = ps_op_embedding(e, self->positions, place, self->shape.hidden);
+    const ps_tensor out = ps_embedding_run(m, self->positions, place, self->shape.hidden);
     ps_eager_clear(e, &place);
     ps_eager_clear(e, &mask);
     ps_eager_clear(e, &number);
@@ -272,7 +274,7 @@ static ps_tensor embed_positions(ps_model *m, const ps_batch *shown)
 static ps_tensor embed_words(ps_model *m, const ps_batch *batch)
 {
     const biogpt *self = m->state;
-    ps_tensor words = ps_op_embedding(m->e, self->words, batch->ids, self->shape.hidden);
+    ps_tensor words = ps_embedding_run(m, self->words, batch->ids, self->shape.hidden);
     ps_eager_assign(m->e, &words, ps_op_mul_number(m->e, words));
     if (m->recipe->begins_at_inputs) {
         ps_eager_begin_graph(m->e, words);

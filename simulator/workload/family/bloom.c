@@ -85,8 +85,10 @@ static void make_modules(ps_model *m, bloom *self)
     self->words = ps_model_matrix(m, n->vocabulary, n->hidden);
     self->first = ps_norm_make(m, n->hidden);
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, n, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     self->head = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
 }

@@ -89,8 +89,10 @@ ps_code ps_decoder_create(ps_model *m, const ps_decoder_shape *shape, ps_error *
     }
     self->words = ps_model_matrix(m, shape->vocabulary, shape->hidden);
     for (int64_t i = 0; i < shape->layers; i++) {
+        ps_model_make_block(m, i);
         PS_TRY(make_layer(m, shape, i, &self->layer[i], err));
     }
+    ps_model_make_block(m, -1);
     self->final = make_norm(m, shape);
     self->frequencies = make_frequencies(m, shape);
     self->head =

@@ -98,8 +98,10 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
     self->positions = ps_model_matrix(m, n->positions, n->hidden);
     m->longest = n->positions;
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, n, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     self->head = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
     return PS_OK;
@@ -331,7 +333,7 @@ static ps_tensor embed(ps_model *m, const ps_batch *batch, embedded *of)
     const gpt2 *self = m->state;
     of->numbers = ps_op_plain(m->e, "arange", batch->length, PS_DTYPE_I64);
     of->words = ps_input_embedding_run(m, self->words, batch->ids, self->shape.hidden);
-    of->places = ps_op_embedding(m->e, self->positions, of->numbers, self->shape.hidden);
+    of->places = ps_embedding_run(m, self->positions, of->numbers, self->shape.hidden);
     return ps_op_add(m->e, of->words, of->places);
 }
 

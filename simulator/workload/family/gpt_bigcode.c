@@ -62,8 +62,10 @@ static void make_modules(ps_model *m, ps_bigcode *self)
     self->positions = ps_model_matrix(m, n->positions, n->hidden);
     m->longest = n->positions;
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, n, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     self->causal = ps_model_buffer(m, n->positions * n->positions, PS_DTYPE_BOOL);
     self->head = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
@@ -217,7 +219,7 @@ static ps_tensor decode(ps_model *m, const ps_batch *batch)
     ps_tensor numbers = number_positions(m, batch);
     about.mask = make_mask(m, batch);
     ps_tensor words = ps_input_embedding_run(m, self->words, batch->ids, self->shape.hidden);
-    ps_tensor places = ps_op_embedding(m->e, self->positions, numbers, self->shape.hidden);
+    ps_tensor places = ps_embedding_run(m, self->positions, numbers, self->shape.hidden);
     ps_tensor hidden = ps_op_add(m->e, words, places);
     ps_eager_assign(m->e, &hidden, ps_dropout_run(m, hidden, self->shape.embedding_dropout));
     hidden = run_blocks(m, &about, hidden);

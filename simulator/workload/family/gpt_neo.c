@@ -126,8 +126,10 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
     self->positions = ps_model_matrix(m, n->positions, n->hidden);
     m->longest = n->positions;
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, n, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     self->head = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
     return PS_OK;
@@ -273,7 +275,7 @@ static ps_tensor decode(ps_model *m, const ps_batch *batch, ps_tensor *cache)
                                  .given = batch->mask,
                                  .dtype = ps_eager_dtype(m->e, words)};
     pass about = {batch->batch, batch->length, ps_causal_mask_make(m, &mask), cache};
-    ps_tensor places = ps_op_embedding(m->e, self->positions, numbers, self->shape.hidden);
+    ps_tensor places = ps_embedding_run(m, self->positions, numbers, self->shape.hidden);
     ps_tensor hidden = ps_op_add(m->e, words, places);
     ps_eager_assign(m->e, &hidden, ps_dropout_run(m, hidden, self->shape.embedding_dropout));
     hidden = run_blocks(m, &about, hidden);

@@ -107,8 +107,10 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
     }
     self->words = ps_model_matrix(m, n->vocabulary, n->hidden);
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, n, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     ps_rotary_make(m, n->turned_width);
     self->head = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);

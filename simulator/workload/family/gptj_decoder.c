@@ -62,8 +62,10 @@ static void make_modules(ps_model *m, ps_gptj *self)
     self->words = ps_model_matrix(m, n->vocabulary, n->hidden);
     m->longest = n->positions;
     for (int64_t i = 0; i < n->layers; i++) {
+        ps_model_make_block(m, i);
         make_layer(m, self, &self->layer[i]);
     }
+    ps_model_make_block(m, -1);
     self->final = ps_norm_make(m, n->hidden);
     self->head = (ps_linear){.in = n->hidden, .out = n->vocabulary};
     self->head.weight = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);

@@ -340,7 +340,7 @@ static ps_tensor embed_positions(ps_model *m, ps_tensor numbers)
 {
     const opt *self = m->state;
     ps_tensor rows = ps_op_plain(m->e, "add", ps_eager_elements(m->e, numbers), PS_DTYPE_I64);
-    const ps_tensor out = ps_op_embedding(m->e, self->positions, rows, self->shape.hidden);
+    const ps_tensor out = ps_embedding_run(m, self->positions, rows, self->shape.hidden);
     ps_eager_clear(m->e, &rows);
     return out;
 }
@@ -440,7 +440,7 @@ static bool own_words(const ps_model *m, ps_tensor own[PS_DUAL_OWN])
 static ps_tensor dual_words(ps_model *m, const ps_dual_pass *its)
 {
     const opt *self = m->state;
-    return ps_op_embedding(m->e, self->words, its->batch->ids, self->shape.words_width);
+    return ps_embedding_run(m, self->words, its->batch->ids, self->shape.words_width);
 }
 
 static ps_tensor dual_shown(ps_model *m, const ps_dual_pass *its)

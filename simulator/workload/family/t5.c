@@ -146,8 +146,10 @@ static ps_code make_stack(ps_model *m, const shape *n, stack *made, ps_error *er
         return ps_fail_nomem(err);
     }
     for (int64_t i = 0; i < made->count; i++) {
+        ps_model_make_block(m, made->first_block + i);
         make_layer(m, n, made, i);
     }
+    ps_model_make_block(m, -1);
     made->final = ps_model_parameter(m, n->hidden);
     return PS_OK;
 }
@@ -189,7 +191,7 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
 
 /* ---- norm: x / sqrt(mean of squares), in 32 bits, times a weight ---- */
 
-static ps_tensor norm(ps_model *m, ps_tensor weight, ps_tensor x)
+static ps_tensor run_norm(ps_model *m, ps_tensor weight, ps_tensor x)
 {
     ps_eager *e = m->e;
     const int64_t rows = ps_eager_elements(e, x) / ps_eager_elements(e, weight);
@@ -209,6 +211,16 @@ static ps_tensor norm(ps_model *m, ps_tensor weight, ps_tensor x)
     const ps_tensor out = ps_op_mul(e, weight, hidden);
     ps_eager_clear(e, &hidden);
     ps_eager_clear(e, &variance);
+    return out;
+}
+
+static ps_tensor norm(ps_model *m, ps_tensor weight, ps_tensor x)
+{
+    const ps_tensor own[PS_MODULE_OWN] = {weight};
+    ps_tensor in = ps_model_use(m, own, x);
+    const ps_tensor out = run_norm(m, weight, in);
+    ps_model_unuse(m, own, out);
+    ps_eager_clear(m->e, &in);
     return out;
 }
 
@@ -287,8 +299,12 @@ static ps_tensor compute_bias(ps_model *m, const scoring *with, const pass *abou
     const int64_t heads = ((const t5 *)m->state)->shape.heads;
     /* (length, length, heads) to (heads, length, length) */
     const bool is_transposed = heads > 1 && cells > 1;
-    ps_tensor bias = is_transposed ? ps_op_embedding_transposed(e, with->buckets, buckets, heads)
-                                   : ps_op_embedding(e, with->buckets, buckets, heads);
+    const ps_tensor own[PS_MODULE_OWN] = {with->buckets};
+    ps_tensor in = ps_model_use(m, own, buckets);
+    ps_tensor bias = is_transposed ? ps_op_embedding_transposed(e, with->buckets, in, heads)
+                                   : ps_op_embedding(e, with->buckets, in, heads);
+    ps_model_unuse(m, own, bias);
+    ps_eager_clear(e, &in);
     ps_eager_clear(e, &places);
     ps_eager_clear(e, &distance);
     ps_eager_clear(e, &buckets);

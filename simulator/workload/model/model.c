@@ -22,7 +22,8 @@ ps_recipe ps_recipe_default(void)
                        .accumulate = 1,
                        .parameters = PS_DTYPE_F32,
                        .autocast = PS_DTYPE_F32,
-                       .optimizer = "adamw"};
+                       .optimizer = "adamw",
+                       .parallel = ps_parallel_default()};
 }
 
 static void list_trained(ps_model *m, ps_tensor parameter, ps_parameter_shape shape)
@@ -41,11 +42,27 @@ static void list_trained(ps_model *m, ps_tensor parameter, ps_parameter_shape sh
     m->parameter[m->parameter_count++] = parameter;
 }
 
-/* Parameters of blocks that are offloaded begin on the host, and so do those that go into chunks. */
+/* Whose storage is not the loaded one: parameters of blocks that are offloaded begin on the host,
+ * and so do those that go into chunks or shards. */
 static bool begins_away(const ps_model *m)
 {
     return m->recipe->policy == PS_TRAIN_POLICY_GEMINI ||
+           ps_parallel_shards(&m->recipe->parallel) ||
            (m->recipe->policy == PS_TRAIN_POLICY_ZO2 && m->making > 0);
+}
+
+static void list_every(ps_model *m, ps_tensor parameter, ps_parameter_shape shape)
+{
+    const size_t count = m->every_count + 1;
+    if (ps_grow((void **)&m->every, &m->every_capacity, count, MAX_ITEMS, sizeof *m->every, NULL) !=
+            PS_OK ||
+        ps_grow((void **)&m->every_shape, &m->every_shape_capacity, count, MAX_ITEMS,
+                sizeof *m->every_shape, NULL) != PS_OK) {
+        ps_eager_fail(m->e, PS_NOMEM, "out of memory");
+        return;
+    }
+    m->every_shape[m->every_count] = shape;
+    m->every[m->every_count++] = parameter;
 }
 
 static ps_tensor make(ps_model *m, ps_parameter_shape shape, ps_dtype dtype, bool is_trained)
@@ -56,6 +73,7 @@ static ps_tensor make(ps_model *m, ps_parameter_shape shape, ps_dtype dtype, boo
     shape.block = m->making;
     if (made != 0) {
         m->parameter_elements += (uint64_t)elements;
+        list_every(m, made, shape);
         if (is_trained) {
             list_trained(m, made, shape);
         }
@@ -150,7 +168,24 @@ ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns)
 
 ps_tensor ps_model_buffer(ps_model *m, int64_t elements, ps_dtype dtype)
 {
-    return ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
+    const ps_tensor made = ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
+    if (ps_grow((void **)&m->buffer, &m->buffer_capacity, m->buffer_count + 1, MAX_ITEMS,
+                sizeof *m->buffer, NULL) != PS_OK) {
+        ps_eager_fail(m->e, PS_NOMEM, "out of memory");
+        return 0;
+    }
+    m->buffer[m->buffer_count++] = made;
+    return made;
+}
+
+void ps_model_fini(ps_model *m)
+{
+    ps_free(m->parameter);
+    ps_free(m->shape);
+    ps_free(m->frozen);
+    ps_free(m->every);
+    ps_free(m->every_shape);
+    ps_free(m->buffer);
 }
 
 ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err)
@@ -221,9 +256,21 @@ static ps_tensor recompute(ps_model *m, const ps_block_call *call, int64_t index
     return ps_eager_checkpoint(m->e, &kept);
 }
 
-ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden)
+ps_tensor ps_model_use(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor x)
 {
-    ps_eager_set_block(m->e, (uint32_t)index + 1);
+    (void)ps_eager_hold(m->e, x);
+    return m->hooks == NULL || m->hooks->use == NULL ? x : m->hooks->use(m->hooks->context, own, x);
+}
+
+void ps_model_unuse(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor out)
+{
+    if (m->hooks != NULL && m->hooks->unuse != NULL) {
+        m->hooks->unuse(m->hooks->context, own, out);
+    }
+}
+
+static ps_tensor call_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden)
+{
     ps_tensor out = 0;
     if (!is_checkpointed(m, index)) {
         m->call = call;
@@ -232,6 +279,24 @@ ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, 
     } else {
         out = recompute(m, call, index, hidden);
     }
+    return out;
+}
+
+ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden)
+{
+    const ps_model_hooks *hooks = m->hooks;
+    const bool is_watched = hooks != NULL && hooks->enter != NULL;
+    const uint32_t block = (uint32_t)index + 1;
+    ps_eager_set_block(m->e, block);
+    if (!is_watched) {
+        const ps_tensor out = call_block(m, call, index, hidden);
+        ps_eager_set_block(m->e, 0);
+        return out;
+    }
+    ps_tensor in = hooks->enter(hooks->context, block, ps_eager_hold(m->e, hidden));
+    const ps_tensor out = call_block(m, call, index, in);
+    hooks->leave(hooks->context, block, out);
+    ps_eager_clear(m->e, &in);
     ps_eager_set_block(m->e, 0);
     return out;
 }

@@ -12,7 +12,22 @@
 #include "workload/eager/ops.h"
 #include "workload/script/recipe.h"
 
+#define PS_MODULE_OWN 2 /* parameters of a module without children: weight and bias */
+
 typedef struct ps_family ps_family;
+
+/** What listens to a model while it runs: a scheme that moves its parameters. */
+typedef struct ps_model_hooks {
+    void *context;
+    /** Before a block, whose number is from 1; the tensor that goes into it. Takes and returns an owned one. */
+    ps_tensor (*enter)(void *context, uint32_t block, ps_tensor owned);
+    /** After it, not in a recomputation. */
+    void (*leave)(void *context, uint32_t block, ps_tensor out);
+    /** Before a module without children, also in a recomputation. Takes and returns an owned one. */
+    ps_tensor (*use)(void *context, const ps_tensor own[PS_MODULE_OWN], ps_tensor owned);
+    /** After it. */
+    void (*unuse)(void *context, const ps_tensor own[PS_MODULE_OWN], ps_tensor out);
+} ps_model_hooks;
 
 /** What a trained parameter is, for optimizers that look at more than its elements. */
 typedef struct ps_parameter_shape {
@@ -33,6 +48,14 @@ typedef struct ps_model {
     ps_tensor *frozen; /* of a quantized model: parameters that are neither trained nor quantized */
     size_t frozen_count, frozen_capacity;
     ps_tensor scale_code; /* of a quantized model: table that all its modules share */
+    ps_tensor *every;     /* parameter, trained or not, in the order in which they are made */
+    ps_parameter_shape *every_shape;
+    size_t every_count, every_capacity, every_shape_capacity;
+    ps_tensor *buffer; /* that moves to the device with it */
+    size_t buffer_count, buffer_capacity;
+    const ps_model_hooks
+        *hooks; /* NULL: nobody listens; its members may be NULL, enter and leave or
+                                    use and unuse together */
     uint64_t parameter_elements, trained_elements;
     uint32_t block_count;             /* numbers given to blocks */
     uint32_t making;                  /* block whose modules are being made, from 1; 0: none */
@@ -54,6 +77,9 @@ typedef struct ps_model_output {
     ps_tensor *kept;
     size_t kept_count, kept_capacity;
 } ps_model_output;
+
+/** Releases a model's lists. Its tensors are the eager model's. */
+void ps_model_fini(ps_model *m);
 
 /** One family of models. */
 struct ps_family {
@@ -153,6 +179,9 @@ typedef struct ps_norm {
 
 ps_norm ps_norm_make(ps_model *m, int64_t width);
 ps_tensor ps_norm_run(ps_model *m, const ps_norm *with, ps_tensor x);
+
+/** An embedding: rows of a matrix by number. */
+ps_tensor ps_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width);
 
 /** The embedding of words, where a graph may begin (recipe.begins_at_inputs). */
 ps_tensor ps_input_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width);
@@ -256,6 +285,15 @@ ps_tensor ps_model_attention(ps_model *m, ps_block_run run, const void *about, p
 
 /** What attention returns beside its result: dropped at the end of its block. Takes `owned`. */
 void ps_model_leave_to_block(ps_model *m, ps_tensor owned);
+
+/**
+ * A module without children is about to run on x, with its parameters, 0 where it has fewer; and
+ * has made `out`. Families call them around modules that model.h does not run for them.
+ *
+ * @return x, or what stands for it; owned by the caller
+ */
+ps_tensor ps_model_use(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor x);
+void ps_model_unuse(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor out);
 
 /** Runs a block under its number; recomputed in backward when the recipe says so. */
 ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden);

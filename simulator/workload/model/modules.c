@@ -64,7 +64,7 @@ ps_linear ps_conv1d_make(ps_model *m, const char *name, int64_t in, int64_t out)
 
 /* Autocast makes arguments narrow from the last to the first: linear(x, weight, bias), addmm(bias,
  * x, weight). */
-static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
+static ps_tensor multiply(ps_model *m, const ps_linear *with, ps_tensor x)
 {
     ps_eager *e = m->e;
     const int64_t rows = ps_eager_elements(e, x) / with->in;
@@ -78,6 +78,16 @@ static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
     ps_eager_clear(e, &in);
     ps_eager_clear(e, &weight);
     ps_eager_clear(e, &bias);
+    return out;
+}
+
+static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    const ps_tensor own[PS_MODULE_OWN] = {with->weight, with->bias};
+    ps_tensor in = ps_model_use(m, own, x);
+    const ps_tensor out = multiply(m, with, in);
+    ps_model_unuse(m, own, out);
+    ps_eager_clear(m->e, &in);
     return out;
 }
 
@@ -159,16 +169,30 @@ ps_norm ps_norm_make(ps_model *m, int64_t width)
 
 ps_tensor ps_norm_run(ps_model *m, const ps_norm *with, ps_tensor x)
 {
-    ps_tensor wide = ps_op_widen(m->e, x);
+    const ps_tensor own[PS_MODULE_OWN] = {with->weight, with->bias};
+    ps_tensor in = ps_model_use(m, own, x);
+    ps_tensor wide = ps_op_widen(m->e, in);
     const ps_tensor out =
         ps_op_layer_norm(m->e, wide, with->weight, with->bias, with->width, with->takes_views);
     ps_eager_clear(m->e, &wide);
+    ps_model_unuse(m, own, out);
+    ps_eager_clear(m->e, &in);
+    return out;
+}
+
+ps_tensor ps_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width)
+{
+    const ps_tensor own[PS_MODULE_OWN] = {weight};
+    ps_tensor in = ps_model_use(m, own, ids);
+    const ps_tensor out = ps_op_embedding(m->e, weight, in, width);
+    ps_model_unuse(m, own, out);
+    ps_eager_clear(m->e, &in);
     return out;
 }
 
 ps_tensor ps_input_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width)
 {
-    const ps_tensor out = ps_op_embedding(m->e, weight, ids, width);
+    const ps_tensor out = ps_embedding_run(m, weight, ids, width);
     if (m->recipe->begins_at_inputs) {
         ps_eager_begin_graph(m->e, out);
     }

@@ -40,7 +40,7 @@ static ps_tensor run_offset(ps_model *m, const ps_rms_norm *with, ps_tensor x)
     return out;
 }
 
-ps_tensor ps_rms_norm_run(ps_model *m, const ps_rms_norm *with, ps_tensor x)
+static ps_tensor run(ps_model *m, const ps_rms_norm *with, ps_tensor x)
 {
     if (with->is_offset) {
         return run_offset(m, with, x);
@@ -61,5 +61,15 @@ ps_tensor ps_rms_norm_run(ps_model *m, const ps_rms_norm *with, ps_tensor x)
     ps_eager_clear(e, &narrow);
     ps_eager_clear(e, &hidden);
     ps_eager_clear(e, &variance);
+    return out;
+}
+
+ps_tensor ps_rms_norm_run(ps_model *m, const ps_rms_norm *with, ps_tensor x)
+{
+    const ps_tensor own[PS_MODULE_OWN] = {with->weight};
+    ps_tensor in = ps_model_use(m, own, x);
+    const ps_tensor out = run(m, with, in);
+    ps_model_unuse(m, own, out);
+    ps_eager_clear(m->e, &in);
     return out;
 }

@@ -37,6 +37,19 @@ static ps_code on_step(void *context, int64_t number, bool is_end, ps_error *err
     return ps_recorder_step(context, number, is_end, err);
 }
 
+static ps_code on_ranks(void *context, const ps_scheme_axis *axis, size_t count, ps_error *err)
+{
+    ps_workload *out = ((ps_recorder *)context)->out;
+    for (size_t i = 0; i < count; i++) {
+        size_t row;
+        PS_TRY(ps_workload_add(out, PS_WORKLOAD_AXIS, &row, err));
+        PS_TRY(ps_strings_put_z(out->strings, axis[i].name, &out->axis.name[row], err));
+        out->axis.size[row] = axis[i].size;
+        out->axis.place[row] = axis[i].place;
+    }
+    return PS_OK;
+}
+
 /* ---- building ---- */
 
 static ps_code describe(const ps_build *what, ps_workload *out, ps_error *err)
@@ -59,7 +72,7 @@ static ps_code run(const ps_build *what, const ps_family *family, ps_workload *o
         .recipe = what->recipe,
         .device = what->device,
         .sink = ps_recorder_sink(&self),
-        .marks = {&self, on_loaded, on_step},
+        .marks = {&self, on_loaded, on_step, on_ranks},
     };
     PS_TRY(describe(what, out, err));
     return ps_train(&training, err);

@@ -73,7 +73,7 @@ static void scale_all(ps_eager *e, const gradients *of)
     ps_eager_clear(e, &clamped);
 }
 
-void ps_clip_grad_norm(ps_model *m)
+void ps_clip_grad_norm(const ps_model *m, ps_scheme *scheme)
 {
     const gradients of = look_at(m);
     if (of.count == 0) {
@@ -85,6 +85,7 @@ void ps_clip_grad_norm(ps_model *m)
         return;
     }
     ps_tensor total = total_norm(m->e, &of, norm);
+    ps_scheme_reduce_number(scheme);
     scale_all(m->e, &of);
     ps_eager_clear(m->e, &total);
     ps_free(norm);

@@ -6,7 +6,7 @@
 #ifndef PS_WORKLOAD_RECIPE_H
 #define PS_WORKLOAD_RECIPE_H
 
-#include "workload/eager/eager.h"
+#include "workload/script/parallel.h"
 
 /* X(symbol, word in options, what it is) */
 #define PS_ATTENTIONS(X)                                                               \
@@ -93,6 +93,7 @@ typedef struct ps_recipe {
     bool begins_at_inputs;    /* enable_input_require_grads(): embedded words want a gradient too */
     int64_t checkpoint_every; /* each k-th block is recomputed in backward; 0 none */
     bool checkpoints_attention; /* of every block the attention alone; not with checkpoint_every */
+    ps_parallel parallel;       /* ranks that train the same model on other data */
 } ps_recipe;
 
 /** 32 bits, AdamW over lists, one step of one sequence of 1024 tokens, everything trained. */

@@ -14,6 +14,12 @@ static ps_code tell_step(const ps_script *self, int64_t number, bool is_end, ps_
     return marks->step == NULL ? PS_OK : marks->step(marks->context, number, is_end, err);
 }
 
+static ps_code tell_loaded(const ps_script *self, ps_error *err)
+{
+    const ps_train_marks *marks = &self->run->marks;
+    return marks->loaded == NULL ? PS_OK : marks->loaded(marks->context, &self->m, err);
+}
+
 /* The script's variables go; the model and the optimizer stay. */
 static void end_script(ps_script *self)
 {
@@ -26,11 +32,10 @@ static void end_script(ps_script *self)
 
 static ps_code run_steps(ps_script *self, ps_error *err)
 {
-    const ps_train_marks *marks = &self->run->marks;
     ps_eager *e = self->m.e;
     PS_TRY(ps_eager_code(e, err));
-    if (marks->loaded != NULL) {
-        PS_TRY(marks->loaded(marks->context, &self->m, err));
+    if (self->scheme == NULL) {
+        PS_TRY(tell_loaded(self, err));
     }
     for (int64_t step = 0; step < self->run->recipe->steps; step++) {
         PS_TRY(tell_step(self, step, false, err));
@@ -54,6 +59,18 @@ static ps_code check_lengths(const ps_recipe *r, const ps_model *m, ps_error *er
     }
     return ps_fail(err, PS_USAGE, "a sequence of %lld tokens: the model has positions for %lld",
                    (long long)longest, (long long)m->longest);
+}
+
+/* What the scheme does, it does to a loaded model. */
+static ps_code wrap(ps_script *self, ps_error *err)
+{
+    const ps_train_marks *marks = &self->run->marks;
+    ps_scheme_axis axis[PS_SCHEME_AXES];
+    PS_TRY(ps_eager_code(self->m.e, err));
+    PS_TRY(tell_loaded(self, err));
+    PS_TRY(ps_scheme_create(&self->m, &self->scheme, err));
+    const size_t count = ps_scheme_axes(self->scheme, axis);
+    return marks->ranks == NULL ? PS_OK : marks->ranks(marks->context, axis, count, err);
 }
 
 static ps_code run_script(ps_script *self, ps_error *err)
@@ -86,7 +103,11 @@ static ps_code run_script(ps_script *self, ps_error *err)
     if (m->recipe->policy == PS_TRAIN_POLICY_GEMINI) {
         PS_TRY(ps_gemini_place(m, err));
     }
-    if (m->recipe->has_masters) {
+    if (ps_parallel_is_on(&m->recipe->parallel)) {
+        PS_TRY(wrap(self, err));
+        m = ps_scheme_trained(self->scheme);
+    }
+    if (m->recipe->has_masters && !ps_scheme_has_masters(self->scheme)) {
         PS_TRY(ps_masters_make(&self->masters, m, err));
         m = &self->masters.of;
     }
@@ -122,6 +143,7 @@ static ps_code check_recipe(const ps_recipe *r, ps_error *err)
     if (r->checkpoints_attention && r->checkpoint_every > 0) {
         return ps_fail(err, PS_USAGE, "blocks are recomputed whole, or their attention alone");
     }
+    PS_TRY(ps_scheme_check(r, err));
     PS_TRY(ps_masters_check(r, err));
     return ps_quantized_check(r, err);
 }
@@ -182,9 +204,8 @@ ps_code ps_train(const ps_training *given, ps_error *err)
     ps_free(self.output.kept);
     ps_optimizer_destroy(self.optimizer);
     run->family->destroy(&self.m);
-    ps_free(self.m.parameter);
-    ps_free(self.m.shape);
-    ps_free(self.m.frozen);
+    ps_scheme_destroy(self.scheme);
+    ps_model_fini(&self.m);
     ps_masters_fini(&self.masters);
     ps_eager_destroy(self.m.e);
     return code;

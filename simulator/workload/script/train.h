@@ -7,6 +7,7 @@
 #define PS_WORKLOAD_TRAIN_H
 
 #include "workload/model/model.h"
+#include "workload/scheme/scheme.h"
 
 /** What runs it. */
 typedef struct ps_train_device {
@@ -23,6 +24,8 @@ typedef struct ps_train_marks {
     ps_code (*loaded)(void *context, const ps_model *m, ps_error *err);
     /** A step begins, with its number from 0, and when `is_end` ends. */
     ps_code (*step)(void *context, int64_t number, bool is_end, ps_error *err);
+    /** More than one rank trains: the axes of their grid. NULL: not interested. */
+    ps_code (*ranks)(void *context, const ps_scheme_axis *axis, size_t count, ps_error *err);
 } ps_train_marks;
 
 /** A run. Borrowed while ps_train works. */

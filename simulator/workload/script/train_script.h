@@ -6,6 +6,7 @@
 #define PS_WORKLOAD_TRAIN_SCRIPT_H
 
 #include "workload/optimizer/optimizer.h"
+#include "workload/scheme/scheme.h"
 #include "workload/script/grad_scaler.h"
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
@@ -14,6 +15,7 @@
 typedef struct ps_script {
     const ps_training *run;
     ps_model m;
+    ps_scheme *scheme;  /* NULL: one rank */
     ps_masters masters; /* empty unless the recipe has them */
     ps_optimizer *optimizer;
     ps_grad_scaler scaler;

@@ -58,14 +58,17 @@ static void fetch_batch(ps_script *self)
     }
 }
 
-static void run_forward(ps_script *self)
+/* @param syncs  gradients of this micro-batch are exchanged with other ranks */
+static void run_forward(ps_script *self, bool syncs)
 {
     ps_eager *e = self->m.e;
     ps_model_output out = {0};
     ps_eager_set_phase(e, PS_EAGER_FORWARD);
     fetch_batch(self);
     ps_eager_set_autocast(e, self->run->recipe->autocast);
+    ps_scheme_begin_forward(self->scheme, syncs);
     self->m.family->forward(&self->m, &self->batch, &out);
+    ps_scheme_end_forward(self->scheme, out.loss);
     if (self->run->recipe->keeps_output) {
         ps_output_drop(&self->m, &self->output);
         self->output = out;
@@ -83,6 +86,7 @@ static void zero_grad(ps_script *self, ps_zero_grad here)
     if (self->run->recipe->zero_grad == here) {
         ps_eager_set_phase(self->m.e, PS_EAGER_ZERO);
         ps_optimizer_zero_grad(self->optimizer);
+        ps_scheme_grads_gone(self->scheme);
     }
 }
 
@@ -93,16 +97,24 @@ static void run_backward(ps_script *self)
     ps_tensor root = self->run->recipe->scales_loss
                          ? ps_grad_scaler_scale(&self->scaler, e, self->loss)
                          : ps_eager_hold(e, self->loss);
+    ps_scheme_begin_backward(self->scheme);
     ps_eager_backward(e, root);
+    ps_scheme_end_backward(self->scheme);
     ps_eager_clear(e, &root);
     self->micro_batch++;
+}
+
+/* Whose gradients there are after backward. */
+static const ps_model *graded(ps_script *self)
+{
+    return self->scheme == NULL ? &self->m : ps_scheme_trained(self->scheme);
 }
 
 static void step_scaled(ps_script *self)
 {
     const bool unscales = ps_optimizer_unscales(self->optimizer);
     if (unscales) {
-        ps_grad_scaler_lend(&self->scaler, &self->m);
+        ps_grad_scaler_lend(&self->scaler, graded(self));
     }
     ps_optimizer_step(self->optimizer);
     if (unscales) {
@@ -115,15 +127,20 @@ static void step_scaled(ps_script *self)
 static void run_optimizer(ps_script *self)
 {
     const ps_recipe *r = self->run->recipe;
+    const bool has_masters = self->masters.model != NULL;
     ps_eager_set_phase(self->m.e, PS_EAGER_OPTIMIZER);
+    ps_scheme_begin_step(self->scheme);
     if (r->scales_loss && (r->clips || !ps_optimizer_unscales(self->optimizer))) {
-        ps_grad_scaler_unscale(&self->scaler, &self->m);
+        ps_grad_scaler_unscale(&self->scaler, graded(self));
     }
-    if (r->has_masters) {
+    if (r->scales_loss) {
+        ps_scheme_reduce_number(self->scheme); /* was any infinite, on any rank? */
+    }
+    if (has_masters) {
         ps_masters_take_grads(&self->masters);
     }
     if (r->clips) {
-        ps_clip_grad_norm(r->has_masters ? &self->masters.of : &self->m);
+        ps_clip_grad_norm(has_masters ? &self->masters.of : graded(self), self->scheme);
     }
     if (r->policy == PS_TRAIN_POLICY_GEMINI) {
         ps_gemini_step(&self->m, self->micro_batch == r->accumulate);
@@ -132,16 +149,18 @@ static void run_optimizer(ps_script *self)
     } else {
         ps_optimizer_step(self->optimizer);
     }
-    if (r->has_masters) {
+    if (has_masters) {
         ps_masters_write_back(&self->masters);
     }
+    ps_scheme_end_step(self->scheme);
 }
 
 static void run_first_order(ps_script *self)
 {
     zero_grad(self, PS_ZERO_GRAD_START);
-    for (int64_t i = 0; i < self->run->recipe->accumulate; i++) {
-        run_forward(self);
+    const ps_recipe *r = self->run->recipe;
+    for (int64_t i = 0; i < r->accumulate; i++) {
+        run_forward(self, r->parallel.syncs_always || i + 1 == r->accumulate);
         if (i == 0) {
             zero_grad(self, PS_ZERO_GRAD_BEFORE_BACKWARD);
         }
@@ -157,13 +176,13 @@ static void run_first_order(ps_script *self)
 static void run_hooked(ps_script *self)
 {
     ps_eager *e = self->m.e;
-    run_forward(self);
+    run_forward(self, true);
     if (self->run->recipe->clips) {
         ps_optimizer_hook(self->optimizer, true);
         ps_eager_set_phase(e, PS_EAGER_BACKWARD);
         ps_eager_backward_retaining(e, self->loss);
         ps_optimizer_step(self->optimizer);
-        run_forward(self);
+        run_forward(self, true);
     }
     ps_optimizer_hook(self->optimizer, false);
     ps_eager_set_phase(e, PS_EAGER_BACKWARD);
@@ -235,7 +254,7 @@ static void run_zeroth_order(ps_script *self)
 static void run_forward_alone(ps_script *self)
 {
     const bool was_recording = ps_eager_set_grad_mode(self->m.e, false);
-    run_forward(self);
+    run_forward(self, true);
     (void)ps_eager_set_grad_mode(self->m.e, was_recording);
     self->micro_batch++;
 }

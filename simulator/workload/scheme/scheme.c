@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What schemes share.
+ */
+#include "workload/scheme/scheme.h"
+
+#include "base/memory.h"
+#include "workload/optimizer/optimizer.h"
+#include "workload/scheme/scheme_parts.h"
+
+#define SCHEME(sym, symbol, word, shards, doc) extern const ps_scheme_ops ps_scheme_##symbol;
+#include "workload/scheme/schemes.def"
+#undef SCHEME
+
+static const ps_scheme_ops *const known[] = {
+    NULL,
+#define SCHEME(sym, symbol, word, shards, doc) &ps_scheme_##symbol,
+#include "workload/scheme/schemes.def"
+#undef SCHEME
+};
+
+#define MAX_RANKS ((int64_t)1 << 20)
+
+static ps_code check_ranks(const ps_parallel *p, ps_error *err)
+{
+    if (p->ranks > MAX_RANKS) {
+        return ps_fail(err, PS_USAGE, "more than %lld ranks", (long long)MAX_RANKS);
+    }
+    if (p->shard_ranks < 0 || (p->shard_ranks > 0 && p->ranks % p->shard_ranks != 0)) {
+        return ps_fail(err, PS_USAGE, "%lld ranks are no multiple of %lld that share a copy",
+                       (long long)p->ranks, (long long)p->shard_ranks);
+    }
+    if (p->shard_ranks == 1) {
+        return ps_fail(err, PS_USAGE,
+                       "a copy that one rank alone has is not sharded: ddp has a copy on each");
+    }
+    const int64_t shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks;
+    if (p->rank < 0 || p->rank >= shards) {
+        return ps_fail(err, PS_USAGE, "rank %lld of %lld that share a copy: they count from 0",
+                       (long long)p->rank, (long long)shards);
+    }
+    return PS_OK;
+}
+
+ps_code ps_scheme_check(const ps_recipe *r, ps_error *err)
+{
+    const ps_parallel *p = &r->parallel;
+    if (p->ranks < 0) {
+        return ps_fail(err, PS_USAGE, "the number of ranks must be positive");
+    }
+    if (!ps_parallel_is_on(p)) {
+        return PS_OK;
+    }
+    PS_TRY(check_ranks(p, err));
+    if (r->is_forward_only) {
+        return ps_fail(err, PS_USAGE, "a forward pass alone has no gradients to exchange");
+    }
+    if (ps_optimizer_way_of(r->optimizer) != PS_OPTIMIZER_AFTER_BACKWARD) {
+        return ps_fail(err, PS_USAGE,
+                       "\"%s\" leaves no gradients for other ranks: data-parallel schemes need an "
+                       "optimizer that steps after backward",
+                       r->optimizer);
+    }
+    if (r->policy == PS_TRAIN_POLICY_ZO2) {
+        return ps_fail(err, PS_USAGE, "zo2 moves blocks itself: it is for one rank");
+    }
+    return known[p->scheme]->check(r, err);
+}
+
+/* ---- making ---- */
+
+static ps_code wrap(ps_scheme *self, ps_error *err)
+{
+    ps_eager_set_phase(self->e, PS_EAGER_LOAD);
+    PS_TRY(self->ops->wrap(self, err));
+    return ps_eager_code(self->e, err);
+}
+
+ps_code ps_scheme_create(ps_model *m, ps_scheme **out, ps_error *err)
+{
+    const ps_parallel *p = &m->recipe->parallel;
+    *out = NULL;
+    if (!ps_parallel_is_on(p)) {
+        return PS_OK;
+    }
+    ps_scheme *self = ps_calloc(1, sizeof *self);
+    if (self == NULL) {
+        return ps_fail_nomem(err);
+    }
+    *self = (ps_scheme){.ops = known[p->scheme], .m = m, .e = m->e, .settings = p, .of = m};
+    self->shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks;
+    self->replicas = p->ranks / self->shards;
+    self->place = p->rank;
+    self->hooks.context = self;
+    const ps_code code = wrap(self, err);
+    if (code != PS_OK) {
+        ps_scheme_destroy(self);
+        return code;
+    }
+    *out = self;
+    return PS_OK;
+}
+
+void ps_scheme_destroy(ps_scheme *self)
+{
+    if (self != NULL) {
+        self->ops->destroy(self);
+        self->m->hooks = NULL;
+        ps_free(self);
+    }
+}
+
+size_t ps_scheme_axes(const ps_scheme *self, ps_scheme_axis axis[PS_SCHEME_AXES])
+{
+    const uint32_t place = self->is_uneven ? (uint32_t)self->place : PS_WORKLOAD_ANYWHERE;
+    if (self->replicas == 1) {
+        axis[0] = (ps_scheme_axis){"data", (uint32_t)self->shards, place};
+        return 1;
+    }
+    axis[0] = (ps_scheme_axis){"shard", (uint32_t)self->shards, place};
+    axis[1] = (ps_scheme_axis){"replica", (uint32_t)self->replicas, PS_WORKLOAD_ANYWHERE};
+    return 2;
+}
+
+ps_model *ps_scheme_trained(ps_scheme *self)
+{
+    return self->of;
+}
+
+bool ps_scheme_has_masters(const ps_scheme *self)
+{
+    return self != NULL && self->ops->has_masters;
+}
+
+/* ---- moments ---- */
+
+void ps_scheme_begin_forward(ps_scheme *self, bool syncs)
+{
+    if (self != NULL) {
+        self->syncs = syncs;
+        if (self->ops->begin_forward != NULL) {
+            self->ops->begin_forward(self);
+        }
+    }
+}
+
+void ps_scheme_end_forward(ps_scheme *self, ps_tensor loss)
+{
+    if (self != NULL && self->ops->end_forward != NULL) {
+        self->ops->end_forward(self, loss);
+    }
+}
+
+static void call(ps_scheme *self, void (*moment)(ps_scheme *self))
+{
+    if (moment != NULL && !ps_eager_has_failed(self->e)) {
+        moment(self);
+    }
+}
+
+void ps_scheme_begin_backward(ps_scheme *self)
+{
+    if (self != NULL) {
+        call(self, self->ops->begin_backward);
+    }
+}
+
+void ps_scheme_end_backward(ps_scheme *self)
+{
+    if (self != NULL) {
+        call(self, self->ops->end_backward);
+    }
+}
+
+void ps_scheme_begin_step(ps_scheme *self)
+{
+    if (self != NULL) {
+        call(self, self->ops->begin_step);
+    }
+}
+
+void ps_scheme_end_step(ps_scheme *self)
+{
+    if (self != NULL) {
+        call(self, self->ops->end_step);
+    }
+}
+
+void ps_scheme_grads_gone(ps_scheme *self)
+{
+    if (self != NULL) {
+        call(self, self->ops->grads_gone);
+    }
+}
+
+void ps_scheme_reduce_number(ps_scheme *self)
+{
+    if (self != NULL && self->ops->has_local_norms) {
+        ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, PS_EAGER_MAIN, ps_scheme_shard_axes(self),
+                          PS_DTYPE_F32, ps_dtype_bytes(PS_DTYPE_F32));
+    }
+}
+
+/* ---- for schemes ---- */
+
+uint32_t ps_scheme_shard_axes(const ps_scheme *self)
+{
+    (void)self;
+    return 1u;
+}
+
+uint32_t ps_scheme_replica_axes(const ps_scheme *self)
+{
+    return self->replicas > 1 ? 2u : 0u;
+}
+
+uint32_t ps_scheme_all_axes(const ps_scheme *self)
+{
+    return ps_scheme_shard_axes(self) | ps_scheme_replica_axes(self);
+}
+
+void ps_scheme_collect(ps_scheme *self, ps_collective_op op, ps_eager_lane lane, uint32_t axes,
+                       ps_dtype dtype, uint64_t bytes)
+{
+    static const char *const names[PS_COLLECTIVE_OP_COUNT] = {
+        [PS_COLLECTIVE_ALL_REDUCE] = "all_reduce",
+        [PS_COLLECTIVE_REDUCE_SCATTER] = "reduce_scatter",
+        [PS_COLLECTIVE_ALL_GATHER] = "all_gather",
+        [PS_COLLECTIVE_BROADCAST] = "broadcast",
+        [PS_COLLECTIVE_REDUCE] = "reduce",
+        [PS_COLLECTIVE_ALL_TO_ALL] = "all_to_all",
+        [PS_COLLECTIVE_SEND] = "send",
+        [PS_COLLECTIVE_RECV] = "recv",
+    };
+    const ps_collective what = {
+        .name = names[op], .op = op, .lane = lane, .axes = axes, .dtype = dtype, .bytes = bytes};
+    if (bytes > 0) {
+        ps_op_collective(self->e, &what);
+    }
+}
+
+ps_tensor ps_scheme_make(ps_scheme *self, int64_t elements, ps_dtype dtype, ps_role role)
+{
+    return ps_eager_make(self->e, elements, dtype, role);
+}
+
+void *ps_scheme_calloc(ps_scheme *self, size_t count, size_t bytes)
+{
+    void *out = ps_calloc(count > 0 ? count : 1, bytes);
+    if (out == NULL) {
+        ps_eager_fail(self->e, PS_NOMEM, "out of memory");
+    }
+    return out;
+}
