@@ -231,6 +231,18 @@ static void print_phases(const ps_result *result, const ps_result_time *time, ps
     }
 }
 
+/* Of ranks that were simulated together: what collectives are made of, hidden or not. */
+static void print_meetings(const ps_result_time *time, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    if (time->has_exchanges) {
+        ps_output_print(out,
+                        "    collectives, hidden or not: %s waiting for other ranks, %s transfer\n",
+                        ps_time_format(time->collective_wait_ns, a),
+                        ps_time_format(time->collective_transfer_ns, b));
+    }
+}
+
 static void print_time(const ps_result *result, const ps_result_device *device, ps_output *out)
 {
     const ps_result_time *time = &device->time;
@@ -243,6 +255,7 @@ static void print_time(const ps_result *result, const ps_result_device *device, 
     print_time_row(result, "collectives not hidden by compute", time->collective_ns, out);
     print_time_row(result, "copies not hidden by either", time->copy_ns, out);
     print_time_row(result, "waiting for the host", time->host_ns, out);
+    print_meetings(time, out);
 }
 
 static void print_basis(const ps_result *result, ps_output *out)

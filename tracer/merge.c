@@ -14,7 +14,6 @@
 #include "trace/file.h"
 #include "trace/rows.h"
 
-#define RANK_SHIFT 48
 #define MAX_ORDINALS 64u /* devices of one host */
 #define STEP_PREFIX "ProfilerStep#"
 
@@ -203,7 +202,7 @@ static uint64_t changed(const ps_column_spec *column, uint64_t value, const chan
         return value + (uint64_t)by->shift_ns;
     }
     if (is_number_of_process(column)) {
-        return value == 0 ? 0 : value | by->rank << RANK_SHIFT;
+        return value == 0 ? 0 : value | by->rank << PS_TRACE_PROCESS_SHIFT;
     }
     if (strcmp(column->name, "device") == 0) {
         return value < MAX_ORDINALS ? by->device[value] : value;
@@ -291,7 +290,7 @@ static ps_code set_facts(ps_trace *out, const ps_trace *first, const ps_merge_ra
         }
     }
     (void)snprintf(text, sizeof text, "%zu", count);
-    PS_TRY(ps_trace_set_meta(out, "merged-ranks", text, err));
+    PS_TRY(ps_trace_set_meta(out, PS_META_MERGED, text, err));
     for (size_t i = 1; i < count; i++) {
         PS_TRY(set_number(out, i, "clock-offset-ns", ranks[i].offset_ns, err));
         PS_TRY(set_number(out, i, "clock-residual-ns", ranks[i].residual_ns, err));

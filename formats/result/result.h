@@ -43,6 +43,10 @@ typedef struct ps_result_time {
     ps_ns host_ns;            /* nothing runs: the device waits for the host */
     ps_ns all_copies_ns;      /* copies, hidden ones too: not part of the sum */
     ps_ns all_collectives_ns; /* likewise */
+    /* Of collectives whose exchange the plan has: until the last rank has come, and from then on.
+     * They sum to all_collectives_ns where none runs beside another and none lacks its exchange. */
+    bool has_exchanges;
+    ps_ns collective_wait_ns, collective_transfer_ns;
     /* by ps_phase, 0 unknown: lengths of kernels and fills, added up though they may overlap */
     ps_ns phase_ns[PS_PHASE_OPTIMIZER + 1];
 } ps_result_time;

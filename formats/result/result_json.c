@@ -144,6 +144,9 @@ static void put_time(writer *w, const ps_result_time *time)
     put_int(w, "copy_exposed_ns", (uint64_t)time->copy_ns);
     put_int(w, "waiting_for_host_ns", (uint64_t)time->host_ns);
     put_int(w, "collective_ns", (uint64_t)time->all_collectives_ns);
+    put_known(w, "collective_wait_ns", (uint64_t)time->collective_wait_ns, time->has_exchanges);
+    put_known(w, "collective_transfer_ns", (uint64_t)time->collective_transfer_ns,
+              time->has_exchanges);
     put_int(w, "copy_ns", (uint64_t)time->all_copies_ns);
     put_int(w, "forward_ns", (uint64_t)time->phase_ns[PS_PHASE_FORWARD]);
     put_int(w, "backward_ns", (uint64_t)time->phase_ns[PS_PHASE_BACKWARD]);

@@ -103,3 +103,29 @@ const char *ps_collective_of_kernel(const char *name, size_t bytes)
     }
     return NULL;
 }
+
+/* Element types as PyTorch and NCCL name them; a longer name stands before its own beginning. */
+static const struct {
+    const char *name;
+    uint32_t bytes;
+} dtypes[] = {
+    {"float8", 1}, {"float16", 2},  {"float64", 8},     {"float", 4},        {"double", 8},
+    {"half", 2},   {"bfloat16", 2}, {"long", 8},        {"int8", 1},         {"int16", 2},
+    {"int64", 8},  {"int", 4},      {"short", 2},       {"char", 1},         {"byte", 1},
+    {"bool", 1},   {"uint8", 1},    {"complexhalf", 4}, {"complexfloat", 8}, {"complexdouble", 16},
+};
+
+uint32_t ps_collective_dtype_bytes(const char *dtype, size_t bytes)
+{
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
+        const char *name = dtypes[i].name;
+        size_t at = 0;
+        while (name[at] != '\0' && at < bytes && lower(dtype[at]) == name[at]) {
+            at++;
+        }
+        if (name[at] == '\0') {
+            return dtypes[i].bytes;
+        }
+    }
+    return 0;
+}

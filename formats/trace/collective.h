@@ -9,6 +9,7 @@
 #define PS_TRACE_COLLECTIVE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /** Kind of a collective by the name of an operation, such as "all-reduce"; NULL unknown. Static storage. */
 const char *ps_collective_kind(const char *text, size_t bytes);
@@ -18,5 +19,8 @@ const char *ps_collective_kind(const char *text, size_t bytes);
  * communication library and does not say more; NULL when it does not communicate.
  */
 const char *ps_collective_of_kernel(const char *name, size_t bytes);
+
+/** [bytes] one element of a type as recorded ("Float", "BFloat16"); 0 unknown. */
+uint32_t ps_collective_dtype_bytes(const char *dtype, size_t bytes);
 
 #endif

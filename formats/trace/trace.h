@@ -155,7 +155,11 @@ const char *ps_trace_meta(const ps_trace *trace, const char *key);
 #define PS_META_RANK "rank"
 #define PS_META_WORLD_SIZE "world-size"
 #define PS_META_BASE_TIME "base-time-ns" /* Unix time of row time 0; absent: 0 */
+#define PS_META_MERGED "merged-ranks"    /* processes in this trace; absent: one */
 #define PS_META_TITLE "title"            /* name of the imported file, no folder */
+
+/** In a trace of several processes: bits of tid, op_id and correlations below the process's number. */
+#define PS_TRACE_PROCESS_SHIFT 48
 
 /**
  * Adds to a loss counter, creating it at first use.

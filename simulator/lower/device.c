@@ -289,7 +289,8 @@ static ps_code find_stream(stream_list *list, uint32_t device, uint64_t stream, 
 
 /* ---- tasks ---- */
 
-static bool is_collective(const ps_trace *trace, size_t kernel, size_t *cursor)
+/* The collective's row of a kernel, or PS_NONE. */
+static uint32_t find_collective(const ps_trace *trace, size_t kernel, size_t *cursor)
 {
     const ps_collective_table *collective = &trace->collective;
     while (*cursor < collective->head.count &&
@@ -300,11 +301,12 @@ static bool is_collective(const ps_trace *trace, size_t kernel, size_t *cursor)
          i < collective->head.count && collective->start_ns[i] == trace->kernel.start_ns[kernel];
          i++) {
         if (collective->stream[i] == trace->kernel.stream[kernel] &&
+            collective->device[i] == trace->kernel.device[kernel] &&
             collective->correlation[i] == trace->kernel.correlation[kernel]) {
-            return true;
+            return (uint32_t)i;
         }
     }
-    return false;
+    return PS_NONE;
 }
 
 static ps_code describe_task(ps_lowering *self, const device_row *from, size_t task,
@@ -313,10 +315,14 @@ static ps_code describe_task(ps_lowering *self, const device_row *from, size_t t
     ps_plan_task_table *out = &self->plan->task;
     const ps_trace *trace = self->trace;
     switch (from->kind) {
-    case SOURCE_KERNEL:
-        out->kind[task] =
-            is_collective(trace, from->row, collective) ? PS_TASK_COLLECTIVE : PS_TASK_KERNEL;
+    case SOURCE_KERNEL: {
+        const uint32_t row = find_collective(trace, from->row, collective);
+        out->kind[task] = row != PS_NONE ? PS_TASK_COLLECTIVE : PS_TASK_KERNEL;
+        if (row != PS_NONE) {
+            self->collective_task[row] = (uint32_t)task;
+        }
         return ps__lower_text(self, trace->kernel.name[from->row], &out->name[task], err);
+    }
     case SOURCE_MEMCPY: {
         const uint8_t src = trace->memcpy.src[from->row], dst = trace->memcpy.dst[from->row];
         out->kind[task] = PS_TASK_MEMCPY;
@@ -399,6 +405,10 @@ ps_code ps__lower_device(ps_lowering *self, ps_error *err)
 {
     PS_TRY(unify_ordinals(self, err));
     PS_TRY(add_devices(self, err));
+    const size_t collectives = self->trace->collective.head.count;
+    PS_TRY(ps_grow((void **)&self->collective_task, &self->collective_task_capacity,
+                   collectives + 1, PS_TABLE_MAX_ROWS, sizeof *self->collective_task, err));
+    memset(self->collective_task, 0xff, collectives * sizeof *self->collective_task);
     stream_list streams = {0};
     const ps_code code = add_device_tasks(self, &streams, err);
     ps_free(streams.entry);

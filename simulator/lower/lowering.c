@@ -5,12 +5,14 @@
 #include "lower/lowering.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "trace/file.h"
 
 #define MAX_TASKS ((size_t)1 << 31)
+#define MAX_PROCESSES 65536u
 
 ps_code ps__lower_add_dep(ps_lowering *self, uint32_t task, uint32_t before, ps_dep_kind kind,
                           ps_ns lag_ns, ps_dep_origin origin, ps_error *err)
@@ -99,6 +101,18 @@ uint32_t ps__lower_find_lane(const ps_lowering *self, uint32_t pid, uint64_t tid
     return lane;
 }
 
+uint32_t ps__lower_process(const ps_lowering *self, uint32_t lane)
+{
+    const ps_plan_lane_table *lanes = &self->plan->lane;
+    if (self->process_count <= 1) {
+        return 0;
+    }
+    const uint64_t number = lanes->kind[lane] == PS_LANE_STREAM
+                                ? self->plan->device.rank[lanes->device[lane] - 1]
+                                : lanes->number[lane] >> PS_TRACE_PROCESS_SHIFT;
+    return number < self->process_count ? (uint32_t)number : 0;
+}
+
 static ps_moment moment_of(const ps_lowering *self, uint32_t task, ps_ns time_ns)
 {
     return (ps_moment){.task = task, .offset_ns = time_ns - self->rec_start[task]};
@@ -182,8 +196,8 @@ static ps_code copy_facts(ps_lowering *self, ps_error *err)
     char text[32];
     (void)snprintf(text, sizeof text, "%lld", (long long)self->origin_ns);
     PS_TRY(ps_plan_set_meta(self->plan, PS_PLAN_META_ORIGIN, text, err));
-    static const char *const keys[] = {PS_META_SOURCE, PS_META_CLOCK, PS_META_TITLE, PS_META_RANK,
-                                       PS_META_WORLD_SIZE};
+    static const char *const keys[] = {PS_META_SOURCE, PS_META_CLOCK,      PS_META_TITLE,
+                                       PS_META_RANK,   PS_META_WORLD_SIZE, PS_META_MERGED};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = ps_trace_meta(trace, keys[i]);
         if (value != NULL) {
@@ -198,6 +212,14 @@ static ps_code copy_facts(ps_lowering *self, ps_error *err)
         self->plan->loss.count[row] = trace->loss.count[i];
     }
     return PS_OK;
+}
+
+/* A number beyond all reason counts as one process. */
+static uint32_t count_processes(const ps_trace *trace)
+{
+    const char *text = ps_trace_meta(trace, PS_META_MERGED);
+    const unsigned long count = text == NULL ? 1 : strtoul(text, NULL, 10);
+    return count >= 1 && count <= MAX_PROCESSES ? (uint32_t)count : 1;
 }
 
 static ps_code run_stages(ps_lowering *self, ps_error *err)
@@ -215,12 +237,14 @@ static ps_code run_stages(ps_lowering *self, ps_error *err)
                        "the trace holds no events, so there is nothing to simulate");
     }
     PS_TRY(copy_facts(self, err));
+    self->process_count = count_processes(self->trace);
     PS_TRY(ps__lower_host(self, err));
     PS_TRY(ps__lower_device(self, err));
     PS_TRY(ps__lower_streams(self, err));
     PS_TRY(ps__lower_lags(self, err));
     PS_TRY(ps__lower_waits(self, err));
     PS_TRY(ps__lower_turns(self, err));
+    PS_TRY(ps__lower_exchanges(self, err));
     PS_TRY(ps__lower_memory(self, err));
     PS_TRY(ps__lower_steps(self, err));
     return sort_deps(self->plan, err);
@@ -238,6 +262,7 @@ static void release(ps_lowering *self)
     ps_free(self->turn);
     ps_free(self->cross);
     ps_free(self->cross_origin);
+    ps_free(self->collective_task);
     ps_free(self->lane_pid);
     ps_free(self->lane_next);
     ps_idmap_fini(&self->host_of_correlation);

@@ -24,6 +24,7 @@ typedef struct ps_lowering {
     ps_plan *plan;
     ps_ns origin_ns;
     size_t host_count;
+    uint32_t process_count;       /* of a merged recording; 1: one process */
     int64_t *rec_start, *rec_end; /* per task: recorded, from the origin */
     size_t rec_capacity;
     uint32_t *launch; /* per device task (row - host_count): launching host task, or PS_NONE */
@@ -42,6 +43,8 @@ typedef struct ps_lowering {
     uint32_t *cross;       /* per device task: a task of another stream it waits for, or PS_NONE */
     uint8_t *cross_origin; /* ps_dep_origin of that */
     size_t cross_capacity, cross_origin_capacity;
+    uint32_t *collective_task; /* per row of the trace's collectives: its task, or PS_NONE */
+    size_t collective_task_capacity;
 } ps_lowering;
 
 /* ---- stages, in order ---- */
@@ -63,6 +66,12 @@ ps_code ps__lower_waits(ps_lowering *self, ps_error *err) PS_MUST_USE;
 
 /** Hand-overs between host threads that take turns. */
 ps_code ps__lower_turns(ps_lowering *self, ps_error *err) PS_MUST_USE;
+
+/**
+ * What the ranks of a collective do together, and when: each is matched over its ranks, and what
+ * is waiting for the last one parts from the transfer.
+ */
+ps_code ps__lower_exchanges(ps_lowering *self, ps_error *err) PS_MUST_USE;
 
 /** Buffers, memops and the allocator's state at the origin. */
 ps_code ps__lower_memory(ps_lowering *self, ps_error *err) PS_MUST_USE;
@@ -92,6 +101,13 @@ typedef struct ps_moment {
  * the task before.
  */
 ps_moment ps__lower_moment(const ps_lowering *self, uint32_t lane, ps_ns time_ns);
+
+/**
+ * Which of the processes of a merged recording a lane is of: its number among them. 0 in a
+ * recording of one process. Threads and events of different processes have nothing to do with one
+ * another, however close in time they are.
+ */
+uint32_t ps__lower_process(const ps_lowering *self, uint32_t lane);
 
 /** Plan row of a device ordinal, or PS_NONE. */
 uint32_t ps__lower_device_row(const ps_lowering *self, uint32_t ordinal);

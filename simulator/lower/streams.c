@@ -23,15 +23,20 @@ typedef struct pending_wait {
     uint8_t origin;
 } pending_wait;
 
+/* Where the calls of one process have come to. */
 typedef struct stream_walk {
-    uint32_t *first_of_launch; /* per host task: first device task it launched, or PS_NONE */
-    uint32_t *next_of_launch;  /* per device task: next one of the same launch */
-    uint32_t *sync_row;        /* per host task: its recorded stream-wait row, or PS_NONE */
     uint32_t last_launched;
     uint32_t recorded; /* task that the newest event record stands behind */
     pending_wait pending[MAX_PENDING];
     size_t pending_count;
 } stream_walk;
+
+typedef struct launches {
+    uint32_t *first_of_launch; /* per host task: first device task it launched, or PS_NONE */
+    uint32_t *next_of_launch;  /* per device task: next one of the same launch */
+    uint32_t *sync_row;        /* per host task: its recorded stream-wait row, or PS_NONE */
+    stream_walk *walk;         /* per process */
+} launches;
 
 static uint32_t lane_of(const ps_lowering *self, uint32_t device, uint64_t stream)
 {
@@ -133,19 +138,20 @@ static bool is_call(const char *name, const char *what)
     return strstr(name, what) != NULL;
 }
 
-static void see_host_task(ps_lowering *self, stream_walk *walk, uint32_t host)
+static void see_host_task(ps_lowering *self, const launches *all, uint32_t host)
 {
-    const uint32_t task = walk->first_of_launch[host];
+    const uint32_t task = all->first_of_launch[host];
+    stream_walk *walk = &all->walk[ps__lower_process(self, self->plan->task.lane[host])];
     if (task != PS_NONE) {
         settle_waits(self, walk, task);
-        for (uint32_t t = task; t != PS_NONE; t = walk->next_of_launch[t - self->host_count]) {
+        for (uint32_t t = task; t != PS_NONE; t = all->next_of_launch[t - self->host_count]) {
             walk->last_launched = t;
         }
         return;
     }
     const char *name = ps_strings_text(self->plan->strings, self->plan->task.name[host]);
-    if (walk->sync_row[host] != PS_NONE) {
-        see_recorded_wait(self, walk, walk->sync_row[host]);
+    if (all->sync_row[host] != PS_NONE) {
+        see_recorded_wait(self, walk, all->sync_row[host]);
     } else if (is_call(name, "EventRecord")) {
         walk->recorded = walk->last_launched;
     } else if (is_call(name, "StreamWaitEvent")) {
@@ -153,24 +159,27 @@ static void see_host_task(ps_lowering *self, stream_walk *walk, uint32_t host)
     }
 }
 
-static void link_launches(const ps_lowering *self, stream_walk *walk)
+static void link_launches(const ps_lowering *self, launches *all)
 {
     const size_t devices = self->plan->task.head.count - self->host_count;
-    memset(walk->first_of_launch, 0xff, self->host_count * sizeof *walk->first_of_launch);
-    memset(walk->next_of_launch, 0xff, devices * sizeof *walk->next_of_launch);
-    memset(walk->sync_row, 0xff, self->host_count * sizeof *walk->sync_row);
+    memset(all->first_of_launch, 0xff, self->host_count * sizeof *all->first_of_launch);
+    memset(all->next_of_launch, 0xff, devices * sizeof *all->next_of_launch);
+    memset(all->sync_row, 0xff, self->host_count * sizeof *all->sync_row);
+    for (uint32_t i = 0; i < self->process_count; i++) {
+        all->walk[i].last_launched = all->walk[i].recorded = PS_NONE;
+    }
     for (size_t i = devices; i > 0; i--) {
         const uint32_t launch = self->launch[i - 1];
         if (launch != PS_NONE) {
-            walk->next_of_launch[i - 1] = walk->first_of_launch[launch];
-            walk->first_of_launch[launch] = (uint32_t)(self->host_count + i - 1);
+            all->next_of_launch[i - 1] = all->first_of_launch[launch];
+            all->first_of_launch[launch] = (uint32_t)(self->host_count + i - 1);
         }
     }
     const ps_sync_table *sync = &self->trace->sync;
     for (size_t i = 0; i < sync->head.count; i++) {
         const uint32_t host = ps_idmap_get(&self->host_of_correlation, sync->correlation[i]);
         if (sync->kind[i] == PS_SYNC_STREAM_WAIT && host != PS_NONE) {
-            walk->sync_row[host] = (uint32_t)i;
+            all->sync_row[host] = (uint32_t)i;
         }
     }
 }
@@ -183,24 +192,25 @@ ps_code ps__lower_streams(ps_lowering *self, ps_error *err)
     PS_TRY(ps_grow((void **)&self->cross_origin, &self->cross_origin_capacity, devices + 1,
                    PS_TABLE_MAX_ROWS, sizeof *self->cross_origin, err));
     memset(self->cross, 0xff, (devices + 1) * sizeof *self->cross);
-    stream_walk walk = {
+    launches all = {
         .first_of_launch = ps_calloc(self->host_count + 1, sizeof(uint32_t)),
         .next_of_launch = ps_calloc(devices + 1, sizeof(uint32_t)),
         .sync_row = ps_calloc(self->host_count + 1, sizeof(uint32_t)),
-        .last_launched = PS_NONE,
-        .recorded = PS_NONE,
+        .walk = ps_calloc(self->process_count, sizeof(stream_walk)),
     };
     ps_code code = PS_OK;
-    if (walk.first_of_launch == NULL || walk.next_of_launch == NULL || walk.sync_row == NULL) {
+    if (all.first_of_launch == NULL || all.next_of_launch == NULL || all.sync_row == NULL ||
+        all.walk == NULL) {
         code = ps_fail_nomem(err);
     } else {
-        link_launches(self, &walk);
+        link_launches(self, &all);
         for (uint32_t host = 0; host < self->host_count; host++) {
-            see_host_task(self, &walk, host);
+            see_host_task(self, &all, host);
         }
     }
-    ps_free(walk.first_of_launch);
-    ps_free(walk.next_of_launch);
-    ps_free(walk.sync_row);
+    ps_free(all.first_of_launch);
+    ps_free(all.next_of_launch);
+    ps_free(all.sync_row);
+    ps_free(all.walk);
     return code;
 }

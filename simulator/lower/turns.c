@@ -34,40 +34,60 @@ static ps_code find_launching_lanes(const ps_lowering *self, bool *launches)
     return lanes > 1 ? PS_OK : PS_NOT_FOUND;
 }
 
-/* Calls `visit` for every change of thread between launching lanes, in recorded order. */
-static size_t count_changes(const ps_lowering *self, const bool *launches, size_t *calls)
+/* The launching threads of one process: how often they change over. */
+typedef struct turn_taking {
+    uint32_t last; /* their latest call so far, or PS_NONE */
+    size_t changes, calls;
+} turn_taking;
+
+static void forget_last(const ps_lowering *self, turn_taking *of)
 {
-    uint32_t last = PS_NONE;
-    size_t changes = 0;
-    *calls = 0;
-    for (uint32_t host = 0; host < self->host_count; host++) {
-        if (launches[self->plan->task.lane[host]]) {
-            changes +=
-                last != PS_NONE && self->plan->task.lane[last] != self->plan->task.lane[host];
-            last = host;
-            (*calls)++;
-        }
+    for (uint32_t i = 0; i < self->process_count; i++) {
+        of[i].last = PS_NONE;
     }
-    return changes;
 }
 
-static ps_code link_changes(ps_lowering *self, const bool *launches, ps_error *err)
+static bool is_change(const ps_lowering *self, uint32_t last, uint32_t host)
 {
-    uint32_t last = PS_NONE;
+    return last != PS_NONE && self->plan->task.lane[last] != self->plan->task.lane[host];
+}
+
+/* Counts every change of thread between launching lanes, in recorded order. */
+static void count_changes(const ps_lowering *self, const bool *launches, turn_taking *of)
+{
+    forget_last(self, of);
     for (uint32_t host = 0; host < self->host_count; host++) {
-        if (!launches[self->plan->task.lane[host]]) {
-            continue;
+        const uint32_t lane = self->plan->task.lane[host];
+        turn_taking *process = &of[ps__lower_process(self, lane)];
+        if (launches[lane]) {
+            process->changes += is_change(self, process->last, host);
+            process->last = host;
+            process->calls++;
         }
-        const bool changed =
-            last != PS_NONE && self->plan->task.lane[last] != self->plan->task.lane[host];
-        if (changed && self->rec_end[last] <= self->rec_start[host] + OVERLAP_NS) {
-            PS_TRY(ps__lower_add_dep(self, host, last, PS_DEP_START_AFTER_END,
-                                     self->rec_start[host] - self->rec_end[last], PS_DEP_INFERRED,
-                                     err));
-            self->plan->task.gap_ns[host] = 0;
-            self->turn[host] = last;
+    }
+}
+
+static ps_code link_change(ps_lowering *self, uint32_t last, uint32_t host, ps_error *err)
+{
+    if (!is_change(self, last, host) || self->rec_end[last] > self->rec_start[host] + OVERLAP_NS) {
+        return PS_OK;
+    }
+    self->plan->task.gap_ns[host] = 0;
+    self->turn[host] = last;
+    return ps__lower_add_dep(self, host, last, PS_DEP_START_AFTER_END,
+                             self->rec_start[host] - self->rec_end[last], PS_DEP_INFERRED, err);
+}
+
+static ps_code link_changes(ps_lowering *self, const bool *launches, turn_taking *of, ps_error *err)
+{
+    forget_last(self, of);
+    for (uint32_t host = 0; host < self->host_count; host++) {
+        const uint32_t lane = self->plan->task.lane[host];
+        turn_taking *process = &of[ps__lower_process(self, lane)];
+        if (launches[lane] && process->changes * LEAST_TURN_CALLS <= process->calls) {
+            PS_TRY(link_change(self, process->last, host, err));
+            process->last = host;
         }
-        last = host;
     }
     return PS_OK;
 }
@@ -75,21 +95,19 @@ static ps_code link_changes(ps_lowering *self, const bool *launches, ps_error *e
 ps_code ps__lower_turns(ps_lowering *self, ps_error *err)
 {
     bool *launches = ps_calloc(self->plan->lane.head.count, sizeof *launches);
-    if (launches == NULL) {
-        return ps_fail_nomem(err);
-    }
-    ps_code code = ps_grow((void **)&self->turn, &self->turn_capacity, self->host_count,
-                           PS_TABLE_MAX_ROWS, sizeof *self->turn, err);
+    turn_taking *of = ps_calloc(self->process_count, sizeof *of);
+    ps_code code = launches == NULL || of == NULL
+                       ? ps_fail_nomem(err)
+                       : ps_grow((void **)&self->turn, &self->turn_capacity, self->host_count,
+                                 PS_TABLE_MAX_ROWS, sizeof *self->turn, err);
     if (code == PS_OK) {
         memset(self->turn, 0xff, self->host_count * sizeof *self->turn);
-    }
-    if (code == PS_OK && find_launching_lanes(self, launches) == PS_OK) {
-        size_t calls;
-        const size_t changes = count_changes(self, launches, &calls);
-        if (changes * LEAST_TURN_CALLS <= calls) {
-            code = link_changes(self, launches, err);
+        if (find_launching_lanes(self, launches) == PS_OK) {
+            count_changes(self, launches, of);
+            code = link_changes(self, launches, of, err);
         }
     }
     ps_free(launches);
+    ps_free(of);
     return code;
 }

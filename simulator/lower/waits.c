@@ -88,9 +88,11 @@ static ps_ns distance(ps_ns a, ps_ns b)
  * call waited for. (Host and device clocks differ a little: it may seem to end after the return.) */
 static uint32_t find_awaited(const ps_lowering *self, uint32_t host, uint32_t *of_lane)
 {
+    const uint32_t process = ps__lower_process(self, self->plan->task.lane[host]);
     uint32_t best = PS_NONE;
     for (uint32_t lane = 0; lane < self->plan->lane.head.count; lane++) {
-        of_lane[lane] = self->plan->lane.kind[lane] != PS_LANE_STREAM
+        of_lane[lane] = self->plan->lane.kind[lane] != PS_LANE_STREAM ||
+                                ps__lower_process(self, lane) != process
                             ? PS_NONE
                             : last_ended(self, lane, host, self->rec_end[host] + NOISE_NS);
         const ps_ns end = self->rec_end[host];

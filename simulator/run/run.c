@@ -126,6 +126,7 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
     for (uint32_t device = 0; device < count; device++) {
         PS_TRY(ps__run_memory(plan, times, device, &out->device[device], err));
         PS_TRY(ps__run_occupancy(plan, times, device, &out->device[device].time, err));
+        ps__run_meetings(plan, times, device, &out->device[device].time);
     }
     return PS_OK;
 }

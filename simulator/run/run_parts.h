@@ -24,4 +24,8 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
 ps_code ps__run_occupancy(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                           ps_result_time *out, ps_error *err) PS_MUST_USE;
 
+/** How much of one device's collectives is waiting for other ranks, how much transfer. */
+void ps__run_meetings(const ps_plan *plan, const ps_run_times *times, uint32_t device,
+                      ps_result_time *out);
+
 #endif
