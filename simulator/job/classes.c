@@ -49,8 +49,10 @@ static ps_code add_members(graph *self, uint32_t group, ps_error *err)
 static ps_code add_path(graph *self, uint32_t group, ps_error *err)
 {
     const ps_job_group *of = &self->groups->group[group];
-    const bool is_message = self->groups->span[of->span].is_message;
-    const ps_exchange exchange = {.op = is_message ? PS_COLLECTIVE_SEND : PS_COLLECTIVE_ALL_REDUCE,
+    const ps_job_span *span = &self->groups->span[of->span];
+    const ps_exchange exchange = {.op = span->is_message  ? PS_COLLECTIVE_SEND
+                                        : span->is_direct ? PS_COLLECTIVE_ALL_TO_ALL
+                                                          : PS_COLLECTIVE_ALL_REDUCE,
                                   .rank = self->groups->member + of->first,
                                   .rank_count = of->count};
     const ps_network *network = self->target->network;

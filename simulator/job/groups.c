@@ -34,6 +34,7 @@ static ps_job_span span_of(const ps_grid *grid, const ps_workload *workload, uin
     ps_job_span span = {.axes = table->axes[op], .is_message = is_message(workload, op)};
     if (!span.is_message) {
         span.lane = table->lane[op];
+        span.is_direct = table->collective[op] == PS_COLLECTIVE_ALL_TO_ALL;
         return span;
     }
     const uint32_t here = ps_grid_place(grid, rank, axis_of(span.axes));
@@ -45,8 +46,8 @@ static ps_job_span span_of(const ps_grid *grid, const ps_workload *workload, uin
 
 static bool are_equal(const ps_job_span *a, const ps_job_span *b)
 {
-    return a->axes == b->axes && a->lane == b->lane && a->is_message == b->is_message &&
-           a->from == b->from && a->to == b->to;
+    return a->axes == b->axes && a->lane == b->lane && a->is_direct == b->is_direct &&
+           a->is_message == b->is_message && a->from == b->from && a->to == b->to;
 }
 
 /* Alone in a group, or at both ends of a message, a rank has nobody to exchange with. */

@@ -56,10 +56,14 @@ ps_code ps__job_rank(const ps_job_rank *what, ps_plan *plan, ps_job_parts *parts
 
 /* ---- communicators ---- */
 
-/** Kind of communicator: a span of axes in one lane, or messages from one place of an axis to another. */
+/**
+ * Kind of communicator: a span of axes in one lane, or messages from one place of an axis to
+ * another.
+ */
 typedef struct ps_job_span {
     uint32_t axes;
     uint8_t lane;      /* of collectives */
+    bool is_direct;    /* everyone sends to everyone, not around: other links are loaded */
     bool is_message;   /* one axis, two places */
     uint32_t from, to; /* places of a message */
 } ps_job_span;
