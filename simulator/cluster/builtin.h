@@ -22,6 +22,10 @@ extern const size_t ps_builtin_file_count;
 extern const ps_builtin_file ps_cluster_files[];
 extern const size_t ps_cluster_file_count;
 
+/** Of collectives (cost/collective.h): the machines' figures, NCCL's constants. */
+extern const ps_builtin_file ps_collective_files[];
+extern const size_t ps_collective_file_count;
+
 /** Of the models (workload/models.h). */
 extern const ps_builtin_file ps_model_files[];
 extern const size_t ps_model_file_count;

@@ -102,6 +102,9 @@ typedef struct ps_group_place {
     uint64_t fabric_bytes_per_s;  /* what one rank can send inside its node: all rings together */
     uint64_t network_bytes_per_s; /* what its ports let a node of the group send; UINT64_MAX when
                                      it lies in one node */
+    uint64_t direct_bytes_per_s;  /* what one rank can send to all others at a time inside
+                                            its node */
+    uint64_t direct_network_bytes_per_s; /* the same as the ports allow; UINT64_MAX in one node */
 } ps_group_place;
 
 /**

@@ -10,9 +10,7 @@ static void cross(ps_walk *self, uint32_t node, ps_link_part part, uint32_t inde
     self->times[ps_cluster_link_number(self->cluster, node, part, index)] += times;
 }
 
-/* Of `inside` senders, the transfers that leave, for each byte that one sends: to the next of a
- * ring, or to all of the group. */
-static uint32_t leaving(const ps_walk *self, ps_traffic traffic, uint32_t inside)
+uint32_t ps_walk_leaving(const ps_walk *self, ps_traffic traffic, uint32_t inside)
 {
     const uint64_t outside = self->count - inside;
     if (outside == 0) {
@@ -40,7 +38,8 @@ static void cross_slots(ps_walk *self, const ps_walk_share *at, ps_traffic traff
         for (uint32_t i = 0; i < at->count; i++) {
             inside += ps_walk_member(self, at, i) / kind->gpus_per_switch == s;
         }
-        const uint32_t times = kind->has_peer_access ? leaving(self, traffic, inside) : inside;
+        const uint32_t times =
+            kind->has_peer_access ? ps_walk_leaving(self, traffic, inside) : inside;
         if (inside > 0) {
             cross(self, at->node, PS_LINK_SWITCH_UP, s, times);
             cross(self, at->node, PS_LINK_SWITCH_DOWN, s, times);
@@ -66,7 +65,7 @@ void ps_walk_cross(ps_walk *self, ps_traffic traffic, bool with_network)
     while (self->count > 1 && ps_walk_next(self, &at)) {
         cross_node(self, &at, traffic);
         if (self->nodes > 1 && with_network) {
-            const uint32_t times = leaving(self, traffic, at.count);
+            const uint32_t times = ps_walk_leaving(self, traffic, at.count);
             cross(self, at.node, PS_LINK_NETWORK_OUT, 0, times);
             cross(self, at.node, PS_LINK_NETWORK_IN, 0, times);
         }

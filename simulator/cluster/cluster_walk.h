@@ -38,6 +38,12 @@ uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_fo
 /** What the members of a node talk over. */
 ps_fabric ps_walk_fabric(const ps_walk *self, const ps_walk_share *at, ps_traffic traffic);
 
+/**
+ * Of `inside` ranks of a group, the transfers that go to others of the group, for each byte that
+ * one rank sends: one to the next of a ring, or its part of what all send to all, rounded up.
+ */
+uint32_t ps_walk_leaving(const ps_walk *self, ps_traffic traffic, uint32_t inside);
+
 /** Counts the crossings of RING or DIRECT traffic. */
 void ps_walk_cross(ps_walk *self, ps_traffic traffic, bool with_network);
 

@@ -112,10 +112,11 @@ static bool read_quality(const char *origin, ps_quality *out)
     return false;
 }
 
-/* What a * stands for: digits, with - between numbers. */
-static bool is_numbers(const char *text)
+/* What a * stands for: digits, with - between numbers; a ?: words besides. */
+static bool is_ending(char pattern, const char *text)
 {
-    return text[0] != '\0' && strspn(text, "0123456789-") == strlen(text);
+    const char *allowed = pattern == '*' ? "0123456789-" : "0123456789-abcdefghijklmnopqrstuvwxyz";
+    return text[0] != '\0' && strspn(text, allowed) == strlen(text);
 }
 
 static const ps_figure_rule *rule_of(const ps_figure_table *self, const char *quantity)
@@ -126,9 +127,10 @@ static const ps_figure_rule *rule_of(const ps_figure_table *self, const char *qu
     }
     for (const ps_figure_rule *rule = self->rules; rule->quantity != NULL; rule++) {
         const size_t length = strlen(rule->quantity);
-        const bool is_pattern = rule->quantity[length - 1] == '*';
+        const char last = rule->quantity[length - 1];
+        const bool is_pattern = last == '*' || last == '?';
         if (is_pattern ? strncmp(quantity, rule->quantity, length - 1) == 0 &&
-                             is_numbers(quantity + length - 1)
+                             is_ending(last, quantity + length - 1)
                        : strcmp(quantity, rule->quantity) == 0) {
             return rule;
         }

@@ -25,7 +25,7 @@
 
 /** What rows may say; the list of a table ends with a NULL quantity. */
 typedef struct ps_figure_rule {
-    const char *quantity; /* a final * stands for digits and - */
+    const char *quantity; /* a final * stands for digits and -, a final ? for letters too */
     ps_unit_kind kind;    /* or PS_FIGURE_WORD */
     uint64_t min, max;    /* in the base unit of the kind; of words ignored */
 } ps_figure_rule;
