@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a model's name or configuration to a workload and a plan.
+ * From a model's name or configuration to workloads and a plan.
  */
 #include "model_case.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/container.h"
-#include "cost/beyond.h"
-#include "job/job.h"
+#include "job/cluster_network.h"
+#include "megatron_case.h"
 #include "model_recipe.h"
 #include "workload/config/models.h"
 #include "workload/script/build.h"
 
 #define HEAD_BYTES 64
-#define DEFAULT_HOST "host-server" /* an entry of the catalogue */
 
 static bool is_config_file(const char *path)
 {
@@ -63,154 +61,128 @@ ps_code ps_model_case_config(const char *input, ps_model_config **out, ps_error 
     return code;
 }
 
-/* ---- what the device decides ---- */
+/* ---- workloads ---- */
 
-static ps_code read_beyond(const ps_args *args, const ps_catalogue *catalogue, ps_hardware_id gpu,
-                           ps_beyond *out, ps_error *err)
-{
-    const ps_beyond_setup setup = {.software = ps_args_text(args, "software"),
-                                   .blas_config = ps_args_text(args, "cublas-workspace")};
-    return ps_beyond_memory(catalogue, gpu, &setup, out, err);
-}
-
-/* 86 of "8.6"; 0 when the entry tells none, or one of another maker. */
-static int64_t capability_of(const ps_catalogue *catalogue, ps_hardware_id gpu)
-{
-    const char *text = ps_catalogue_compute_capability(catalogue, gpu);
-    char *dot, *end;
-    const unsigned long major = strtoul(text, &dot, 10);
-    if (dot == text || *dot != '.') {
-        return 0;
-    }
-    const unsigned long minor = strtoul(dot + 1, &end, 10);
-    return end != dot + 1 && major < 100 && minor < 10 ? (int64_t)(10 * major + minor) : 0;
-}
-
-/* The releases of PyTorch whose kernels were recorded, in the order of --pytorch. */
-static int64_t release_of(const ps_args *args)
-{
-    static const int64_t releases[] = {206, 211};
-    return releases[ps_args_has(args, "pytorch") ? ps_args_choice(args, "pytorch") : 0];
-}
-
-static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue, ps_hardware_id gpu,
-                           ps_train_device *out, ps_error *err)
-{
-    ps_figure sm_count, threads;
-    ps_beyond beyond;
-    PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_SM_COUNT, &sm_count, err));
-    PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_THREADS_PER_SM, &threads, err));
-    PS_TRY(read_beyond(args, catalogue, gpu, &beyond, err));
-    *out = (ps_train_device){.capability = capability_of(catalogue, gpu),
-                             .release = release_of(args),
-                             .workspace_bytes = beyond.workspace_bytes,
-                             .sm_count = (int64_t)sm_count.value,
-                             .threads_per_sm = (int64_t)threads.value};
-    return PS_OK;
-}
-
-/* ---- building ---- */
-
-static ps_code build(const ps_model_config *config, const ps_args *args,
-                     const ps_train_device *device, ps_workload **out, ps_error *err)
-{
+typedef struct building {
+    const ps_model_config *config;
+    const ps_model_machine *machine;
     ps_model_recipe recipe;
-    ps_code code = ps_model_recipe_read(args, &recipe, err);
-    if (code == PS_OK) {
-        const ps_build what = {.name = ps_model_config_name(config),
-                               .config = config,
-                               .recipe = &recipe.recipe,
-                               .device = *device};
-        code = ps_build_workload(&what, out, err);
+    char text[PS_RECIPE_TEXT_BYTES];
+} building;
+
+static ps_code build_rank(void *context, uint32_t rank, ps_workload **out, ps_error *err)
+{
+    building *self = context;
+    self->recipe.recipe.parallel.rank = rank;
+    const ps_build what = {.name = ps_model_config_name(self->config),
+                           .config = self->config,
+                           .recipe = &self->recipe.recipe,
+                           .device = self->machine->device};
+    PS_TRY(ps_build_workload(&what, out, err));
+    const ps_code code = ps_workload_set_meta(*out, PS_WORKLOAD_META_RECIPE, self->text, err);
+    if (code != PS_OK) {
+        ps_workload_destroy(*out);
     }
-    if (code == PS_OK) {
-        char text[PS_RECIPE_TEXT_BYTES];
-        ps_model_recipe_describe(&recipe.recipe, text);
-        code = ps_workload_set_meta(*out, PS_WORKLOAD_META_RECIPE, text, err);
-        if (code != PS_OK) {
-            ps_workload_destroy(*out);
-        }
-    }
-    ps_model_recipe_fini(&recipe);
     return code;
 }
 
-static ps_code find_gpu(const ps_args *args, const ps_catalogue *catalogue, ps_hardware_id *out,
-                        ps_error *err)
+/* Several GPUs train together only when they are told how. */
+static ps_code set_ranks(const ps_model_machine *machine, ps_parallel *parallel, ps_error *err)
 {
-    const char *name = ps_args_text(args, "gpu");
-    if (name == NULL) {
+    parallel->ranks = machine->gpus;
+    if (machine->gpus > 1 && parallel->scheme == PS_PARALLEL_NONE) {
         return ps_fail(err, PS_USAGE,
-                       "a model that nobody recorded needs a GPU to run on: --gpu NAME");
+                       "--gpus %u: say how they train together: --policy ddp, or another scheme; "
+                       "--tp, --pp, --cp or --ep for Megatron",
+                       machine->gpus);
     }
-    return ps_catalogue_find(catalogue, PS_HARDWARE_GPU, name, out, err);
+    return PS_OK;
 }
 
-ps_code ps_model_case_build(const char *input, const ps_args *args, const ps_catalogue *catalogue,
-                            ps_workload **out, ps_error *err)
+static ps_code build_all(const ps_args *args, building *self, ps_ranks *out, ps_error *err)
 {
-    ps_train_device device;
+    ps_code code = ps_model_recipe_read(args, &self->recipe, err);
+    if (code == PS_OK) {
+        code = set_ranks(self->machine, &self->recipe.recipe.parallel, err);
+    }
+    if (code == PS_OK) {
+        ps_model_recipe_describe(&self->recipe.recipe, self->text);
+        code = ps_ranks_build(self->machine->gpus, build_rank, self, out, err);
+    }
+    ps_model_recipe_fini(&self->recipe);
+    return code;
+}
+
+ps_code ps_model_case_build(const char *input, const ps_args *args, const ps_model_machine *machine,
+                            ps_ranks *out, ps_error *err)
+{
+    building self = {.machine = machine};
     ps_model_config *config;
-    ps_hardware_id gpu;
     PS_TRY(ps_model_case_config(input, &config, err));
-    ps_code code = find_gpu(args, catalogue, &gpu, err);
-    if (code == PS_OK) {
-        code = read_device(args, catalogue, gpu, &device, err);
-    }
-    if (code == PS_OK) {
-        code = build(config, args, &device, out, err);
-    }
+    self.config = config;
+    const ps_code code = ps_megatron_case_is(args)
+                             ? ps_megatron_case_build(config, args, machine, out, err)
+                             : build_all(args, &self, out, err);
     ps_model_config_destroy(config);
     return code;
 }
 
+/* ---- the plan ---- */
+
 /* What lies outside the allocator, until --base says otherwise. */
-static ps_code set_base(const ps_args *args, const ps_catalogue *catalogue, ps_hardware_id gpu,
-                        ps_plan *plan, ps_error *err)
+static void set_base(const ps_model_machine *machine, ps_plan *plan)
 {
-    ps_beyond beyond;
-    PS_TRY(read_beyond(args, catalogue, gpu, &beyond, err));
-    plan->device.base_bytes[0] = ps_beyond_outside(&beyond);
-    plan->device.base_basis[0] = (uint8_t)beyond.basis;
-    if (plan->device.capacity_bytes[0] > plan->device.base_bytes[0]) {
-        plan->device.limit_bytes[0] = plan->device.capacity_bytes[0] - plan->device.base_bytes[0];
+    const uint64_t base = ps_beyond_outside(&machine->beyond);
+    for (size_t i = 0; i < plan->device.head.count; i++) {
+        plan->device.base_bytes[i] = base;
+        plan->device.base_basis[i] = (uint8_t)machine->beyond.basis;
+        if (plan->device.capacity_bytes[i] > base) {
+            plan->device.limit_bytes[i] = plan->device.capacity_bytes[i] - base;
+        }
     }
-    return PS_OK;
 }
 
-static ps_code read_host(const ps_args *args, const ps_catalogue *catalogue, ps_cost_host *out,
-                         ps_error *err)
+static ps_code lower_on(const ps_ranks *ranks, const ps_cluster *cluster, ps_job_target *target,
+                        ps_plan **out, ps_error *err)
 {
-    const char *name = ps_args_text(args, "host");
-    ps_hardware_id host;
-    PS_TRY(ps_catalogue_find(catalogue, PS_HARDWARE_HOST, name == NULL ? DEFAULT_HOST : name, &host,
-                             err));
-    return ps_cost_host_read(catalogue, host, out, err);
+    const ps_job job = ps_ranks_job(ranks);
+    ps_collective_model *collectives;
+    ps_cluster_network *network;
+    if (cluster == NULL) {
+        return ps_job_lower(&job, target, out, err);
+    }
+    PS_TRY(ps_collective_create(target->catalogue, cluster, NULL, &collectives, err));
+    ps_code code = ps_cluster_network_create(cluster, collectives, &network, err);
+    if (code == PS_OK) {
+        target->network = ps_cluster_network_view(network);
+        code = ps_job_lower(&job, target, out, err);
+        ps_cluster_network_destroy(network);
+    }
+    ps_collective_destroy(collectives);
+    return code;
 }
 
-ps_code ps_model_case_lower(const ps_workload *workload, const ps_args *args,
-                            const ps_catalogue *catalogue, ps_plan **out, ps_error *err)
+ps_code ps_model_case_lower(const ps_ranks *ranks, const ps_args *args,
+                            const ps_catalogue *catalogue, const ps_model_machine *machine,
+                            ps_plan **out, ps_error *err)
 {
-    ps_job_target target = {.catalogue = catalogue};
+    ps_job_target target = {.catalogue = catalogue,
+                            .gpu = machine->gpu,
+                            .host = &machine->host,
+                            .folds = !ps_args_has(args, "every-rank")};
     ps_cost_model *cost;
-    ps_cost_host host;
-    ps_plan *plan = NULL;
-    PS_TRY(find_gpu(args, catalogue, &target.gpu, err));
-    PS_TRY(read_host(args, catalogue, &host, err));
-    target.host = &host;
-    PS_TRY(ps_cost_create(catalogue, target.gpu, NULL, &cost, err));
+    if (ranks->rank_count != machine->gpus) {
+        return ps_fail(err, PS_USAGE, "the workload is one of %u ranks: --gpus %u",
+                       ranks->rank_count, ranks->rank_count);
+    }
+    PS_TRY(ps_cost_create(catalogue, machine->gpu, NULL, &cost, err));
     target.cost = cost;
-    ps_code code = ps_job_lower_one(workload, &target, &plan, err);
+    const ps_code code = lower_on(ranks, machine->cluster, &target, out, err);
     ps_cost_destroy(cost);
     if (code == PS_OK) {
-        code = set_base(args, catalogue, target.gpu, plan, err);
+        set_base(machine, *out);
     }
-    if (code != PS_OK) {
-        ps_plan_destroy(plan);
-        return code;
-    }
-    *out = plan;
-    return PS_OK;
+    return code;
 }
 
 ps_code ps_model_case_catalogue(const ps_args *args, ps_catalogue **out, ps_error *err)

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scheme_options.h"
 #include "workload/script/lengths.h"
 
 #define DEFAULT_STEPS 3
 #define MAX_LENGTH 16777216
 #define MAX_LENGTHS 4096u
+#define POLICY_WORDS_BYTES 256
 
 static int64_t number(const ps_args *args, const char *name, int64_t fallback)
 {
@@ -115,7 +117,7 @@ static ps_code read_lora_dropout(const ps_args *args, ps_recipe *r, ps_error *er
 
 /* ---- policies ---- */
 
-static ps_code find_policy(const char *word, ps_train_policy *out, ps_error *err)
+static bool find_policy(const char *word, ps_train_policy *out)
 {
     static const char *const words[] = {
 #define WORD(sym, word, doc) word,
@@ -125,28 +127,60 @@ static ps_code find_policy(const char *word, ps_train_policy *out, ps_error *err
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(word, words[i]) == 0) {
             *out = (ps_train_policy)i;
-            return PS_OK;
+            return true;
         }
     }
-    return ps_fail(err, PS_USAGE, "--policy \"%s\": expected none, zo2 or gemini", word);
+    return false;
+}
+
+static ps_code refuse_policy(const char *word, ps_error *err)
+{
+    char words[POLICY_WORDS_BYTES] = "none, zo2, gemini, megatron";
+    for (size_t i = 0; ps_parallel_word_at(i) != NULL; i++) {
+        const size_t used = strlen(words);
+        (void)snprintf(words + used, sizeof words - used, ", %s", ps_parallel_word_at(i));
+    }
+    return ps_fail(err, PS_USAGE, "--policy \"%s\": expected one of %s", word, words);
+}
+
+static ps_code set_policy(ps_train_policy policy, ps_recipe *r, ps_error *err)
+{
+    if (policy != PS_TRAIN_POLICY_NONE && r->policy != PS_TRAIN_POLICY_NONE &&
+        policy != r->policy) {
+        return ps_fail(err, PS_USAGE,
+                       "--policy: zo2 and gemini both decide where parameters lie: one of them");
+    }
+    r->policy = policy == PS_TRAIN_POLICY_NONE ? r->policy : policy;
+    return PS_OK;
+}
+
+static ps_code set_scheme(ps_parallel_scheme scheme, ps_recipe *r, ps_error *err)
+{
+    if (r->parallel.scheme != PS_PARALLEL_NONE && scheme != r->parallel.scheme) {
+        return ps_fail(err, PS_USAGE,
+                       "--policy: %s and %s both say how GPUs train together: one "
+                       "of them",
+                       ps_parallel_word_at((size_t)r->parallel.scheme - 1),
+                       ps_parallel_word_at((size_t)scheme - 1));
+    }
+    r->parallel.scheme = scheme;
+    return PS_OK;
 }
 
 static ps_code read_policies(const ps_args *args, ps_recipe *r, ps_error *err)
 {
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
-        ps_train_policy policy = PS_TRAIN_POLICY_NONE;
-        PS_TRY(find_policy(ps_args_at(args, "policy", i), &policy, err));
-        if (policy == PS_TRAIN_POLICY_NONE || policy == r->policy) {
-            continue;
+        const char *word = ps_args_at(args, "policy", i);
+        ps_train_policy policy;
+        if (find_policy(word, &policy)) {
+            PS_TRY(set_policy(policy, r, err));
+        } else if (ps_parallel_scheme_of(word) < PS_PARALLEL_SCHEME_COUNT) {
+            PS_TRY(set_scheme(ps_parallel_scheme_of(word), r, err));
+        } else {
+            return refuse_policy(word, err);
         }
-        if (r->policy != PS_TRAIN_POLICY_NONE) {
-            return ps_fail(
-                err, PS_USAGE,
-                "--policy: zo2 and gemini both decide where parameters lie: one of them");
-        }
-        r->policy = policy;
     }
-    return PS_OK;
+    return ps_scheme_options_read(args, &r->parallel, err);
 }
 
 static ps_code read_quantize(const ps_args *args, ps_recipe *r, ps_error *err)
@@ -285,6 +319,10 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
     }
     if (r->policy != PS_TRAIN_POLICY_NONE) {
         append(text, r->policy == PS_TRAIN_POLICY_ZO2 ? ", zo2" : ", gemini");
+    }
+    if (ps_parallel_is_on(&r->parallel)) {
+        append(text, ", %lld GPUs by %s", (long long)r->parallel.ranks,
+               ps_parallel_word_at((size_t)r->parallel.scheme - 1));
     }
     if (r->checkpoint_every == 1) {
         append(text, ", every block recomputed");

@@ -7,6 +7,8 @@
 #define PS_TOOLS_MODEL_RECIPE_H
 
 #include "cli/options.h"
+#include "parallel_options.h"
+#include "scheme_options.h"
 #include "workload/script/recipe.h"
 
 /** Rows that traces and models share. */
@@ -90,7 +92,9 @@
          .value = "NAME",                                                                          \
          .is_repeatable = true,                                                                    \
          .help = "where a model's training keeps its parameters: zo2 (blocks on the host, with "   \
-                 "--optimizer mezo), gemini (Colossal-AI's chunks)"},                              \
+                 "--optimizer mezo), gemini (Colossal-AI's chunks); how --gpus train together: "   \
+                 "ddp and other schemes of docs/MODEL.md, megatron"},                              \
+        PS_SCHEME_OPTION_ROW, PS_DEGREE_OPTION_ROWS,                                               \
         {.name = "quantize",                                                                       \
          .kind = PS_OPTION_CHOICE,                                                                 \
          .value = "nf4|nf4-single",                                                                \

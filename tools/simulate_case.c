@@ -4,6 +4,8 @@
  */
 #include "simulate_case.h"
 
+#include <stdio.h>
+
 #include "artefact.h"
 #include "base/memory.h"
 #include "load_plan.h"
@@ -11,6 +13,8 @@
 #include "model_recipe.h"
 #include "policy/whatif.h"
 #include "run/run.h"
+
+#define PATH_BYTES 4096
 
 const ps_option ps_simulate_options[] = {
     {.name = "gpu",
@@ -70,6 +74,7 @@ const ps_option ps_simulate_options[] = {
      .kind = PS_OPTION_TEXT,
      .value = "FILE",
      .help = "write the plan that is simulated as a .psplan file"},
+    PS_PARALLEL_OPTION_ROWS,
     PS_BATCH_OPTION_ROWS,
     {.name = "recorded-batch",
      .kind = PS_OPTION_QUANTITY,
@@ -170,14 +175,6 @@ static ps_code check_losses(const ps_plan *plan, ps_error *err)
 
 /* ---- inputs ---- */
 
-static ps_code lower_and_drop(ps_workload *workload, const ps_args *args,
-                              const ps_catalogue *catalogue, ps_plan **out, ps_error *err)
-{
-    const ps_code code = ps_model_case_lower(workload, args, catalogue, out, err);
-    ps_workload_destroy(workload);
-    return code;
-}
-
 static ps_code refuse_recipe(const ps_args *args, const char *what, ps_error *err)
 {
     const char *given = ps_model_recipe_given(args);
@@ -186,20 +183,51 @@ static ps_code refuse_recipe(const ps_args *args, const char *what, ps_error *er
                : ps_fail(err, PS_USAGE, "--%s says how a model is trained: %s", given, what);
 }
 
+/* A file holds one workload: it must be that of all ranks. */
+static ps_code read_rank(void *context, uint32_t rank, ps_workload **out, ps_error *err)
+{
+    const char *path = context;
+    return rank == 0 ? ps_workload_read(path, out, err)
+                     : ps_fail(err, PS_USAGE, "%s: the workload of some ranks; rank %u has another",
+                               path, rank);
+}
+
+static ps_code build_ranks(const char *input, const ps_args *args, const ps_model_machine *machine,
+                           ps_ranks *out, ps_error *err)
+{
+    char path[PATH_BYTES];
+    if (ps_model_case_is(input)) {
+        return ps_model_case_build(input, args, machine, out, err);
+    }
+    if (snprintf(path, sizeof path, "%s", input) >= (int)sizeof path) {
+        return ps_fail(err, PS_USAGE, "a path of more than %d bytes", PATH_BYTES);
+    }
+    PS_TRY(refuse_recipe(args, "this workload is built already", err));
+    return ps_ranks_build(machine->gpus, read_rank, path, out, err);
+}
+
+static ps_code make_plan(const char *input, const ps_args *args, const ps_catalogue *catalogue,
+                         ps_plan **out, ps_error *err)
+{
+    ps_model_machine machine;
+    ps_ranks ranks;
+    PS_TRY(ps_model_machine_read(args, catalogue, &machine, err));
+    ps_code code = build_ranks(input, args, &machine, &ranks, err);
+    if (code == PS_OK) {
+        code = ps_model_case_lower(&ranks, args, catalogue, &machine, out, err);
+        ps_ranks_fini(&ranks);
+    }
+    ps_model_machine_fini(&machine);
+    return code;
+}
+
 static ps_code load(const char *input, const ps_args *args, const ps_catalogue *catalogue,
                     bool *is_made, ps_loaded *out, ps_error *err)
 {
-    ps_workload *workload;
     *is_made = true;
     *out = (ps_loaded){0};
-    if (ps_model_case_is(input)) {
-        PS_TRY(ps_model_case_build(input, args, catalogue, &workload, err));
-        return lower_and_drop(workload, args, catalogue, &out->plan, err);
-    }
-    if (ps_artefact_of(input) == PS_ARTEFACT_WORKLOAD) {
-        PS_TRY(refuse_recipe(args, "this workload is built already", err));
-        PS_TRY(ps_workload_read(input, &workload, err));
-        return lower_and_drop(workload, args, catalogue, &out->plan, err);
+    if (ps_model_case_is(input) || ps_artefact_of(input) == PS_ARTEFACT_WORKLOAD) {
+        return make_plan(input, args, catalogue, &out->plan, err);
     }
     *is_made = false;
     PS_TRY(refuse_recipe(args, "this input was recorded", err));

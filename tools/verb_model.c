@@ -15,6 +15,7 @@ static const ps_option options[] = {
      .value = "NAME",
      .help = "GPU it is built for: some kernels choose their buffers by the device; names as in "
              "the catalogue or as drivers report them"},
+    PS_PARALLEL_OPTION_ROWS,
     PS_BATCH_OPTION_ROWS,
     PS_MODEL_OPTION_ROWS,
     {.name = "software",
@@ -90,10 +91,25 @@ static ps_code show(const ps_args *args, const ps_workload *workload, ps_output 
                                ps_args_has(args, "json"), out, err);
 }
 
+/* Of several ranks the first one's workload is shown. */
+static ps_code show_first(const ps_args *args, const ps_catalogue *catalogue, ps_output *out,
+                          ps_error *err)
+{
+    ps_model_machine machine;
+    ps_ranks ranks;
+    PS_TRY(ps_model_machine_read(args, catalogue, &machine, err));
+    ps_code code = ps_model_case_build(args->operand[0], args, &machine, &ranks, err);
+    if (code == PS_OK) {
+        code = show(args, ranks.workload[0], out, err);
+        ps_ranks_fini(&ranks);
+    }
+    ps_model_machine_fini(&machine);
+    return code;
+}
+
 static ps_code run(const ps_args *args, ps_output *out, ps_error *err)
 {
     ps_catalogue *catalogue;
-    ps_workload *workload;
     if (ps_args_has(args, "list")) {
         return list_models(args, out, err);
     }
@@ -101,11 +117,7 @@ static ps_code run(const ps_args *args, ps_output *out, ps_error *err)
         return ps_fail(err, PS_USAGE, "no MODEL: a config.json, or a name that --list shows");
     }
     PS_TRY(ps_model_case_catalogue(args, &catalogue, err));
-    ps_code code = ps_model_case_build(args->operand[0], args, catalogue, &workload, err);
-    if (code == PS_OK) {
-        code = show(args, workload, out, err);
-        ps_workload_destroy(workload);
-    }
+    const ps_code code = show_first(args, catalogue, out, err);
     ps_catalogue_destroy(catalogue);
     return code;
 }

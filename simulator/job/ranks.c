@@ -40,7 +40,8 @@ static ps_code add(ps_ranks *self, uint32_t rank, ps_rank_builder build, void *c
     PS_TRY(build(context, rank, &workload, err));
     PS_TRY(keep(self, workload, err));
     if (ps_grid_of(workload).ranks != self->rank_count) {
-        return ps_fail(err, PS_BAD_INPUT, "the workload is one of %" PRIu32 " ranks, not of %" PRIu32,
+        return ps_fail(err, PS_BAD_INPUT,
+                       "the workload is one of %" PRIu32 " ranks, not of %" PRIu32,
                        ps_grid_of(workload).ranks, self->rank_count);
     }
     if (!ps_grid_covers(workload, rank)) {

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The machine that a model is to run on, from --gpu, --gpus, --cluster and
+ * what goes with them.
+ */
+#ifndef PS_TOOLS_MODEL_MACHINE_H
+#define PS_TOOLS_MODEL_MACHINE_H
+
+#include "cli/options.h"
+#include "cluster/cluster.h"
+#include "cost/beyond.h"
+#include "cost/host.h"
+#include "workload/script/train.h"
+
+typedef struct ps_model_machine {
+    ps_cluster *cluster; /* NULL: one GPU, whatever it is in */
+    ps_hardware_id gpu;
+    uint32_t gpus;
+    ps_train_device device;
+    ps_beyond beyond;
+    ps_cost_host host;
+} ps_model_machine;
+
+/**
+ * @param out  release with ps_model_machine_fini; empty after a failure
+ * @return PS_OK · PS_USAGE no GPU named, a cluster of another one · PS_NOT_FOUND a name that the
+ *         catalogue or the kinds of nodes lack · PS_BAD_INPUT a file that does not parse
+ */
+ps_code ps_model_machine_read(const ps_args *args, const ps_catalogue *catalogue,
+                              ps_model_machine *out, ps_error *err) PS_MUST_USE;
+
+void ps_model_machine_fini(ps_model_machine *self);
+
+#endif

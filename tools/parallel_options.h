@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many GPUs, and how a job is divided among them, as options.
+ */
+#ifndef PS_TOOLS_PARALLEL_OPTIONS_H
+#define PS_TOOLS_PARALLEL_OPTIONS_H
+
+#include "cli/options.h"
+
+/** [ranks] of the largest job. */
+#define PS_MAX_GPUS 65536
+
+/** Rows that every input takes. */
+#define PS_PARALLEL_OPTION_ROWS                                                                    \
+    {.name = "gpus",                                                                               \
+     .kind = PS_OPTION_QUANTITY,                                                                   \
+     .value = "N",                                                                                 \
+     .unit = PS_UNIT_COUNT,                                                                        \
+     .min = 1,                                                                                     \
+     .max = PS_MAX_GPUS,                                                                           \
+     .help = "GPUs that train together; 1 when absent"},                                           \
+        {.name = "cluster",                                                                        \
+         .kind = PS_OPTION_TEXT,                                                                   \
+         .value = "NAME",                                                                          \
+         .help = "kind of node that the GPUs are in, such as dgx-a100-80; the usual one of --gpu " \
+                 "when absent"},                                                                   \
+    {                                                                                              \
+        .name = "cluster-file", .kind = PS_OPTION_TEXT, .value = "FILE",                           \
+        .help = "CSV file with further kinds of nodes (see docs/EXTENDING.md)"                     \
+    }
+
+/** Rows that say how a model is divided. */
+#define PS_DEGREE_OPTION_ROWS                                                                    \
+    {.name = "tp",                                                                               \
+     .kind = PS_OPTION_QUANTITY,                                                                 \
+     .value = "N",                                                                               \
+     .unit = PS_UNIT_COUNT,                                                                      \
+     .min = 1,                                                                                   \
+     .max = PS_MAX_GPUS,                                                                         \
+     .help = "Megatron: GPUs that share every layer (tensor parallel, with sequence parallel)"}, \
+        {.name = "pp",                                                                           \
+         .kind = PS_OPTION_QUANTITY,                                                             \
+         .value = "N",                                                                           \
+         .unit = PS_UNIT_COUNT,                                                                  \
+         .min = 1,                                                                               \
+         .max = PS_MAX_GPUS,                                                                     \
+         .help = "Megatron: stages of a pipeline, one forward one backward"},                    \
+        {.name = "cp",                                                                           \
+         .kind = PS_OPTION_QUANTITY,                                                             \
+         .value = "N",                                                                           \
+         .unit = PS_UNIT_COUNT,                                                                  \
+         .min = 1,                                                                               \
+         .max = PS_MAX_GPUS,                                                                     \
+         .help = "Megatron: GPUs that share every sequence (context parallel, all-to-all)"},     \
+        {.name = "ep",                                                                           \
+         .kind = PS_OPTION_QUANTITY,                                                             \
+         .value = "N",                                                                           \
+         .unit = PS_UNIT_COUNT,                                                                  \
+         .min = 1,                                                                               \
+         .max = PS_MAX_GPUS,                                                                     \
+         .help = "Megatron: GPUs among which experts are spread"},                               \
+        {.name = "layers",                                                                       \
+         .kind = PS_OPTION_QUANTITY,                                                             \
+         .value = "N",                                                                           \
+         .unit = PS_UNIT_COUNT,                                                                  \
+         .min = 1,                                                                               \
+         .max = 100000,                                                                          \
+         .help = "Megatron: so many layers in place of the model's"},                            \
+    {                                                                                            \
+        .name = "every-rank",                                                                    \
+        .help = "simulate each rank, also those that do the same: slower, the same figures"      \
+    }
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Settings by name.
+ */
+#include "scheme_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum setting_kind {
+    SETTING_SIZE,     /* a whole number, also as 5e8 */
+    SETTING_FLAG,     /* true, false */
+    SETTING_NOT,      /* likewise, kept as its opposite */
+    SETTING_PREFETCH, /* BACKWARD_PRE, ... */
+    SETTING_DTYPE,    /* bf16, fp16, fp32 */
+} setting_kind;
+
+typedef struct setting {
+    const char *key;
+    setting_kind kind;
+    size_t offset;     /* of its member in ps_parallel */
+    size_t has_offset; /* of the flag that says it was given; 0 none */
+} setting;
+
+#define AT(member) offsetof(ps_parallel, member)
+
+static const setting settings[] = {
+    {"shard_ranks", SETTING_SIZE, AT(shard_ranks), 0},
+    {"no_sync", SETTING_NOT, AT(syncs_always), 0},
+    {"bucket_cap_mb", SETTING_SIZE, AT(ddp.bucket_cap_mib), 0},
+    {"gradient_as_bucket_view", SETTING_FLAG, AT(ddp.gradient_as_bucket_view), 0},
+    {"find_unused_parameters", SETTING_FLAG, AT(ddp.find_unused_parameters), 0},
+    {"reduce_bucket_size", SETTING_SIZE, AT(zero.reduce_bucket_size), 0},
+    {"allgather_bucket_size", SETTING_SIZE, AT(zero.allgather_bucket_size), 0},
+    {"contiguous_gradients", SETTING_FLAG, AT(zero.contiguous_gradients), 0},
+    {"overlap_comm", SETTING_FLAG, AT(zero.overlap_comm), AT(zero.has_overlap_comm)},
+    {"stage3_prefetch_bucket_size", SETTING_SIZE, AT(zero.prefetch_bucket_size), 0},
+    {"stage3_param_persistence_threshold", SETTING_SIZE, AT(zero.param_persistence_threshold), 0},
+    {"stage3_max_live_parameters", SETTING_SIZE, AT(zero.max_live_parameters), 0},
+    {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0},
+    {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0},
+    {"reshard_after_forward", SETTING_NOT, AT(fsdp.keeps_gathered), 0},
+    {"backward_prefetch", SETTING_PREFETCH, AT(fsdp.backward_prefetch), 0},
+    {"forward_prefetch", SETTING_FLAG, AT(fsdp.forward_prefetch), 0},
+    {"limit_all_gathers", SETTING_NOT, AT(fsdp.gathers_unlimited), 0},
+    {"param_dtype", SETTING_DTYPE, AT(fsdp.param_dtype), AT(fsdp.has_param_dtype)},
+    {"reduce_dtype", SETTING_DTYPE, AT(fsdp.reduce_dtype), AT(fsdp.has_reduce_dtype)},
+};
+
+#define SETTING_COUNT (sizeof settings / sizeof settings[0])
+#define MAX_SIZE 1e15
+
+static bool read_size(const char *text, int64_t *out)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= 0.0 && value <= MAX_SIZE)) {
+        return false;
+    }
+    *out = (int64_t)value;
+    return (double)*out == value;
+}
+
+static bool read_word(const char *text, const char *const *words, size_t count, size_t *out)
+{
+    for (*out = 0; *out < count; (*out)++) {
+        if (strcmp(text, words[*out]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Writes the member; false: not a value of its kind, `expected` says what is. */
+static bool set(const setting *of, const char *text, ps_parallel *out, const char **expected)
+{
+    static const char *const flags[] = {"false", "true"};
+    static const char *const prefetches[] = {"BACKWARD_PRE", "BACKWARD_POST", "None"};
+    static const char *const dtypes[] = {"fp32", "fp16", "bf16"};
+    char *member = (char *)out + of->offset;
+    size_t choice = 0;
+    bool is_read = false;
+    switch (of->kind) {
+    case SETTING_SIZE: {
+        int64_t size = 0;
+        *expected = "a whole number";
+        is_read = read_size(text, &size);
+        memcpy(member, &size, sizeof size);
+        break;
+    }
+    case SETTING_FLAG:
+    case SETTING_NOT: {
+        *expected = "true or false";
+        is_read = read_word(text, flags, 2, &choice);
+        const bool flag = of->kind == SETTING_NOT ? choice == 0 : choice == 1;
+        memcpy(member, &flag, sizeof flag);
+        break;
+    }
+    case SETTING_PREFETCH: {
+        *expected = "BACKWARD_PRE, BACKWARD_POST or None";
+        is_read = read_word(text, prefetches, 3, &choice);
+        const ps_fsdp_prefetch prefetch = (ps_fsdp_prefetch)choice;
+        memcpy(member, &prefetch, sizeof prefetch);
+        break;
+    }
+    case SETTING_DTYPE: {
+        static const ps_dtype types[] = {PS_DTYPE_F32, PS_DTYPE_F16, PS_DTYPE_BF16, PS_DTYPE_F32};
+        *expected = "fp32, fp16 or bf16";
+        is_read = read_word(text, dtypes, 3, &choice);
+        memcpy(member, &types[choice], sizeof types[choice]);
+        break;
+    }
+    }
+    return is_read;
+}
+
+static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
+{
+    const char *equals = strchr(text, '=');
+    const size_t length = equals == NULL ? strlen(text) : (size_t)(equals - text);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const setting *of = &settings[i];
+        const char *expected = "";
+        if (strlen(of->key) != length || strncmp(of->key, text, length) != 0) {
+            continue;
+        }
+        if (equals == NULL || !set(of, equals + 1, out, &expected)) {
+            return ps_fail(err, PS_USAGE, "--scheme-option \"%s\": expected %s=%s", text, of->key,
+                           expected[0] == '\0' ? "VALUE" : expected);
+        }
+        if (of->has_offset != 0) {
+            const bool has = true;
+            memcpy((char *)out + of->has_offset, &has, sizeof has);
+        }
+        return PS_OK;
+    }
+    return ps_fail(err, PS_USAGE,
+                   "--scheme-option \"%s\": no such setting; docs/MODEL.md lists them", text);
+}
+
+ps_code ps_scheme_options_read(const ps_args *args, ps_parallel *out, ps_error *err)
+{
+    for (size_t i = 0; i < ps_args_count(args, "scheme-option"); i++) {
+        PS_TRY(read_one(ps_args_at(args, "scheme-option", i), out, err));
+    }
+    return PS_OK;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Settings of data-parallel frameworks, in their own words.
+ */
+#ifndef PS_TOOLS_SCHEME_OPTIONS_H
+#define PS_TOOLS_SCHEME_OPTIONS_H
+
+#include "cli/options.h"
+#include "workload/script/parallel.h"
+
+/** Row for a verb's table of options. */
+#define PS_SCHEME_OPTION_ROW                                                                 \
+    {                                                                                        \
+        .name = "scheme-option", .kind = PS_OPTION_TEXT, .value = "KEY=VALUE",               \
+        .is_repeatable = true,                                                               \
+        .help = "one setting of the framework that divides the training, in its own words: " \
+                "bucket_cap_mb=25, reduce_bucket_size=5e8, reshard_after_forward=false, "    \
+                "shard_ranks=8 (states are divided among so many neighbours, and repeated)"  \
+    }
+
+/** Reads all --scheme-option. PS_OK · PS_USAGE a key or value that is none, with what can be */
+ps_code ps_scheme_options_read(const ps_args *args, ps_parallel *out, ps_error *err) PS_MUST_USE;
+
+#endif
