@@ -43,29 +43,64 @@ static void tell_attention(ps__meg *self, const char *name, uint64_t products, u
     ps_op_tell(self->e, &kernel);
 }
 
+static void attend(ps__meg *self, ps__meg_attention *kept)
+{
+    const widths w = widths_of(self);
+    kept->out = ps__meg_make(self, self->tokens * w.q);
+    kept->random = ps__meg_make_as(self, RANDOM_NUMBERS, PS_DTYPE_I64);
+    kept->statistics = ps__meg_make_as(self, self->tokens * self->heads, PS_DTYPE_F32);
+    tell_attention(self, "attention", 2, 1);
+}
+
+/* Over the whole sequence, for this context rank's part of the heads; borrows q and k. */
+static void attend_exchanged(ps__meg *self, ps__meg_attention *kept)
+{
+    const widths w = widths_of(self);
+    ps_tensor all[3];
+    ps__meg_exchange(self, (int64_t[]){w.q, w.kv, w.kv}, 3, true, all);
+    ps_eager_assign(self->e, &kept->q, all[0]);
+    ps_eager_assign(self->e, &kept->k, all[1]);
+    attend(self, kept);
+    ps__meg_exchange(self, &w.q, 1, false, &kept->exchanged);
+    ps_eager_assign(self->e, &kept->v, all[2]);
+}
+
+/* Heads of q, which do not follow one another where there are several of k. */
+static ps_tensor heads_of_q(ps__meg *self)
+{
+    const int64_t elements = self->tokens * widths_of(self).q;
+    if (self->kv_heads == 1) {
+        return 0;
+    }
+    const ps_tensor q = ps__meg_make(self, elements);
+    ps__meg_kernel(self, "copy", 2 * elements);
+    return q;
+}
+
 ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_tensor x)
 {
     const widths w = widths_of(self);
     const int64_t rows = self->tokens;
     ps_tensor joined = ps__meg_norm_linear(self, &kept->norm, x, w.all);
-    ps_tensor q = 0;
-    if (self->kv_heads > 1) { /* heads of q do not follow one another */
-        q = ps__meg_make(self, rows * w.q);
-        ps__meg_kernel(self, "copy", 2 * rows * w.q);
-    }
-    kept->q = ps__meg_make(self, rows * w.q);
+    ps_tensor plain = heads_of_q(self);
+    ps_tensor q = ps__meg_make(self, rows * w.q);
     ps__meg_kernel(self, "rotary", 2 * rows * w.q);
-    ps_eager_clear(self->e, &q);
-    kept->k = ps__meg_make(self, rows * w.kv);
+    ps_eager_clear(self->e, &plain);
+    ps_tensor k = ps__meg_make(self, rows * w.kv);
     ps__meg_kernel(self, "rotary", 2 * rows * w.kv);
+    kept->q = ps_eager_hold(self->e, q);
+    kept->k = ps_eager_hold(self->e, k);
     kept->v = ps__meg_make(self, rows * w.kv);
     ps__meg_kernel(self, "copy", 2 * rows * w.kv);
-    kept->out = ps__meg_make(self, rows * w.q);
-    kept->random = ps__meg_make_as(self, RANDOM_NUMBERS, PS_DTYPE_I64);
-    kept->statistics = ps__meg_make_as(self, rows * self->heads, PS_DTYPE_F32);
-    tell_attention(self, "attention", 2, 1);
+    if (self->recipe->context > 1) {
+        attend_exchanged(self, kept);
+    } else {
+        attend(self, kept);
+    }
     const ps_tensor result = ps__meg_row_linear(self, w.q);
     ps_eager_clear(self->e, &joined);
+    ps_eager_clear(self->e, &q);
+    ps_eager_clear(self->e, &k);
     return result;
 }
 
@@ -77,28 +112,51 @@ static void turn_back(ps__meg *self, ps_tensor *grad, int64_t width)
     ps_eager_assign(self->e, grad, turned);
 }
 
+/* Takes the gradient of the output; grads receives those of q, k and v. */
+static void attend_backward(ps__meg *self, ps_tensor out, ps_tensor grads[3])
+{
+    const widths w = widths_of(self);
+    const int64_t width[] = {w.q, w.kv, w.kv};
+    const bool is_exchanged = self->recipe->context > 1;
+    ps_tensor whole = 0;
+    if (is_exchanged) {
+        ps__meg_exchange(self, &w.q, 1, true, &whole);
+    }
+    for (int i = 0; i < 3; i++) {
+        grads[i] = ps__meg_make(self, self->tokens * width[i]);
+    }
+    tell_attention(self, "attention_backward", 5, 1);
+    if (is_exchanged) {
+        ps_tensor own[3];
+        ps__meg_exchange(self, width, 3, false, own);
+        for (int i = 0; i < 3; i++) {
+            ps_eager_assign(self->e, &grads[i], own[i]);
+        }
+    }
+    ps_eager_clear(self->e, &whole);
+    ps_eager_clear(self->e, &out);
+}
+
 ps_tensor ps__meg_attention_backward(ps__meg *self, ps__meg_attention *kept, ps_tensor grad)
 {
     const widths w = widths_of(self);
     const int64_t rows = self->tokens;
+    ps_tensor grads[3];
     ps_tensor out = ps__meg_row_linear_backward(self, grad, w.q);
-    ps_tensor q = ps__meg_make(self, rows * w.q);
-    ps_tensor k = ps__meg_make(self, rows * w.kv);
-    ps_tensor v = ps__meg_make(self, rows * w.kv);
-    tell_attention(self, "attention_backward", 5, 1);
-    ps_eager_clear(self->e, &out);
+    ps_eager_clear(self->e, &kept->exchanged);
+    attend_backward(self, out, grads);
     ps_eager_clear(self->e, &kept->q);
     ps_eager_clear(self->e, &kept->k);
     ps_eager_clear(self->e, &kept->v);
     ps_eager_clear(self->e, &kept->out);
     ps_eager_clear(self->e, &kept->random);
     ps_eager_clear(self->e, &kept->statistics);
-    turn_back(self, &k, w.kv);
-    turn_back(self, &q, w.q);
+    turn_back(self, &grads[1], w.kv);
+    turn_back(self, &grads[0], w.q);
     const ps_tensor joined = ps__meg_make(self, rows * w.all);
     ps__meg_kernel(self, "cat", 2 * rows * w.all);
-    ps_eager_clear(self->e, &q);
-    ps_eager_clear(self->e, &k);
-    ps_eager_clear(self->e, &v);
+    for (int i = 0; i < 3; i++) {
+        ps_eager_clear(self->e, &grads[i]);
+    }
     return ps__meg_norm_linear_backward(self, &kept->norm, joined, w.all);
 }

@@ -99,8 +99,10 @@ static ps_code prepare(ps__meg *self, const ps_train_device *device, ps_error *e
         return ps_fail_nomem(err);
     }
     for (int64_t i = 0; i < self->in_flight; i++) {
-        self->micro[i].layer = ps_calloc((size_t)self->layers, sizeof *self->micro[i].layer);
-        if (self->micro[i].layer == NULL) {
+        ps__meg_micro *micro = &self->micro[i];
+        micro->layer = ps_calloc((size_t)self->layers, sizeof *micro->layer);
+        micro->checkpoint = ps_calloc((size_t)self->layers, sizeof *micro->checkpoint);
+        if (micro->layer == NULL || micro->checkpoint == NULL) {
             return ps_fail_nomem(err);
         }
     }
@@ -130,6 +132,7 @@ static void fini(ps__meg *self)
 {
     for (int64_t i = 0; self->micro != NULL && i < self->in_flight; i++) {
         ps_free(self->micro[i].layer);
+        ps_free(self->micro[i].checkpoint);
     }
     ps_free(self->micro);
     ps_free(self->dummy);

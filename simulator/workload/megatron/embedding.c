@@ -28,7 +28,7 @@ void ps__meg_need_rope(ps__meg *self)
     ps_eager_clear(self->e, &angles);
 }
 
-ps_tensor ps__meg_embedding_forward(ps__meg *self, ps__meg_micro *micro)
+ps_tensor ps__meg_words(ps__meg *self, ps__meg_micro *micro)
 {
     const int64_t rows = self->tokens, hidden = self->shape->hidden;
     ps_tensor outside = 0;
@@ -49,7 +49,7 @@ ps_tensor ps__meg_embedding_forward(ps__meg *self, ps__meg_micro *micro)
     return sum;
 }
 
-void ps__meg_embedding_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad)
+void ps__meg_words_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad)
 {
     const int64_t rows = self->tokens, hidden = self->shape->hidden;
     if (self->recipe->tensor > 1) {
@@ -60,6 +60,9 @@ void ps__meg_embedding_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor g
     ps_tensor weight = ps_op_embedding_gradient(self->e, grad, self->vocabulary, hidden);
     ps_eager_clear(self->e, &grad);
     ps_eager_clear(self->e, &micro->ids);
-    ps__meg_bytes(self, "add", 10 * self->vocabulary * hidden);
+    ps__meg_bytes(
+        self, "add",
+        self->vocabulary * hidden *
+            (int64_t)(ps_dtype_bytes(self->dtype) + 2 * ps_dtype_bytes(self->grad_dtype)));
     ps_eager_clear(self->e, &weight);
 }

@@ -77,6 +77,27 @@ ps_tensor ps__meg_reduce(ps__meg *self, ps_tensor whole, int64_t width)
 
 /* ---- between stages ---- */
 
+static uint64_t transfer_bytes(const ps__meg *self)
+{
+    return (uint64_t)(self->slice * self->shape->hidden) * ps_dtype_bytes(self->dtype);
+}
+
+static int64_t parts_of_transfer(const ps__meg *self)
+{
+    return self->program->scatters_transfers && !self->is_sequence_parallel ? self->recipe->tensor
+                                                                            : 1;
+}
+
+/* What came in parts is whole again on every tensor rank. */
+static void gather_transfer(ps__meg *self)
+{
+    if (parts_of_transfer(self) > 1) {
+        ps__meg_start(self, "all_gather", PS_COLLECTIVE_ALL_GATHER, PS__MEG_LANE_TENSOR,
+                      1u << PS__MEG_TENSOR, transfer_bytes(self));
+        ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    }
+}
+
 static void move(ps__meg *self, const char *name, ps_collective_op op, ps_eager_lane lane, int step)
 {
     const ps_collective what = {.name = name,
@@ -121,6 +142,12 @@ void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what)
     await_if(self, now.receives_forward, PS__MEG_LANE_FROM_PREVIOUS);
     await_if(self, now.sends_forward, PS__MEG_LANE_TO_NEXT);
     await_if(self, now.receives_backward, PS__MEG_LANE_FROM_NEXT);
+    if (now.receives_forward || now.receives_backward) {
+        gather_transfer(self);
+    }
+    if (!self->program->waits_for_transfers) {
+        return;
+    }
     if (now.sends_backward || now.receives_forward || now.sends_forward || now.receives_backward) {
         ps_op_tell(self->e, &wait);
     }

@@ -40,6 +40,24 @@ static ps_code check_counts(const ps_megatron_recipe *r, ps_error *err)
     return PS_OK;
 }
 
+/* What the older program does not have. */
+static ps_code check_program(const ps__meg *self, ps_error *err)
+{
+    const ps_megatron_recipe *r = self->recipe;
+    if (self->program != &ps__meg_gpt_program) {
+        return PS_OK;
+    }
+    if (r->context > 1 || r->expert > 1 || (r->is_sequence_parallel && r->tensor > 1)) {
+        return ps_fail(err, PS_USAGE,
+                       "a GPT is trained without context, expert and sequence parallelism");
+    }
+    if (r->sequence > self->shape->positions) {
+        return ps_fail(err, PS_USAGE, "a sequence of %lld tokens: the model has positions for %lld",
+                       (long long)r->sequence, (long long)self->shape->positions);
+    }
+    return PS_OK;
+}
+
 ps_code ps__meg_figures(ps__meg *self, ps_error *err)
 {
     const ps_megatron_recipe *r = self->recipe;
@@ -50,15 +68,18 @@ ps_code ps__meg_figures(ps__meg *self, ps_error *err)
     PS_TRY(check_divides("heads of keys", shape->kv_heads, r->tensor * r->context, err));
     PS_TRY(check_divides("elements of the feed-forward", shape->ffn, r->tensor, err));
     PS_TRY(check_divides("tokens", r->sequence, r->tensor * r->context, err));
+    self->program = shape->dialect == PS_MEGATRON_GPT ? &ps__meg_gpt_program : &ps__meg_core;
+    PS_TRY(check_program(self, err));
     self->dtype = r->dtype;
+    self->grad_dtype = self->program->gradients == PS_DTYPE_F16 ? r->dtype : PS_DTYPE_F32;
     self->is_sequence_parallel = r->is_sequence_parallel && r->tensor > 1;
     self->tokens = r->micro_batch * (r->sequence / r->context);
     self->slice = self->is_sequence_parallel ? self->tokens / r->tensor : self->tokens;
     self->heads = shape->heads / r->tensor;
     self->kv_heads = shape->kv_heads / r->tensor;
     self->ffn = shape->ffn / r->tensor;
-    /* the tokenizer has one word more: the end of a document */
-    self->vocabulary = round_up(shape->vocabulary + 1, VOCABULARY_UNIT * r->tensor) / r->tensor;
+    const int64_t words = shape->vocabulary + (self->program->adds_document_end ? 1 : 0);
+    self->vocabulary = round_up(words, VOCABULARY_UNIT * r->tensor) / r->tensor;
     self->layers = shape->layers / r->pipeline;
     self->first_layer = self->layers * self->grid.place[PS__MEG_PIPELINE];
     self->is_first = self->grid.place[PS__MEG_PIPELINE] == 0;
@@ -84,33 +105,13 @@ void ps__meg_add_parameter(ps__meg *self, int64_t rows, int64_t columns, bool is
     ps__meg_kernel(self, "init", p->elements);
 }
 
-static void make_layer(ps__meg *self)
-{
-    const ps_megatron_shape *shape = self->shape;
-    const int64_t hidden = shape->hidden, head = shape->head;
-    ps__meg_add_parameter(self, hidden, self->heads * head, false); /* projection comes first */
-    ps__meg_add_parameter(self, 1, hidden, false);
-    ps__meg_add_parameter(self, (self->heads + 2 * self->kv_heads) * head, hidden, false);
-    ps__meg_add_parameter(self, 1, hidden, false);
-    ps__meg_add_parameter(self, 2 * self->ffn, hidden, false);
-    ps__meg_add_parameter(self, hidden, self->ffn, false);
-}
-
 void ps__meg_make_parameters(ps__meg *self)
 {
-    const int64_t hidden = self->shape->hidden;
-    if (self->is_first) {
-        ps__meg_add_parameter(self, self->vocabulary, hidden, false);
-    }
-    self->inverse_frequencies =
-        ps_eager_make(self->e, self->shape->head / 2, PS_DTYPE_F32, PS_ROLE_WORKSPACE);
+    self->program->make_beginning(self);
     for (int64_t i = 0; i < self->layers; i++) {
-        make_layer(self);
+        self->program->make_layer(self, self->first_layer + i);
     }
-    if (self->is_last) {
-        ps__meg_add_parameter(self, 1, hidden, false);
-        ps__meg_add_parameter(self, self->vocabulary, hidden, false);
-    }
+    self->program->make_end(self);
 }
 
 /* ---- buffers ---- */
@@ -140,23 +141,33 @@ static void lay_out(ps__meg *self, ps__meg_buffer *buffer, bool is_expert)
     buffer->elements = round_up(end, lcm(replicas, BUFFER_END_UNIT));
 }
 
-static void fill(ps__meg *self, ps__meg_buffer *buffer, bool is_expert)
+/* Parameters move into the buffer one after the other. */
+static void move_parameters(ps__meg *self, ps__meg_buffer *buffer, bool is_expert)
 {
-    if (buffer->elements == 0) {
-        return;
-    }
-    const ps_eager_lane was = ps_eager_set_lane(self->e, PS__MEG_LANE_DATA);
-    buffer->parameters = ps_eager_make(self->e, buffer->elements, self->dtype, PS_ROLE_PARAMETER);
-    ps__meg_kernel(self, "fill", buffer->elements);
-    buffer->gradients = ps_eager_make(self->e, buffer->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
-    ps__meg_bytes(self, "fill", buffer->elements * 4);
-    for (size_t i = self->parameter_count; i-- > 0;) {
+    for (size_t i = self->parameter_count; i-- > 0 && buffer->parameters != 0;) {
         ps__meg_parameter *p = &self->parameter[i];
         if (p->is_expert == is_expert) {
             ps__meg_kernel(self, "copy", 2 * p->elements);
             ps_eager_clear(self->e, &p->own);
         }
     }
+}
+
+static void fill(ps__meg *self, ps__meg_buffer *buffer, bool is_expert)
+{
+    if (buffer->elements == 0) {
+        return;
+    }
+    const ps_eager_lane was = ps_eager_set_lane(self->e, PS__MEG_LANE_DATA);
+    if (self->recipe->shards_optimizer) { /* or else parameters stay where they are */
+        buffer->parameters =
+            ps_eager_make(self->e, buffer->elements, self->dtype, PS_ROLE_PARAMETER);
+        ps__meg_kernel(self, "fill", buffer->elements);
+    }
+    buffer->gradients =
+        ps_eager_make(self->e, buffer->elements, self->grad_dtype, PS_ROLE_GRADIENT);
+    ps__meg_bytes(self, "fill", buffer->elements * (int64_t)ps_dtype_bytes(self->grad_dtype));
+    move_parameters(self, buffer, is_expert);
     (void)ps_eager_set_lane(self->e, was);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A transformer layer: x + attention(norm(x)), then the same with the
- * feed-forward.
+ * Megatron core over TransformerEngine: x + attention(norm(x)), then the same
+ * with the feed-forward.
  */
 #include "workload/megatron/parts.h"
 
@@ -16,13 +16,13 @@ static ps_tensor add(ps__meg *self, ps_tensor x, ps_tensor branch)
     return sum;
 }
 
-ps_tensor ps__meg_layer_forward(ps__meg *self, ps__meg_layer *kept, ps_tensor x)
+static ps_tensor layer(ps__meg *self, ps__meg_layer *kept, ps_tensor x)
 {
     x = add(self, x, ps__meg_attention_forward(self, &kept->attention, x));
     return add(self, x, ps__meg_mlp_forward(self, &kept->mlp, x));
 }
 
-ps_tensor ps__meg_layer_backward(ps__meg *self, ps__meg_layer *kept, ps_tensor grad)
+static ps_tensor layer_backward(ps__meg *self, ps__meg_layer *kept, ps_tensor grad)
 {
     ps_tensor part = ps__meg_mlp_backward(self, &kept->mlp, grad);
     ps__meg_accumulate(self, &grad, part);
@@ -30,3 +30,59 @@ ps_tensor ps__meg_layer_backward(ps__meg *self, ps__meg_layer *kept, ps_tensor g
     ps__meg_accumulate(self, &grad, part);
     return grad;
 }
+
+_Static_assert(sizeof(ps__meg_layer) % sizeof(ps_tensor) == 0, "a record of tensors alone");
+
+void ps__meg_drop_layer(ps__meg *self, ps__meg_layer *kept)
+{
+    ps_tensor *tensor = (ps_tensor *)kept;
+    for (size_t i = 0; i < sizeof *kept / sizeof *tensor; i++) {
+        ps_eager_clear(self->e, &tensor[i]);
+    }
+}
+
+/* ---- parameters ---- */
+
+static void make_layer(ps__meg *self, int64_t number)
+{
+    const ps_megatron_shape *shape = self->shape;
+    const int64_t hidden = shape->hidden, head = shape->head;
+    (void)number;
+    ps__meg_add_parameter(self, hidden, self->heads * head, false); /* projection comes first */
+    ps__meg_add_parameter(self, 1, hidden, false);
+    ps__meg_add_parameter(self, (self->heads + 2 * self->kv_heads) * head, hidden, false);
+    ps__meg_add_parameter(self, 1, hidden, false);
+    ps__meg_add_parameter(self, 2 * self->ffn, hidden, false);
+    ps__meg_add_parameter(self, hidden, self->ffn, false);
+}
+
+static void make_beginning(ps__meg *self)
+{
+    if (self->is_first) {
+        ps__meg_add_parameter(self, self->vocabulary, self->shape->hidden, false);
+    }
+    self->inverse_frequencies =
+        ps_eager_make(self->e, self->shape->head / 2, PS_DTYPE_F32, PS_ROLE_WORKSPACE);
+}
+
+static void make_end(ps__meg *self)
+{
+    if (self->is_last) {
+        ps__meg_add_parameter(self, 1, self->shape->hidden, false);
+        ps__meg_add_parameter(self, self->vocabulary, self->shape->hidden, false);
+    }
+}
+
+const ps__meg_program ps__meg_core = {.make_beginning = make_beginning,
+                                      .make_layer = make_layer,
+                                      .make_end = make_end,
+                                      .embed = ps__meg_words,
+                                      .embed_backward = ps__meg_words_backward,
+                                      .layer = layer,
+                                      .layer_backward = layer_backward,
+                                      .head = ps__meg_head_forward,
+                                      .head_backward = ps__meg_head_backward,
+                                      .prepare = ps__meg_need_rope,
+                                      .adds_document_end = true,
+                                      .waits_for_transfers = true,
+                                      .gradients = PS_DTYPE_F32};

@@ -23,23 +23,24 @@ static void need_workspace(ps__meg *self)
     }
 }
 
-/* size = {m, n, k} of the result's rows and columns, and the sums' length. */
-static void tell_product(ps__meg *self, const char *name, const int64_t size[3],
-                         ps_operand_layout layout)
+void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
+                     ps_operand_layout layout)
 {
     const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
-    const uint64_t item = ps_dtype_bytes(self->dtype);
-    /* gradients of weights are added to what 32 bits hold */
-    const uint64_t result = layout == PS_OPERANDS_NT ? 2 * ps_dtype_bytes(PS_DTYPE_F32) : item;
+    const uint64_t item = ps_dtype_bytes(self->dtype), batch = (uint64_t)size[3];
+    /* gradients of weights are added to what is there */
+    const bool is_sum = layout == PS_OPERANDS_NT && batch == 1;
+    const uint64_t result = is_sum ? 2 * ps_dtype_bytes(self->grad_dtype) : item;
     const ps_eager_kernel kernel = {.name = name,
                                     .kind = PS_KERNEL_MATMUL,
                                     .dtype = self->dtype,
-                                    .flop = 2 * m * n * k,
-                                    .moved_bytes = (m * k + k * n) * item + m * n * result,
+                                    .flop = 2 * m * n * k * batch,
+                                    .moved_bytes =
+                                        ((m * k + k * n) * item + m * n * result) * batch,
                                     .m = m,
                                     .n = n,
                                     .k = k,
-                                    .batch = 1,
+                                    .batch = batch,
                                     .launches = 1,
                                     .layout = layout};
     ps_op_tell(self->e, &kernel);
@@ -47,9 +48,11 @@ static void tell_product(ps__meg *self, const char *name, const int64_t size[3],
 
 ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
 {
-    need_workspace(self);
+    if (self->program == &ps__meg_core) {
+        need_workspace(self);
+    }
     const ps_tensor result = ps__meg_make(self, rows * out);
-    tell_product(self, name, (int64_t[]){rows, out, in}, PS_OPERANDS_TN);
+    ps__meg_product(self, name, (int64_t[]){rows, out, in, 1}, PS_OPERANDS_TN);
     return result;
 }
 
@@ -57,12 +60,15 @@ ps_tensor ps__meg_linear_input(ps__meg *self, const char *name, int64_t rows, in
                                int64_t out)
 {
     const ps_tensor result = ps__meg_make(self, rows * in);
-    tell_product(self, name, (int64_t[]){rows, in, out}, PS_OPERANDS_NN);
+    ps__meg_product(self, name, (int64_t[]){rows, in, out, 1}, PS_OPERANDS_NN);
     return result;
 }
 
 void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns)
 {
+    if (self->program != &ps__meg_core) {
+        return;
+    }
     for (size_t i = 0; i < self->dummy_count; i++) {
         if (self->dummy[i].rows == rows && self->dummy[i].columns == columns) {
             return;
@@ -79,7 +85,7 @@ void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns)
 
 void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
 {
-    tell_product(self, name, (int64_t[]){out, in, rows}, PS_OPERANDS_NT);
+    ps__meg_product(self, name, (int64_t[]){out, in, rows, 1}, PS_OPERANDS_NT);
 }
 
 /* ---- norm and columns ---- */

@@ -41,8 +41,10 @@ static void make_group(ps__meg *self, bool is_expert, bool is_matrix)
 {
     int64_t begin, end;
     part_of(self, &self->buffer[is_expert ? PS__MEG_EXPERTS : PS__MEG_DENSE], &begin, &end);
-    for (size_t i = self->parameter_count; i-- > 0;) {
-        const ps__meg_parameter *p = &self->parameter[i];
+    for (size_t i = 0; i < self->parameter_count; i++) {
+        /* buffers are walked from their beginning, which is the last parameter */
+        const size_t at = self->recipe->shards_optimizer ? self->parameter_count - 1 - i : i;
+        const ps__meg_parameter *p = &self->parameter[at];
         if (p->is_expert != is_expert || p->is_matrix != is_matrix) {
             continue;
         }
@@ -64,11 +66,17 @@ void ps__meg_make_optimizer(ps__meg *self)
 
 /* ---- a step ---- */
 
+/* Of an element. */
+static int64_t grad_bytes(const ps__meg *self)
+{
+    return (int64_t)ps_dtype_bytes(self->grad_dtype);
+}
+
 void ps__meg_begin_step(ps__meg *self)
 {
     for (int i = 0; i < PS__MEG_BUFFERS; i++) {
         if (self->buffer[i].elements > 0) {
-            ps__meg_bytes(self, "fill", 4 * self->buffer[i].elements);
+            ps__meg_bytes(self, "fill", grad_bytes(self) * self->buffer[i].elements);
         }
     }
 }
@@ -81,16 +89,16 @@ static void reduce_gradients(ps__meg *self, const ps__meg_buffer *buffer)
     }
     if (self->recipe->checks_gradients) {
         ps_tensor norm = ps__meg_make_as(self, 1, PS_DTYPE_F32);
-        ps__meg_bytes(self, "norm", 4 * buffer->elements);
+        ps__meg_bytes(self, "norm", grad_bytes(self) * buffer->elements);
         ps_eager_clear(self->e, &norm);
     }
     if (ps__meg_grid_size(&self->grid, buffer->axes) == 1) {
         return;
     }
-    ps__meg_bytes(self, "scale", 8 * buffer->elements);
+    ps__meg_bytes(self, "scale", 2 * grad_bytes(self) * buffer->elements);
     ps__meg_start(self, is_sharded ? "reduce_scatter" : "all_reduce",
                   is_sharded ? PS_COLLECTIVE_REDUCE_SCATTER : PS_COLLECTIVE_ALL_REDUCE,
-                  buffer->lane, buffer->axes, 4 * (uint64_t)buffer->elements);
+                  buffer->lane, buffer->axes, (uint64_t)(grad_bytes(self) * buffer->elements));
     ps__meg_await(self, buffer->lane);
 }
 
@@ -130,13 +138,20 @@ static void need_states(ps__meg *self)
     }
 }
 
-void ps__meg_end_step(ps__meg *self)
+/* Gradients in 32 bits, where the buffer has 16. */
+static void widen_gradients(ps__meg *self)
+{
+    for (size_t i = 0; i < self->piece_count && self->grad_dtype != PS_DTYPE_F32; i++) {
+        ps__meg_piece *piece = &self->piece[i];
+        piece->gradient = ps_eager_make(self->e, piece->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+        ps__meg_bytes(self, "unscale", 6 * piece->elements);
+    }
+}
+
+static void update(ps__meg *self)
 {
     const int64_t owned = owned_elements(self);
-    ps_eager_set_phase(self->e, PS_EAGER_OPTIMIZER);
-    for (int i = 0; i < PS__MEG_BUFFERS; i++) {
-        reduce_gradients(self, &self->buffer[i]);
-    }
+    widen_gradients(self);
     if (self->recipe->clips) {
         ps_tensor norm = ps__meg_make_as(self, 1, PS_DTYPE_F32);
         ps__meg_bytes(self, "norm", 4 * owned);
@@ -146,6 +161,21 @@ void ps__meg_end_step(ps__meg *self)
     need_states(self);
     ps__meg_bytes(self, "adam", 28 * owned);
     ps__meg_bytes(self, "cast", 6 * owned);
+    for (size_t i = 0; i < self->piece_count; i++) {
+        ps_eager_clear(self->e, &self->piece[i].gradient);
+    }
+}
+
+void ps__meg_end_step(ps__meg *self)
+{
+    ps_eager_set_phase(self->e, PS_EAGER_OPTIMIZER);
+    for (int i = 0; i < PS__MEG_BUFFERS; i++) {
+        reduce_gradients(self, &self->buffer[i]);
+    }
+    if (self->program->finish_gradients != NULL) {
+        self->program->finish_gradients(self);
+    }
+    update(self);
     for (int i = 0; i < PS__MEG_BUFFERS; i++) {
         gather_parameters(self, &self->buffer[i]);
     }

@@ -52,7 +52,8 @@ enum { PS__MEG_DENSE, PS__MEG_EXPERTS, PS__MEG_BUFFERS };
 /** A part of a parameter whose states this rank keeps. */
 typedef struct ps__meg_piece {
     int64_t elements;
-    ps_tensor main, mean, variance;
+    ps_tensor main, mean, variance,
+        gradient; /* gradient: during a step, where it is not the buffer's */
 } ps__meg_piece;
 
 /** What a norm keeps. */
@@ -72,14 +73,26 @@ typedef struct ps__meg_mlp {
     ps_tensor wide, active;
 } ps__meg_mlp;
 
+/** What a layer of the older program keeps. */
+typedef struct ps__meg_gpt {
+    ps__meg_norm norm[2];
+    ps_tensor joined, weights, mask, dropped; /* q, k, v; softmax; its dropout */
+    ps_tensor context;                        /* heads of a token behind one another */
+    ps_tensor wide, active;
+    ps_tensor branch_mask[2]; /* dropout of what is added to x */
+} ps__meg_gpt;
+
+/** What a layer keeps: tensors and nothing else, see ps__meg_drop_layer. */
 typedef struct ps__meg_layer {
     ps__meg_attention attention;
     ps__meg_mlp mlp;
+    ps__meg_gpt gpt;
 } ps__meg_layer;
 
 typedef struct ps__meg_head {
     ps__meg_norm norm;
     ps_tensor logits, losses, labels, mask;
+    ps_tensor softmax; /* of the older program, in 32 bits */
 } ps__meg_head;
 
 /** A micro-batch in flight. */
@@ -88,6 +101,8 @@ typedef struct ps__meg_micro {
     ps_tensor input;  /* received from the stage before */
     ps_tensor output; /* of the stage; of the last one: the loss */
     ps__meg_layer *layer;
+    ps_tensor *checkpoint; /* inputs of layers that are recomputed */
+    ps_tensor mask;        /* dropout of the embedding */
     ps__meg_head head;
 } ps__meg_micro;
 
@@ -97,12 +112,36 @@ typedef struct ps__meg_dummy {
     ps_tensor tensor;
 } ps__meg_dummy;
 
-typedef struct ps__meg {
+typedef struct ps__meg ps__meg;
+
+/** A program: what differs between dialects. */
+typedef struct ps__meg_program {
+    void (*make_beginning)(ps__meg *self); /* parameters, in module order */
+    void (*make_layer)(ps__meg *self, int64_t layer);
+    void (*make_end)(ps__meg *self);
+    void (*prepare)(ps__meg *self); /* what a forward pass needs once; NULL: nothing */
+    ps_tensor (*embed)(ps__meg *self, ps__meg_micro *micro);
+    void (*embed_backward)(ps__meg *self, ps__meg_micro *micro, ps_tensor grad); /* takes it */
+    ps_tensor (*layer)(ps__meg *self, ps__meg_layer *kept, ps_tensor x);         /* takes x */
+    ps_tensor (*layer_backward)(ps__meg *self, ps__meg_layer *kept, ps_tensor grad);
+    ps_tensor (*head)(ps__meg *self, ps__meg_head *kept, ps_tensor x); /* takes x; the loss */
+    ps_tensor (*head_backward)(ps__meg *self, ps__meg_head *kept);     /* gradient of x */
+    void (*finish_gradients)(ps__meg *self); /* after the last backward pass; NULL: nothing */
+    bool adds_document_end;   /* the vocabulary has one word more than the model says */
+    bool waits_for_transfers; /* the host does, whenever stages exchange something */
+    bool scatters_transfers;  /* tensor ranks send a part each, and gather what comes */
+    ps_dtype gradients;       /* of their buffer; F16: as the parameters */
+} ps__meg_program;
+
+extern const ps__meg_program ps__meg_core, ps__meg_gpt_program;
+
+struct ps__meg {
     ps_eager *e;
+    const ps__meg_program *program;
     const ps_megatron_shape *shape;
     const ps_megatron_recipe *recipe;
     ps__meg_grid grid;
-    ps_dtype dtype;
+    ps_dtype dtype, grad_dtype;
     /* of this rank */
     int64_t tokens; /* of a micro-batch, of the rank's part of the sequence */
     int64_t slice;  /* of these between modules: divided by tensor where sequences are */
@@ -123,9 +162,7 @@ typedef struct ps__meg {
     int64_t in_flight;
     ps_tensor input_grad, output_grad;
     ps_tensor kept_input; /* the last graph's leaf */
-    ps_tensor kept_loss;
-    bool is_first_step;
-} ps__meg;
+};
 
 /* ---- tensors.c ---- */
 
@@ -170,7 +207,22 @@ typedef struct ps__meg_transfer {
 } ps__meg_transfer;
 void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what);
 
+/* ---- context.c ---- */
+
+/**
+ * Exchanges up to 3 tensors of `width` elements a token between context ranks.
+ *
+ * @param is_before  the sequence comes together and heads are divided, else the other way round
+ * @param out        receives the new tensors, of the context stream's pool
+ */
+void ps__meg_exchange(ps__meg *self, const int64_t *width, uint32_t count, bool is_before,
+                      ps_tensor *out);
+
 /* ---- linear.c ---- */
+
+/** A product of size = {rows of the result, its columns, length of the sums, products}. */
+void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
+                     ps_operand_layout layout);
 
 /** rows x in times in x out, in a new tensor. */
 ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out);
@@ -207,23 +259,22 @@ ps_tensor ps__meg_attention_backward(ps__meg *self, ps__meg_attention *kept, ps_
 ps_tensor ps__meg_mlp_forward(ps__meg *self, ps__meg_mlp *kept, ps_tensor x);
 ps_tensor ps__meg_mlp_backward(ps__meg *self, ps__meg_mlp *kept, ps_tensor grad);
 
-/** Takes x. */
-ps_tensor ps__meg_layer_forward(ps__meg *self, ps__meg_layer *kept, ps_tensor x);
-/** Takes the gradient. */
-ps_tensor ps__meg_layer_backward(ps__meg *self, ps__meg_layer *kept, ps_tensor grad);
+/* ---- head.c, embedding.c: the ends of Megatron core ---- */
 
-/* ---- embedding.c, head.c ---- */
-
-ps_tensor ps__meg_embedding_forward(ps__meg *self, ps__meg_micro *micro);
-/** Takes the gradient. */
-void ps__meg_embedding_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad);
+ps_tensor ps__meg_head_forward(ps__meg *self, ps__meg_head *kept, ps_tensor x);
+ps_tensor ps__meg_head_backward(ps__meg *self, ps__meg_head *kept);
 /** The table of rotary positions, made once. */
 void ps__meg_need_rope(ps__meg *self);
 
-/** Takes x; returns the loss. */
-ps_tensor ps__meg_head_forward(ps__meg *self, ps__meg_head *kept, ps_tensor x);
-/** Gradient of x, which autograd knows as a view. */
-ps_tensor ps__meg_head_backward(ps__meg *self, ps__meg_head *kept);
+/* ---- layer.c ---- */
+
+/** Lets go of all that a layer keeps. */
+void ps__meg_drop_layer(ps__meg *self, ps__meg_layer *kept);
+
+/** Words of this rank's part of the vocabulary, summed over tensor ranks. */
+ps_tensor ps__meg_words(ps__meg *self, ps__meg_micro *micro);
+/** Takes the gradient. */
+void ps__meg_words_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad);
 
 /* ---- init.c, optimizer.c, schedule.c ---- */
 

@@ -31,20 +31,48 @@ static void load_batch(ps__meg *self, ps__meg_micro *micro)
     }
 }
 
+static ps_tensor layer(ps__meg *self, ps__meg_micro *micro, int64_t number, ps_tensor x)
+{
+    if (self->recipe->recomputes) {
+        micro->checkpoint[number] = ps_eager_hold(self->e, x);
+    }
+    x = self->program->layer(self, &micro->layer[number], x);
+    if (self->recipe->recomputes) {
+        ps__meg_drop_layer(self, &micro->layer[number]);
+    }
+    return x;
+}
+
+static ps_tensor layer_backward(ps__meg *self, ps__meg_micro *micro, int64_t number, ps_tensor grad)
+{
+    if (self->recipe->recomputes) {
+        ps_eager_set_phase(self->e, PS_EAGER_FORWARD);
+        ps_tensor again =
+            self->program->layer(self, &micro->layer[number], micro->checkpoint[number]);
+        micro->checkpoint[number] = 0;
+        ps_eager_set_phase(self->e, PS_EAGER_BACKWARD);
+        grad = self->program->layer_backward(self, &micro->layer[number], grad);
+        ps_eager_clear(self->e, &again);
+        return grad;
+    }
+    return self->program->layer_backward(self, &micro->layer[number], grad);
+}
+
 static void forward(ps__meg *self, ps__meg_micro *micro)
 {
     ps_tensor x;
     ps_eager_set_phase(self->e, PS_EAGER_FORWARD);
     load_batch(self, micro);
-    x = self->is_first ? ps__meg_embedding_forward(self, micro)
-                       : ps_eager_hold(self->e, micro->input);
-    ps__meg_need_rope(self);
+    x = self->is_first ? self->program->embed(self, micro) : ps_eager_hold(self->e, micro->input);
+    if (self->program->prepare != NULL) {
+        self->program->prepare(self);
+    }
     for (int64_t i = 0; i < self->layers; i++) {
         ps_eager_set_block(self->e, (uint32_t)i + 1);
-        x = ps__meg_layer_forward(self, &micro->layer[i], x);
+        x = layer(self, micro, i, x);
     }
     ps_eager_set_block(self->e, 0);
-    micro->output = self->is_last ? ps__meg_head_forward(self, &micro->head, x) : x;
+    micro->output = self->is_last ? self->program->head(self, &micro->head, x) : x;
     /* the variable that held the last graph, and with it its leaf, has a new value */
     ps_eager_clear(self->e, &self->kept_input);
 }
@@ -54,15 +82,15 @@ static void backward(ps__meg *self, ps__meg_micro *micro)
     ps_tensor grad;
     ps_eager_set_phase(self->e, PS_EAGER_BACKWARD);
     ps_eager_set_backward(self->e, true);
-    grad = self->is_last ? ps__meg_head_backward(self, &micro->head)
+    grad = self->is_last ? self->program->head_backward(self, &micro->head)
                          : ps_eager_hold(self->e, self->output_grad);
     for (int64_t i = self->layers; i-- > 0;) {
         ps_eager_set_block(self->e, (uint32_t)i + 1);
-        grad = ps__meg_layer_backward(self, &micro->layer[i], grad);
+        grad = layer_backward(self, micro, i, grad);
     }
     ps_eager_set_block(self->e, 0);
     if (self->is_first) {
-        ps__meg_embedding_backward(self, micro, grad);
+        self->program->embed_backward(self, micro, grad);
     } else {
         ps_eager_assign(self->e, &self->input_grad, grad);
     }
