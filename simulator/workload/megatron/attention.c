@@ -39,6 +39,11 @@ static void tell_attention(ps__meg *self, const char *name, uint64_t products, u
                                     .moved_bytes = products *
                                                    (uint64_t)(self->tokens * (w.q + w.kv)) *
                                                    ps_dtype_bytes(self->dtype),
+                                    .batch = (uint64_t)(self->recipe->micro_batch * self->heads /
+                                                        self->recipe->context),
+                                    .m = (uint64_t)self->recipe->sequence,
+                                    .n = (uint64_t)self->recipe->sequence,
+                                    .k = (uint64_t)self->shape->head,
                                     .launches = launches};
     ps_op_tell(self->e, &kernel);
 }
