@@ -92,6 +92,7 @@ static ps_code lower_ranks(state *self, ps_error *err)
             .stands_for = classes->rank_size[i] > 1 ? classes->rank_size[i] : 0,
             .speed_permille =
                 job->speed_permille == NULL ? PS_JOB_FULL_SPEED : job->speed_permille[rank],
+            .is_alone = self->groups.grid.ranks == 1,
             .marks_steps = i == classes->rank[self->groups.grid.ranks - 1]};
         PS_TRY(ps__job_rank(&what, self->plan, &self->parts[i], err));
     }

@@ -48,6 +48,7 @@ typedef struct ps_job_rank {
     uint32_t rank, stands_for;
     uint32_t speed_permille;
     bool marks_steps; /* the plan's steps are those of this rank */
+    bool is_alone;    /* there is no other rank */
 } ps_job_rank;
 
 /** Appends device, lanes, buffers and tasks of a rank to the plan; dependencies need not be sorted. */

@@ -369,6 +369,19 @@ static ps_code begin_step(lowering *self, size_t i, ps_error *err)
     return PS_OK;
 }
 
+/* Other ranks may be at work when this one has done its last step. */
+static ps_code end_last_step(lowering *self, ps_error *err)
+{
+    const size_t steps = self->plan->step.head.count;
+    size_t row;
+    if (steps == 0) {
+        return PS_OK;
+    }
+    PS_TRY(add_task(self, self->host_lane, PS_TASK_HOST, &row, err));
+    self->plan->step.end_task[steps - 1] = (uint32_t)row;
+    return ps_strings_put_z(self->plan->strings, "end", &self->plan->task.name[row], err);
+}
+
 static ps_code add_events(lowering *self, ps_error *err)
 {
     const ps_workload *from = self->from;
@@ -382,7 +395,8 @@ static ps_code add_events(lowering *self, ps_error *err)
             PS_TRY(add_op(self, from->event.ref[i], i, err));
         }
     }
-    return add_wait(self, from->event.head.count, err);
+    PS_TRY(add_wait(self, from->event.head.count, err));
+    return self->what->is_alone || !self->what->marks_steps ? PS_OK : end_last_step(self, err);
 }
 
 /* ---- all ---- */

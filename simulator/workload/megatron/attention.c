@@ -32,19 +32,18 @@ static uint64_t pair_flop(const ps__meg *self)
 static void tell_attention(ps__meg *self, const char *name, uint64_t products, uint32_t launches)
 {
     const widths w = widths_of(self);
-    const ps_eager_kernel kernel = {.name = name,
-                                    .kind = PS_KERNEL_ATTENTION,
-                                    .dtype = self->dtype,
-                                    .flop = products * pair_flop(self),
-                                    .moved_bytes = products *
-                                                   (uint64_t)(self->tokens * (w.q + w.kv)) *
-                                                   ps_dtype_bytes(self->dtype),
-                                    .batch = (uint64_t)(self->recipe->micro_batch * self->heads /
-                                                        self->recipe->context),
-                                    .m = (uint64_t)self->recipe->sequence,
-                                    .n = (uint64_t)self->recipe->sequence,
-                                    .k = (uint64_t)self->shape->head,
-                                    .launches = launches};
+    const ps_eager_kernel kernel = {
+        .name = name,
+        .kind = PS_KERNEL_ATTENTION,
+        .dtype = self->dtype,
+        .flop = products * pair_flop(self),
+        .moved_bytes =
+            products * (uint64_t)(self->tokens * (w.q + w.kv)) * ps_dtype_bytes(self->dtype),
+        .batch = (uint64_t)(self->recipe->micro_batch * self->heads / self->recipe->context),
+        .m = (uint64_t)self->recipe->sequence,
+        .n = (uint64_t)self->recipe->sequence,
+        .k = (uint64_t)self->shape->head,
+        .launches = launches};
     ps_op_tell(self->e, &kernel);
 }
 
