@@ -10,10 +10,14 @@
 #include "base/units.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "simulate_devices.h"
 #include "workload/script/build.h"
 
 /* Long recordings: the first steps and the last ones tell the story. */
 #define MAX_STEP_ROWS 12u
+
+/* More are shown in a table, and the fullest in full. */
+#define MAX_FULL_DEVICES 2u
 
 #define LABEL_COLUMNS 44
 
@@ -89,8 +93,12 @@ static void print_peaks(const ps_result *result, const ps_result_device *device,
 {
     char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
     const char *name = ps_strings_text(result->plan->strings, device->name);
-    ps_output_print(out, "\nGPU %u%s%s (rank %u; allocator %s, cache %s)\n", device->ordinal,
-                    name[0] == '\0' ? "" : "  ", name, device->rank,
+    ps_output_print(out, "\nGPU %u%s%s (rank %u", device->ordinal, name[0] == '\0' ? "" : "  ",
+                    name, device->rank);
+    if (device->stands_for > 1) {
+        ps_output_print(out, ", and %u that do the same", device->stands_for - 1);
+    }
+    ps_output_print(out, "; allocator %s, cache %s)\n",
                     ps_strings_text(result->plan->strings, device->allocator),
                     fact(result, "cache"));
     ps_output_print(out, "  peak allocated  %-12s bytes of live tensors\n",
@@ -314,23 +322,35 @@ static void print_recipe(const ps_result *result, ps_output *out)
     ps_output_print(out, "; %s\n", recipe);
 }
 
+static ps_code print_device(const ps_result *result, const ps_result_device *device, ps_output *out,
+                            ps_error *err)
+{
+    print_peaks(result, device, out);
+    print_oom(result, device, out);
+    print_breakdown(result, device, out);
+    PS_TRY(print_growth(result, device, out, err));
+    ps_simulate_chart(result, device, out);
+    print_time(result, device, out);
+    return PS_OK;
+}
+
 ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
 {
     char a[PS_QUANTITY_TEXT_BYTES];
+    const bool is_crowded = result->device_count > MAX_FULL_DEVICES;
     ps_output_print(out, "%s\n", fact(result, PS_META_TITLE));
     print_recipe(result, out);
     ps_output_print(out, "\n");
     ps_output_print(out, "step time  %s%s\n\n", ps_time_format(result->step_time_ns, a),
                     result->step_count > 1 ? "  (median of the steps after the first)" : "");
     PS_TRY(print_steps(result, out, err));
+    if (is_crowded) {
+        PS_TRY(ps_simulate_devices(result, out, err));
+    }
     for (size_t i = 0; i < result->device_count; i++) {
-        const ps_result_device *device = &result->device[i];
-        print_peaks(result, device, out);
-        print_oom(result, device, out);
-        print_breakdown(result, device, out);
-        PS_TRY(print_growth(result, device, out, err));
-        ps_simulate_chart(result, device, out);
-        print_time(result, device, out);
+        if (!is_crowded || i == ps_simulate_fullest(result)) {
+            PS_TRY(print_device(result, &result->device[i], out, err));
+        }
     }
     print_basis(result, out);
     return PS_OK;

@@ -75,6 +75,7 @@ typedef struct ps_result_check {
 
 typedef struct ps_result_device {
     uint32_t rank, ordinal;
+    uint32_t stands_for; /* ranks that do the same, itself one of them; 0: itself alone */
     ps_str name, allocator;
     uint64_t peak_allocated_bytes, peak_reserved_bytes, peak_active_bytes, peak_requested_bytes;
     uint64_t peak_device_bytes; /* reserved + base */

@@ -178,6 +178,7 @@ static void put_device(writer *w, const ps_result_device *device)
     (void)yajl_gen_map_open(w->gen);
     put_int(w, "rank", device->rank);
     put_int(w, "ordinal", device->ordinal);
+    put_int(w, "ranks", device->stands_for > 0 ? device->stands_for : 1);
     put_str(w, "name", device->name);
     put_str(w, "allocator", device->allocator);
     put_int(w, "peak_allocated_bytes", device->peak_allocated_bytes);

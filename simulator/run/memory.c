@@ -249,6 +249,7 @@ static void copy_facts(const ps_plan *plan, uint32_t device, ps_result_device *o
     const ps_plan_device_table *table = &plan->device;
     out->rank = table->rank[device];
     out->ordinal = table->ordinal[device];
+    out->stands_for = table->stands_for[device];
     out->name = table->name[device];
     out->allocator = table->allocator[device];
     out->base_bytes = table->base_bytes[device];
