@@ -35,7 +35,7 @@ typedef struct communicator {
 
 typedef struct exchanges {
     const ps_job *job;
-    const ps_job_target *target;
+    const ps_job_costs *costs;
     const ps_job_groups *groups;
     const ps_job_classes *classes;
     ps_plan *plan;
@@ -49,7 +49,7 @@ typedef struct exchanges {
 
 static ps_code need_link(exchanges *self, uint32_t class_of_link, ps_error *err)
 {
-    const ps_network *network = self->target->network;
+    const ps_network *network = self->costs->network;
     const uint32_t link = self->classes->link_first[class_of_link];
     size_t row;
     if (self->link_row[class_of_link] != PS_JOB_NONE) {
@@ -116,7 +116,6 @@ static ps_code add_exchange(exchanges *self, uint32_t group_class, const ps_work
                             const ps_job_part *part, uint32_t *out, ps_error *err)
 {
     const uint32_t group = self->classes->group_first[group_class];
-    const ps_network *network = self->target->network;
     const ps_exchange exchange = ps__job_exchange(self->groups, group, from, part->op);
     ps_plan_task_table *task = &self->plan->task;
     ps_exchange_cost cost;
@@ -124,7 +123,7 @@ static ps_code add_exchange(exchanges *self, uint32_t group_class, const ps_work
     if (task->head.count >= MAX_ITEMS) {
         return ps_fail(err, PS_LIMIT, "a job of more than %zu operations", MAX_ITEMS);
     }
-    PS_TRY(network->cost(network->context, &exchange, &cost, err));
+    PS_TRY(ps__job_exchange_cost(self->costs, &exchange, &cost, err));
     PS_TRY(ps_plan_add(self->plan, PS_PLAN_TASK, &row, err));
     task->lane[row] = self->of[group_class].lane;
     task->kind[row] = (uint8_t)PS_TASK_EXCHANGE;
@@ -265,12 +264,12 @@ static ps_code make(exchanges *self, const ps_job_parts *parts, ps_error *err)
     return PS_OK;
 }
 
-ps_code ps__job_exchanges(const ps_job *job, const ps_job_target *target,
-                          const ps_job_groups *groups, const ps_job_classes *classes,
-                          const ps_job_parts *parts, ps_plan *plan, ps_error *err)
+ps_code ps__job_exchanges(const ps_job *job, const ps_job_costs *costs, const ps_job_groups *groups,
+                          const ps_job_classes *classes, const ps_job_parts *parts, ps_plan *plan,
+                          ps_error *err)
 {
     exchanges self = {.job = job,
-                      .target = target,
+                      .costs = costs,
                       .groups = groups,
                       .classes = classes,
                       .plan = plan,

@@ -20,6 +20,7 @@ typedef struct state {
     ps_plan *plan;
     ps_job_groups groups;
     ps_job_classes classes;
+    ps_job_costs costs;
     ps_op_times *times;  /* per workload */
     ps_job_parts *parts; /* per class of ranks */
 } state;
@@ -86,6 +87,8 @@ static ps_code lower_ranks(state *self, ps_error *err)
         const ps_job_rank what = {
             .workload = job->workload[workload],
             .target = self->target,
+            .groups = &self->groups,
+            .costs = &self->costs,
             .times = &self->times[workload],
             .prefix = prefix,
             .rank = rank,
@@ -144,6 +147,7 @@ static ps_code sort_deps(ps_plan_dep_table *table, ps_error *err)
 static ps_code prepare(state *self, ps_error *err)
 {
     const ps_job *job = self->job;
+    PS_TRY(ps__job_costs(self->target, &self->costs, err));
     PS_TRY(ps__job_groups(job, &self->groups, err));
     PS_TRY(ps__job_classes(job, self->target, &self->groups, &self->classes, err));
     self->times = ps_calloc(job->workload_count, sizeof *self->times);
@@ -163,7 +167,7 @@ static ps_code lower(state *self, ps_error *err)
     PS_TRY(prepare(self, err));
     PS_TRY(pass_facts_on(self, err));
     PS_TRY(lower_ranks(self, err));
-    PS_TRY(ps__job_exchanges(self->job, self->target, &self->groups, &self->classes, self->parts,
+    PS_TRY(ps__job_exchanges(self->job, &self->costs, &self->groups, &self->classes, self->parts,
                              self->plan, err));
     PS_TRY(sort_deps(&self->plan->dep, err));
     return ps_plan_check(self->plan, err);

@@ -4,6 +4,7 @@
  *
  *   groups.c     which communicators there are, and who is in them
  *   symmetry.c   which ranks do the same
+ *   costs.c      what an exchange takes while a job trains
  *   rank.c       host thread, streams and requests of one rank
  *   exchanges.c  what the ranks do together
  */
@@ -14,6 +15,24 @@
 #include "workload/grid.h"
 
 #define PS_JOB_NONE UINT32_MAX
+
+/* ---- costs ---- */
+
+/** What training makes of benchmarks. */
+typedef struct ps_job_costs {
+    const ps_network *network;
+    uint64_t collective_share, overlap_cost; /* figures of the GPU: ratios */
+} ps_job_costs;
+
+/** PS_OK · PS_NOT_FOUND a figure that the GPU lacks */
+ps_code ps__job_costs(const ps_job_target *target, ps_job_costs *out, ps_error *err) PS_MUST_USE;
+
+/** ps_network.cost while the ranks' devices compute. */
+ps_code ps__job_exchange_cost(const ps_job_costs *self, const ps_exchange *what,
+                              ps_exchange_cost *out, ps_error *err) PS_MUST_USE;
+
+/** How long an exchange takes by itself. */
+ps_ns ps__job_exchange_ns(const ps_exchange_cost *cost);
 
 /* ---- one rank ---- */
 
@@ -39,10 +58,14 @@ typedef struct ps_job_parts {
     size_t count, capacity;
 } ps_job_parts;
 
+struct ps_job_groups;
+
 /** What to lower as which rank. All borrowed during the call. */
 typedef struct ps_job_rank {
     const ps_workload *workload;
     const ps_job_target *target;
+    const struct ps_job_groups *groups;
+    const ps_job_costs *costs;
     const ps_op_times *times;
     const char *prefix; /* of the names of its lanes */
     uint32_t rank, stands_for;
@@ -122,8 +145,8 @@ void ps__job_classes_fini(ps_job_classes *self, const ps_job_groups *groups);
  *
  * @param parts  per class of ranks
  */
-ps_code ps__job_exchanges(const ps_job *job, const ps_job_target *target,
-                          const ps_job_groups *groups, const ps_job_classes *classes,
-                          const ps_job_parts *parts, ps_plan *plan, ps_error *err) PS_MUST_USE;
+ps_code ps__job_exchanges(const ps_job *job, const ps_job_costs *costs, const ps_job_groups *groups,
+                          const ps_job_classes *classes, const ps_job_parts *parts, ps_plan *plan,
+                          ps_error *err) PS_MUST_USE;
 
 #endif

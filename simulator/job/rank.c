@@ -26,6 +26,8 @@ typedef struct lowering {
     uint32_t last_task[PS_WORKLOAD_LANE_COUNT];     /* newest task of each lane */
     /* per lane, by the lane it waits for: the task its next one starts after */
     uint32_t joined[PS_WORKLOAD_LANE_COUNT][PS_WORKLOAD_LANE_COUNT];
+    ps_ns
+        beside_ns[PS_WORKLOAD_LANE_COUNT]; /* per lane: exchanges that the main lane runs beside */
     ps_str wait_name;
 } lowering;
 
@@ -291,6 +293,39 @@ static ps_code note_part(ps_job_parts *parts, size_t op, size_t task, ps_error *
     return PS_OK;
 }
 
+/* From here on the main lane computes beside an exchange, until it waits for it. */
+static ps_code begin_beside(lowering *self, size_t op, ps_error *err)
+{
+    const ps_job_groups *groups = self->what->groups;
+    const uint32_t rank = self->what->rank;
+    const uint32_t span = ps__job_span_of(groups, self->from, (uint32_t)op, rank);
+    ps_ns *beside_ns = &self->beside_ns[self->from->op.lane[op]];
+    ps_exchange_cost cost;
+    if (span == PS_JOB_NONE) {
+        return PS_OK;
+    }
+    const uint32_t group = groups->group_of[(size_t)span * groups->grid.ranks + rank];
+    const ps_exchange exchange = ps__job_exchange(groups, group, self->from, (uint32_t)op);
+    PS_TRY(ps__job_exchange_cost(self->what->costs, &exchange, &cost, err));
+    *beside_ns = ps_time_add(*beside_ns, ps__job_exchange_ns(&cost));
+    return PS_OK;
+}
+
+/* What exchanges beside a computation cost it. */
+static ps_ns held_up(lowering *self, ps_ns dur_ns)
+{
+    ps_ns longer_ns = 0;
+    for (size_t lane = PS_WORKLOAD_GROUP; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        ps_ns *left_ns = &self->beside_ns[lane];
+        const ps_ns shared_ns = *left_ns < dur_ns ? *left_ns : dur_ns;
+        *left_ns -= shared_ns;
+        longer_ns = ps_time_add(longer_ns, (ps_ns)ps_mul_div_u64((uint64_t)shared_ns,
+                                                                 self->what->costs->overlap_cost,
+                                                                 PS_RATIO_ONE));
+    }
+    return longer_ns;
+}
+
 /* A kernel, or the rank's part in a collective, which lasts as long as its exchange says. */
 static ps_code add_kernel(lowering *self, size_t i, size_t event, ps_error *err)
 {
@@ -313,6 +348,10 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, ps_error *err)
     if (is_part(op, i)) {
         self->plan->task.bytes[kernel] = op->moved_bytes[i];
         PS_TRY(note_part(self->parts, i, kernel, err));
+        PS_TRY(begin_beside(self, i, err));
+    } else if (op->lane[i] == PS_WORKLOAD_MAIN) {
+        ps_ns *dur_ns = &self->plan->task.dur_ns[kernel];
+        *dur_ns = ps_time_add(*dur_ns, held_up(self, *dur_ns));
     }
     /* the first of several launches lets the device begin */
     return add_dep(self, (uint32_t)kernel, (uint32_t)host, PS_DEP_START_AFTER_START,
@@ -324,6 +363,9 @@ static void join(lowering *self, uint8_t lane, uint8_t awaited)
 {
     if (self->last_task[awaited] != PS_JOB_NONE) {
         self->joined[lane][awaited] = self->last_task[awaited];
+    }
+    if (lane == PS_WORKLOAD_MAIN) {
+        self->beside_ns[awaited] = 0;
     }
     for (size_t i = 0; i < PS_WORKLOAD_LANE_COUNT; i++) {
         if (i != lane && self->joined[awaited][i] != PS_JOB_NONE) {
