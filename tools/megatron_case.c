@@ -89,10 +89,20 @@ static ps_code read_checkpoint(const ps_args *args, ps_megatron_recipe *r, ps_er
     return ps_fail(err, PS_USAGE, "--checkpoint %s: of Megatron's layers none or all (full)", text);
 }
 
+/* The older program has no sequence parallelism, and every replica has the whole optimizer. */
+static void choose_program(const ps_megatron_shape *shape, ps_megatron_recipe *r)
+{
+    if (shape->dialect == PS_MEGATRON_GPT) {
+        r->is_sequence_parallel = false;
+        r->shards_optimizer = false;
+    }
+}
+
 static ps_code read_recipe(const ps_args *args, const ps_model_machine *machine,
-                           ps_megatron_recipe *r, ps_error *err)
+                           const ps_megatron_shape *shape, ps_megatron_recipe *r, ps_error *err)
 {
     *r = ps_megatron_recipe_default();
+    choose_program(shape, r);
     r->micro_batch = number(args, "batch", 1);
     r->micro_batches = number(args, "accumulate", 1);
     r->sequence = number(args, "seq", DEFAULT_SEQUENCE);
@@ -143,7 +153,7 @@ ps_code ps_megatron_case_build(const ps_model_config *config, const ps_args *arg
     ps_megatron_recipe recipe;
     building self;
     PS_TRY(ps_megatron_shape_read(config, number(args, "layers", 0), &shape, err));
-    PS_TRY(read_recipe(args, machine, &recipe, err));
+    PS_TRY(read_recipe(args, machine, &shape, &recipe, err));
     self.job = (ps_megatron_job){.name = ps_model_config_name(config),
                                  .shape = &shape,
                                  .recipe = &recipe,
