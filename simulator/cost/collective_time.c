@@ -57,10 +57,10 @@ static uint64_t network_hop(const ps_collective_model *self, ps_collective_proto
 
 /*
  * LL and LL128 send whole chunks on each channel: with little to send, few channels work, each at
- * its own rate. What a step then takes beyond the step's bytes at the full rate.
+ * its own rate. What all steps take at least.
  */
-static uint64_t chunk_excess(const ps_collective_model *self, const ps_collective_call *call,
-                             ps_collective_protocol protocol, uint64_t rate)
+static uint64_t chunks_floor(const ps_collective_model *self, const ps_collective_call *call,
+                             ps_collective_protocol protocol)
 {
     const ps_nccl *nccl = &self->nccl;
     const uint64_t ranks = call->place.ranks;
@@ -74,9 +74,17 @@ static uint64_t chunk_excess(const ps_collective_model *self, const ps_collectiv
     if (protocol == PS_COLLECTIVE_LL) {
         channel = ps_mul_div_u64(channel, nccl->ll_share_reduce, nccl->ll128_share);
     }
-    const uint64_t alone = ps_ns_at(chunk, channel);
-    const uint64_t together = ps_ns_at(call->bytes / ranks, rate);
-    return alone > together ? alone - together : 0;
+    return ps_collective_steps(call->kind, ranks) * ps_ns_at(chunk, channel);
+}
+
+/* What chunks add to the bytes' own time, and the last copy. */
+static uint64_t beside_bytes(const ps_collective_model *self, const ps_collective_call *call,
+                             ps_collective_protocol protocol, const ps_collective_result *at)
+{
+    const uint64_t least = chunks_floor(self, call, protocol);
+    const uint64_t moving = ps_ns_at(at->wire_bytes, at->rate_bytes_per_s);
+    return (least > moving ? least - moving : 0) +
+           ps_ns_at(call->bytes / call->place.ranks, self->machine.copy_rate);
 }
 
 static bool is_pipelined(ps_collective_op kind)
@@ -102,10 +110,8 @@ static void time_ring(const ps_collective_model *self, const ps_collective_call 
     out->rate_bytes_per_s = protocol_rate(self, call, protocol);
     uint64_t ns = self->machine.base_latency + (steps - between) * hop_of(self, place, protocol) +
                   between * network_hop(self, protocol);
-    ns += is_pipelined(call->kind)
-              ? filling(self, call, protocol, out->rate_bytes_per_s)
-              : steps * chunk_excess(self, call, protocol, out->rate_bytes_per_s) +
-                    ps_ns_at(call->bytes / place->ranks, self->machine.copy_rate);
+    ns += is_pipelined(call->kind) ? filling(self, call, protocol, out->rate_bytes_per_s)
+                                   : beside_bytes(self, call, protocol, out);
     out->latency_ns = (ps_ns)ns;
 }
 
