@@ -23,7 +23,8 @@ static const ps_figure_rule machine_rules[] = {
     {"ll128-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
     {"forwarded-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
     {"direct-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
-    {"nvls-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
+    {"nvls-share", PS_UNIT_RATIO, 1, 2 * PS_RATIO_ONE},
+    {"nvls-hop", PS_UNIT_DURATION, 0, MAX_TIME},
     {"nvls-latency", PS_UNIT_DURATION, 0, MAX_TIME},
     {"copy-rate", PS_UNIT_BANDWIDTH, 1, MAX_RATE},
     {NULL, PS_UNIT_COUNT, 0, 0},
@@ -176,6 +177,7 @@ static void read_machine(reader *self, ps_collective_machine *out)
         .copy_rate = FIND(self, MAX_RATE, "copy-rate"),
         .nvls_share = FIND(self, 0, "nvls-share"),
         .nvls_latency = FIND(self, 0, "nvls-latency"),
+        .nvls_hop = FIND(self, 0, "nvls-hop"),
     };
     out->direct_share = FIND(self, out->link_share, "direct-share");
 }

@@ -268,6 +268,7 @@ static uint64_t measured_ns(const ps_collective_model *self, const ps_collective
 static void take_duration(ps_collective_result *inout, uint64_t ns)
 {
     const uint64_t moving = ps_ns_at(inout->wire_bytes, inout->rate_bytes_per_s);
+    ns = ps_least(ns, UINT64_C(1) << 62);
     inout->dur_ns = (ps_ns)ns;
     if (ns >= moving) {
         inout->latency_ns = (ps_ns)(ns - moving);

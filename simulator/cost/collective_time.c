@@ -9,6 +9,12 @@
  */
 #include "cost/collective_parts.h"
 
+/* count x ns, at most what sums of a few can hold. */
+static uint64_t times(uint64_t count, uint64_t ns)
+{
+    return ps_least(ps_mul_div_u64(count, ns, 1), UINT64_C(1) << 60);
+}
+
 /* What one rank can send inside its node by the Simple protocol. */
 static uint64_t fabric_rate(const ps_collective_machine *machine, const ps_group_place *place,
                             uint64_t share)
@@ -74,7 +80,7 @@ static uint64_t chunks_floor(const ps_collective_model *self, const ps_collectiv
     if (protocol == PS_COLLECTIVE_LL) {
         channel = ps_mul_div_u64(channel, nccl->ll_share_reduce, nccl->ll128_share);
     }
-    return ps_collective_steps(call->kind, ranks) * ps_ns_at(chunk, channel);
+    return times(ps_collective_steps(call->kind, ranks), ps_ns_at(chunk, channel));
 }
 
 /* What chunks add to the bytes' own time, and the last copy. */
@@ -97,7 +103,7 @@ static uint64_t filling(const ps_collective_model *self, const ps_collective_cal
                         ps_collective_protocol protocol, uint64_t rate)
 {
     const uint64_t chunks = ps_collective_channels(self, &call->place) * self->nccl.chunk[protocol];
-    return (call->place.ranks - 2) * ps_ns_at(ps_least(chunks, call->bytes), rate);
+    return times(call->place.ranks - 2, ps_ns_at(ps_least(chunks, call->bytes), rate));
 }
 
 static void time_ring(const ps_collective_model *self, const ps_collective_call *call,
@@ -137,23 +143,31 @@ static void time_tree(const ps_collective_model *self, const ps_collective_call 
                 2 * levels * network_hop(self, protocol));
 }
 
-/* Each GPU's part is read from all by the switch and written to all: the whole buffer passes its
- * links, and its part once more. Between nodes a tree carries the buffer up and down. */
+/*
+ * The switch reads each GPU's part from all and writes the sum to all: the whole buffer passes a
+ * GPU's links, and its part once more. The share is of the bus bandwidth that a ring would have.
+ * Between nodes a tree carries the buffer up and down.
+ */
 static void time_nvls(const ps_collective_model *self, const ps_collective_call *call,
                       ps_collective_result *out)
 {
     const ps_group_place *place = &call->place;
     const uint64_t local = (place->ranks + place->nodes - 1) / place->nodes;
-    uint64_t rate = ps_share_of(place->fabric_bytes_per_s, self->machine.nvls_share);
-    uint64_t ns = self->machine.base_latency + self->machine.nvls_latency;
+    const uint64_t bus = ps_share_of(place->fabric_bytes_per_s, self->machine.nvls_share);
+    const uint64_t bus_bytes = ps_collective_bus_bytes(call->kind, call->bytes, place->ranks);
+    uint64_t ns = self->machine.base_latency + self->machine.nvls_latency +
+                  ps_collective_steps(call->kind, local) * self->machine.nvls_hop;
     out->wire_bytes = call->bytes + call->bytes / local;
+    out->rate_bytes_per_s =
+        ps_least(place->fabric_bytes_per_s,
+                 ps_mul_div_u64(bus, out->wire_bytes, bus_bytes > 0 ? bus_bytes : 1));
     if (place->nodes > 1) {
         const uint64_t levels = 63u - (unsigned)__builtin_clzll(place->nodes);
-        rate = ps_least(
-            rate, ps_mul_div_u64(place->network_bytes_per_s, out->wire_bytes, 2 * call->bytes));
+        out->rate_bytes_per_s =
+            ps_least(out->rate_bytes_per_s,
+                     ps_mul_div_u64(place->network_bytes_per_s, out->wire_bytes, 2 * call->bytes));
         ns += 2 * levels * (self->nccl.nvls_tree_net_hop + self->network_ns);
     }
-    out->rate_bytes_per_s = rate;
     out->latency_ns = (ps_ns)ns;
 }
 

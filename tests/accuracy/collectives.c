@@ -15,11 +15,11 @@
 #include "cluster/csv_rows.h"
 #include "cost/collective.h"
 
-enum { MOST_TEXT = 1 << 20, MOST_SIZES = 64, MACHINES = 2 };
+enum { MOST_TEXT = 1 << 20, MOST_SIZES = 64, MACHINES = 3 };
 
 static const struct {
     const char *gpu, *kind;
-} machines[MACHINES] = {{"A100", "dgx-a100-80"}, {"V100", "dgx-1-v100-32"}};
+} machines[MACHINES] = {{"V100", "dgx-1-v100-32"}, {"A100", "dgx-a100-80"}, {"H200", "dgx-h200"}};
 
 typedef struct run {
     ps_catalogue *catalogue;
@@ -44,7 +44,7 @@ static size_t place_of(run *self, uint64_t bytes)
 
 static bool is_fit(size_t machine, uint32_t ranks, size_t size, uint64_t bytes)
 {
-    const bool is_forwarded = machine == 1 && ranks == 5 && bytes == (uint64_t)1 << 30;
+    const bool is_forwarded = machine == 0 && ranks == 5 && bytes == (uint64_t)1 << 30;
     return ((ranks == 2 || ranks == 4 || ranks == 8) && size % 2 == 0) || is_forwarded;
 }
 
@@ -58,10 +58,14 @@ static ps_code on_row(void *context, const char *const *field, size_t count, uin
         self->has_header = true;
         return PS_OK;
     }
-    const size_t machine = count > 4 && strncmp(field[1], machines[1].gpu, 4) == 0;
+    size_t machine = 0;
+    while (machine < MACHINES && count > 4 && strncmp(field[1], machines[machine].gpu, 4) != 0) {
+        machine++;
+    }
     const uint32_t ranks = count > 4 ? (uint32_t)strtoul(field[2], NULL, 10) : 0;
-    if (ranks < 2 || ranks > 8) {
-        return ps_fail(err, PS_BAD_INPUT, "line %u: not a row of 2 to 8 GPUs", (unsigned)line);
+    if (ranks < 2 || ranks > 8 || machine == MACHINES) {
+        return ps_fail(err, PS_BAD_INPUT, "line %u: not a row of 2 to 8 known GPUs",
+                       (unsigned)line);
     }
     ps_collective_call call = {.kind = PS_COLLECTIVE_ALL_REDUCE,
                                .bytes = strtoull(field[3], NULL, 10),
@@ -108,7 +112,7 @@ int main(int argc, char **argv)
     run self = {0};
     ps_collective_options options = {0};
     const size_t bytes = argc > 1 ? read_file(argv[1], truth) : 0;
-    if (argc > 2) {
+    if (argc > 2) { /* figures to try */
         options = (ps_collective_options){
             .csv = figures, .csv_bytes = read_file(argv[2], figures), .csv_name = argv[2]};
     }

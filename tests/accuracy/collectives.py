@@ -3,8 +3,9 @@
 """Measured all-reduces against predicted ones: collectives.py PROGRAM [--rows]
 
 Prints the mean and worst error a machine: of all rows, of those below 16 MiB, of those that
-figures were calibrated on, of the others, and a group; with --rows, of every row. Fails when a
-mean is above LIMITS, and skips (77) without the measurements.
+figures were calibrated on, of the others, and a group, and every published point of other
+machines; with --rows, of every row. Fails when a mean is above LIMITS, and skips (77) without the
+measurements.
 """
 import collections
 import os
@@ -16,18 +17,24 @@ LIMITS = {"all": 5.0, "below 16 MiB": 12.0, "not calibrated on": 6.0,
           "not calibrated on, below 16 MiB": 12.0}  # [%]
 
 
-def table(program):
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    shared = os.environ.get("PS_SHARED", os.path.join(root, "..", "shared"))
-    truth = os.path.join(shared, "truth", "allreduce-nccl-tests.csv")
-    if not os.path.exists(truth):
-        print(f"skipped: no measurements in {shared}", file=sys.stderr)
-        sys.exit(77)
-    text = subprocess.run([program, truth], check=True, capture_output=True, text=True).stdout
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def predictions(program, table):
+    text = subprocess.run([program, table], check=True, capture_output=True, text=True).stdout
     for line in text.splitlines():
         half, gpu, ranks, size, measured, predicted, algorithm, protocol = line.split(",")
         error = 100 * (int(predicted) / int(measured) - 1)
         yield half, gpu, int(ranks), int(size), error, f"{algorithm} {protocol}"
+
+
+def measurements():
+    shared = os.environ.get("PS_SHARED", os.path.join(HERE, "..", "..", "..", "shared"))
+    truth = os.path.join(shared, "truth", "allreduce-nccl-tests.csv")
+    if not os.path.exists(truth):
+        print(f"skipped: no measurements in {shared}", file=sys.stderr)
+        sys.exit(77)
+    return truth
 
 
 def show_rows(rows):
@@ -40,9 +47,12 @@ def show_rows(rows):
 
 
 def main():
-    rows = list(table(sys.argv[1]))
+    rows = list(predictions(sys.argv[1], measurements()))
     if "--rows" in sys.argv:
         show_rows(rows)
+    for _, gpu, ranks, size, error, way in predictions(
+            sys.argv[1], os.path.join(HERE, "collectives-published.csv")):
+        print(f"published, {ranks} {gpu}, {size} bytes: {error:+.0f} % ({way})")
     groups = collections.defaultdict(list)
     for half, gpu, ranks, size, error, _ in rows:
         names = ["all", "calibrated on" if half == "fit" else "not calibrated on", f"{ranks} ranks"]

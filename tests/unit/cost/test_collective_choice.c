@@ -110,6 +110,37 @@ static void little_takes_few_multiprocessors(void **state)
     scene_end(&at);
 }
 
+/* Within 3 % of the fits that its figures are from (SimuMax: fixed + steps x latency + bytes /
+ * (900 GiB/s x efficiency)); two GPUs, whose links the switch's sums would exceed, within 20 %. */
+static void b200_agrees_with_its_published_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        ps_collective_op kind;
+        uint64_t fixed_ns, step_ns, efficiency; /* [1e-4] */
+    } fits[] = {{PS_COLLECTIVE_ALL_REDUCE, 22232, 5518, 7424},
+                {PS_COLLECTIVE_ALL_GATHER, 23105, 9183, 6735},
+                {PS_COLLECTIVE_REDUCE_SCATTER, 25560, 8033, 6731}};
+    scene at = scene_make("dgx-b200", 8, NULL);
+    for (size_t i = 0; i < sizeof fits / sizeof fits[0]; i++) {
+        for (uint32_t ranks = 2; ranks <= 8; ranks *= 2) {
+            for (uint64_t bytes = UINT64_C(1) << 27; bytes <= UINT64_C(1) << 32; bytes *= 2) {
+                ps_collective_call call = call_of(&at, fits[i].kind, ranks, 1, bytes);
+                const uint64_t steps = ps_collective_steps(fits[i].kind, ranks);
+                const uint64_t rate = (UINT64_C(900) << 30) / 10000 * fits[i].efficiency;
+                const uint64_t fit =
+                    fits[i].fixed_ns + steps * fits[i].step_ns +
+                    ps_ns_at(ps_collective_bus_bytes(fits[i].kind, bytes, ranks), rate);
+                const uint64_t got = (uint64_t)time_of(&at, &call).dur_ns;
+                const uint64_t most =
+                    fits[i].kind == PS_COLLECTIVE_ALL_REDUCE && ranks == 2 ? 20 : 3;
+                assert_in_range(100 * got, (100 - most) * fit, (100 + most) * fit);
+            }
+        }
+    }
+    scene_end(&at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +149,7 @@ int main(void)
         cmocka_unit_test(hopper_sums_in_the_switch_from_2_mib),
         cmocka_unit_test(many_nodes_take_trees_for_little),
         cmocka_unit_test(little_takes_few_multiprocessors),
+        cmocka_unit_test(b200_agrees_with_its_published_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
