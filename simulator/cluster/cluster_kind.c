@@ -80,7 +80,9 @@ static ps_code refuse_name(const ps_figure_table *table, const char *name, ps_er
     }
     ps_near_names_init(&near, key);
     for (uint32_t i = 0; i < ps_figure_table_count(table); i++) {
-        if (ps_name_key(ps_figure_table_name(table, i), PS_NAME_DECIMAL, other)) {
+        ps_stated gpu; /* families have none */
+        if (ps_figure_table_get(table, i, "gpu", &gpu) &&
+            ps_name_key(ps_figure_table_name(table, i), PS_NAME_DECIMAL, other)) {
             ps_near_names_add(&near, i, other);
         }
     }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/memory.h"
 #include "cluster/builtin.h"
 #include "cluster/cluster.h"
 
@@ -138,6 +139,7 @@ static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
     refused("dgx-a100", 8, NULL, PS_NOT_FOUND, "did you mean dgx-a100-");
+    refused("family-hgx", 8, NULL, PS_NOT_FOUND, "states no gpu");
     refused("RTX-4080-TI", 1, NULL, PS_NOT_FOUND, "did you mean");
     refused("", 1, NULL, PS_NOT_FOUND, "not a name");
     refused("dgx-a100-80", 0, NULL, PS_USAGE, "not 0");
@@ -160,6 +162,23 @@ static void what_cannot_be_is_refused(void **state)
             PS_NOT_FOUND, "tape");
 }
 
+/* Each allocation in turn fails; nothing leaks, nothing is half made. */
+static void out_of_memory_is_survived(void **state)
+{
+    (void)state;
+    ps_code code = PS_NOMEM;
+    for (unsigned long n = 1; code == PS_NOMEM; n++) {
+        ps_error err = {0};
+        ps_cluster *out = NULL;
+        ps_memory_fail_nth(n);
+        code = ps_cluster_create(catalogue, "dgx-a100-80", 16, NULL, &out, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK || out == NULL);
+        ps_cluster_destroy(out);
+    }
+    assert_int_equal(code, PS_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test(a_gpu_means_its_default_kind),
         cmocka_unit_test(users_rows_add_and_override),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(out_of_memory_is_survived),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

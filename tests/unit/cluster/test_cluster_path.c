@@ -81,6 +81,20 @@ static void rings_of_the_cube_mesh(void **state)
     ps_cluster_destroy(cluster);
 }
 
+/* Every pair joined once: seven links a GPU make three cycles. */
+static void rings_of_a_full_mesh(void **state)
+{
+    (void)state;
+    ps_cluster *cluster = make("mi300x-8", 8);
+    const ps_group_place all = place(cluster, first, 8);
+    assert_int_equal(all.rings, 6);
+    assert_int_equal(all.direct_bytes_per_s, 448000000000); /* a link to each of seven */
+    assert_int_equal(place(cluster, first, 2).rings, 1);
+    assert_int_equal(place(cluster, first, 3).rings, 2);
+    assert_int_equal(place(cluster, first, 4).rings, 2);
+    ps_cluster_destroy(cluster);
+}
+
 static void an_nvswitch_loads_two_links_a_rank(void **state)
 {
     (void)state;
@@ -167,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rings_of_the_cube_mesh),
+        cmocka_unit_test(rings_of_a_full_mesh),
         cmocka_unit_test(an_nvswitch_loads_two_links_a_rank),
         cmocka_unit_test(switches_share_their_uplink),
         cmocka_unit_test(without_peer_access_all_goes_through_the_host),

@@ -5,6 +5,8 @@
  */
 #include "collective_support.h"
 
+#include "base/memory.h"
+
 static void nothing_to_send_takes_no_time(void **state)
 {
     (void)state;
@@ -273,6 +275,24 @@ static void bad_figures_are_refused(void **state)
     scene_end(&at);
 }
 
+static void out_of_memory_is_survived(void **state)
+{
+    (void)state;
+    scene at = scene_make("dgx-a100-80", 8, NULL);
+    ps_code code = PS_NOMEM;
+    for (unsigned long n = 1; code == PS_NOMEM; n++) {
+        ps_error err = {0};
+        ps_collective_model *model = NULL;
+        ps_memory_fail_nth(n);
+        code = ps_collective_create(at.catalogue, at.cluster, NULL, &model, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK || model == NULL);
+        ps_collective_destroy(model);
+    }
+    assert_int_equal(code, PS_OK);
+    scene_end(&at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +304,7 @@ int main(void)
         cmocka_unit_test(no_rate_is_beyond_its_path),
         cmocka_unit_test(what_cannot_run_is_refused),
         cmocka_unit_test(bad_figures_are_refused),
+        cmocka_unit_test(out_of_memory_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
