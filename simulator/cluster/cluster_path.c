@@ -7,7 +7,13 @@
 
 static void cross(ps_walk *self, uint32_t node, ps_link_part part, uint32_t index, uint32_t times)
 {
-    self->times[ps_cluster_link_number(self->cluster, node, part, index)] += times;
+    uint32_t from = 0, to = self->nodes; /* the node is one of these */
+    while (to - from > 1) {
+        const uint32_t middle = from + (to - from) / 2;
+        *(self->node[middle] <= node ? &from : &to) = middle;
+    }
+    self->times[from * self->cluster->links_per_node +
+                ps_cluster_link_number(self->cluster, 0, part, index)] += times;
 }
 
 uint32_t ps_walk_leaving(const ps_walk *self, ps_traffic traffic, uint32_t inside)
@@ -158,14 +164,13 @@ static ps_code write_path(const ps_walk *self, ps_crossing *out, uint32_t capaci
                           ps_error *err)
 {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < self->cluster->link_count; i++) {
-        if (self->times[i] == 0) {
-            continue;
-        }
+    size_t at = 0;
+    ps_crossing crossing;
+    while (ps_walk_next_crossing(self, &at, &crossing)) {
         if (used == capacity) {
             return ps_fail(err, PS_USAGE, "a path of more than %u links", (unsigned)capacity);
         }
-        out[used] = (ps_crossing){i, self->times[i]};
+        out[used] = crossing;
         used++;
     }
     *count = used;

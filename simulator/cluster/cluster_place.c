@@ -11,12 +11,13 @@ static uint64_t slot_rate(ps_walk *self, ps_traffic traffic)
 {
     const ps_cluster *cluster = self->cluster;
     uint64_t rate = UINT64_MAX;
-    memset(self->times, 0, cluster->link_count * sizeof *self->times);
+    size_t at = 0;
+    ps_crossing crossing;
+    memset(self->times, 0, (size_t)self->nodes * cluster->links_per_node * sizeof *self->times);
     ps_walk_cross(self, traffic, false);
-    for (uint32_t i = 0; i < cluster->link_count; i++) {
-        if (self->times[i] > 0 && cluster->link[i].bytes_per_s / self->times[i] < rate) {
-            rate = cluster->link[i].bytes_per_s / self->times[i];
-        }
+    while (ps_walk_next_crossing(self, &at, &crossing)) {
+        const uint64_t own = cluster->link[crossing.link].bytes_per_s / crossing.times;
+        rate = own < rate ? own : rate;
     }
     return rate;
 }

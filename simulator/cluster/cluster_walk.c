@@ -29,15 +29,20 @@ static ps_code check_group(ps_walk *self, const ps_group *group, ps_error *err)
         if (i > 0 && self->rank[i] == self->rank[i - 1]) {
             return ps_fail(err, PS_USAGE, "a group has rank %u twice", (unsigned)self->rank[i]);
         }
-        self->nodes += i == 0 || ps_cluster_node(cluster, self->rank[i]) !=
-                                     ps_cluster_node(cluster, self->rank[i - 1]);
+        const uint32_t node = ps_cluster_node(cluster, self->rank[i]);
+        if (self->nodes == 0 || node != self->node[self->nodes - 1]) {
+            self->node[self->nodes] = node;
+            self->nodes++;
+        }
     }
-    return PS_OK;
+    self->times = ps_calloc((size_t)self->nodes * cluster->links_per_node, sizeof *self->times);
+    return self->times != NULL ? PS_OK : ps_fail_nomem(err);
 }
 
 void ps_walk_end(ps_walk *self)
 {
     ps_free(self->rank);
+    ps_free(self->node);
     ps_free(self->times);
 }
 
@@ -50,13 +55,28 @@ ps_code ps_walk_begin(ps_walk *self, const ps_cluster *cluster, const ps_group *
                        (unsigned)group->count, (unsigned)cluster->info.gpus);
     }
     self->rank = ps_calloc(group->count, sizeof *self->rank);
-    self->times = ps_calloc(cluster->link_count, sizeof *self->times);
-    const ps_code code = self->rank != NULL && self->times != NULL ? check_group(self, group, err)
-                                                                   : ps_fail_nomem(err);
+    self->node = ps_calloc(group->count, sizeof *self->node);
+    const ps_code code = self->rank != NULL && self->node != NULL ? check_group(self, group, err)
+                                                                  : ps_fail_nomem(err);
     if (code != PS_OK) {
         ps_walk_end(self);
     }
     return code;
+}
+
+bool ps_walk_next_crossing(const ps_walk *self, size_t *at, ps_crossing *out)
+{
+    const uint32_t links = self->cluster->links_per_node;
+    while (*at < (size_t)self->nodes * links) {
+        const size_t i = *at;
+        (*at)++;
+        if (self->times[i] > 0) {
+            out->link = self->node[i / links] * links + (uint32_t)(i % links);
+            out->times = self->times[i];
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Steps to the next node with members; begin with a zero share. */

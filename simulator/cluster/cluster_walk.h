@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A group's ranks in ascending order, node by node, with a count of crossings
- * for every link.
+ * for every link of these nodes.
  */
 #ifndef PS_CLUSTER_CLUSTER_WALK_H
 #define PS_CLUSTER_CLUSTER_WALK_H
@@ -12,7 +12,8 @@ typedef struct ps_walk {
     const ps_cluster *cluster;
     uint32_t *rank; /* ascending */
     uint32_t count, nodes;
-    uint32_t *times; /* by link */
+    uint32_t *node;  /* of the ranks, ascending */
+    uint32_t *times; /* by place of the node among these, then by link of a node */
 } ps_walk;
 
 /** Members of one node: rank[first .. first + count) of the walk. */
@@ -46,5 +47,9 @@ uint32_t ps_walk_leaving(const ps_walk *self, ps_traffic traffic, uint32_t insid
 
 /** Counts the crossings of RING or DIRECT traffic. */
 void ps_walk_cross(ps_walk *self, ps_traffic traffic, bool with_network);
+
+/** Counted links, ascending: steps to the next after *at, which begins at 0, and gives its number
+ * and crossings. */
+bool ps_walk_next_crossing(const ps_walk *self, size_t *at, ps_crossing *out);
 
 #endif
