@@ -85,7 +85,7 @@ ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_t
 {
     const widths w = widths_of(self);
     const int64_t rows = self->tokens;
-    ps_tensor joined = ps__meg_norm_linear(self, &kept->norm, x, w.all);
+    ps_tensor joined = ps__meg_norm_linear(self, &kept->norm, x, self->shape->hidden, w.all);
     ps_tensor plain = heads_of_q(self);
     ps_tensor q = ps__meg_make(self, rows * w.q);
     ps__meg_kernel(self, "rotary", 2 * rows * w.q);
@@ -162,5 +162,5 @@ ps_tensor ps__meg_attention_backward(ps__meg *self, ps__meg_attention *kept, ps_
     for (int i = 0; i < 3; i++) {
         ps_eager_clear(self->e, &grads[i]);
     }
-    return ps__meg_norm_linear_backward(self, &kept->norm, joined, w.all);
+    return ps__meg_norm_linear_backward(self, &kept->norm, joined, self->shape->hidden, w.all);
 }

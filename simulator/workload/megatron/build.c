@@ -95,7 +95,8 @@ static ps_code prepare(ps__meg *self, const ps_train_device *device, ps_error *e
         ps_eager_set_release(self->e, device->release);
     }
     self->micro = ps_calloc((size_t)self->in_flight, sizeof *self->micro);
-    if (self->micro == NULL) {
+    self->probabilities = ps_calloc((size_t)self->layers, sizeof *self->probabilities);
+    if (self->micro == NULL || self->probabilities == NULL) {
         return ps_fail_nomem(err);
     }
     for (int64_t i = 0; i < self->in_flight; i++) {
@@ -135,6 +136,7 @@ static void fini(ps__meg *self)
         ps_free(self->micro[i].checkpoint);
     }
     ps_free(self->micro);
+    ps_free(self->probabilities);
     ps_free(self->dummy);
     ps_free(self->parameter);
     ps_free(self->piece);

@@ -7,7 +7,7 @@
 
 void ps__meg_need_rope(ps__meg *self)
 {
-    if (self->rope != 0) {
+    if (self->rope != 0 || self->shape->latent.kv_rank > 0) {
         return;
     }
     const int64_t sequence = self->recipe->sequence, head = self->shape->head;

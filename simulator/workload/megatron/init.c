@@ -58,6 +58,23 @@ static ps_code check_program(const ps__meg *self, ps_error *err)
     return PS_OK;
 }
 
+/* Latent attention and experts on one tensor rank and one context rank. */
+static ps_code check_experts(const ps__meg *self, ps_error *err)
+{
+    const ps_megatron_recipe *r = self->recipe;
+    const ps_megatron_shape *shape = self->shape;
+    const bool is_special = shape->latent.kv_rank > 0 || shape->experts.count > 0;
+    if (is_special && (r->tensor > 1 || r->context > 1)) {
+        return ps_fail(err, PS_USAGE,
+                       "latent attention and experts are not modelled together with "
+                       "tensor or context parallelism");
+    }
+    if (shape->experts.count == 0 && r->expert > 1) {
+        return ps_fail(err, PS_USAGE, "a model without experts has none to divide");
+    }
+    return check_divides("experts", shape->experts.count, r->expert, err);
+}
+
 ps_code ps__meg_figures(ps__meg *self, ps_error *err)
 {
     const ps_megatron_recipe *r = self->recipe;
@@ -70,6 +87,7 @@ ps_code ps__meg_figures(ps__meg *self, ps_error *err)
     PS_TRY(check_divides("tokens", r->sequence, r->tensor * r->context, err));
     self->program = shape->dialect == PS_MEGATRON_GPT ? &ps__meg_gpt_program : &ps__meg_core;
     PS_TRY(check_program(self, err));
+    PS_TRY(check_experts(self, err));
     self->dtype = r->dtype;
     self->grad_dtype = self->program->gradients == PS_DTYPE_F16 ? r->dtype : PS_DTYPE_F32;
     self->is_sequence_parallel = r->is_sequence_parallel && r->tensor > 1;
@@ -109,7 +127,7 @@ void ps__meg_make_parameters(ps__meg *self)
 {
     self->program->make_beginning(self);
     for (int64_t i = 0; i < self->layers; i++) {
-        self->program->make_layer(self, self->first_layer + i);
+        self->program->make_layer(self, i);
     }
     self->program->make_end(self);
 }

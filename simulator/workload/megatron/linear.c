@@ -13,14 +13,11 @@
 #define CAPABILITY_OF_LARGE_WORKSPACE 90
 #define MAX_SHAPES ((size_t)1 << 16)
 
-static void need_workspace(ps__meg *self)
+ps_tensor ps__meg_make_workspace(ps__meg *self)
 {
-    if (self->gemm_workspace == 0) {
-        const bool is_large = ps_eager_capability(self->e) >= CAPABILITY_OF_LARGE_WORKSPACE;
-        self->gemm_workspace =
-            ps_eager_make(self->e, is_large ? WORKSPACE_BYTES : SMALL_WORKSPACE_BYTES,
-                          PS_DTYPE_BOOL, PS_ROLE_WORKSPACE);
-    }
+    const bool is_large = ps_eager_capability(self->e) >= CAPABILITY_OF_LARGE_WORKSPACE;
+    return ps_eager_make(self->e, is_large ? WORKSPACE_BYTES : SMALL_WORKSPACE_BYTES, PS_DTYPE_BOOL,
+                         PS_ROLE_WORKSPACE);
 }
 
 void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
@@ -48,8 +45,8 @@ void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
 
 ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
 {
-    if (self->program == &ps__meg_core) {
-        need_workspace(self);
+    if (self->program == &ps__meg_core && self->gemm_workspace == 0) {
+        self->gemm_workspace = ps__meg_make_workspace(self);
     }
     const ps_tensor result = ps__meg_make(self, rows * out);
     ps__meg_product(self, name, (int64_t[]){rows, out, in, 1}, PS_OPERANDS_TN);
@@ -90,35 +87,34 @@ void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_
 
 /* ---- norm and columns ---- */
 
-ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t out)
+ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t in,
+                              int64_t out)
 {
-    const int64_t hidden = self->shape->hidden;
-    ps__meg_norm_forward(self, kept, x, self->slice, hidden);
-    ps_tensor whole = ps__meg_gather(self, kept->output, hidden);
-    const ps_tensor result = ps__meg_linear(self, "linear", self->tokens, hidden, out);
+    ps__meg_norm_forward(self, kept, x, self->slice, in);
+    ps_tensor whole = ps__meg_gather(self, kept->output, in);
+    const ps_tensor result = ps__meg_linear(self, "linear", self->tokens, in, out);
     ps_eager_clear(self->e, &whole);
     return result;
 }
 
 ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_tensor grad,
-                                       int64_t out)
+                                       int64_t in, int64_t out)
 {
-    const int64_t hidden = self->shape->hidden;
-    ps_tensor whole = ps__meg_start_gather(self, kept->output, hidden);
-    ps_tensor full = ps__meg_linear_input(self, "linear_backward", self->tokens, hidden, out);
+    ps_tensor whole = ps__meg_start_gather(self, kept->output, in);
+    ps_tensor full = ps__meg_linear_input(self, "linear_backward", self->tokens, in, out);
     if (self->is_sequence_parallel) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }
-    ps_tensor part = ps__meg_start_reduce(self, full, hidden);
-    ps__meg_linear_weight(self, "linear_weight", self->tokens, hidden, out);
-    ps__meg_stand_in(self, out, hidden);
+    ps_tensor part = ps__meg_start_reduce(self, full, in);
+    ps__meg_linear_weight(self, "linear_weight", self->tokens, in, out);
+    ps__meg_stand_in(self, out, in);
     ps_eager_clear(self->e, &whole);
     ps_eager_clear(self->e, &kept->output);
     if (self->recipe->tensor > 1) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }
     ps_eager_clear(self->e, &full);
-    const ps_tensor result = ps__meg_norm_backward(self, kept, self->slice, hidden);
+    const ps_tensor result = ps__meg_norm_backward(self, kept, self->slice, in);
     ps_eager_clear(self->e, &part);
     ps_eager_clear(self->e, &grad);
     return result;

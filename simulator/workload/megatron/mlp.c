@@ -8,7 +8,7 @@
 ps_tensor ps__meg_mlp_forward(ps__meg *self, ps__meg_mlp *kept, ps_tensor x)
 {
     const int64_t ffn = self->ffn, rows = self->tokens;
-    kept->wide = ps__meg_norm_linear(self, &kept->norm, x, 2 * ffn);
+    kept->wide = ps__meg_norm_linear(self, &kept->norm, x, self->shape->hidden, 2 * ffn);
     kept->active = ps__meg_make(self, rows * ffn);
     ps__meg_kernel(self, "swiglu", 3 * rows * ffn);
     return ps__meg_row_linear(self, ffn);
@@ -23,5 +23,5 @@ ps_tensor ps__meg_mlp_backward(ps__meg *self, ps__meg_mlp *kept, ps_tensor grad)
     ps__meg_kernel(self, "swiglu_backward", 5 * rows * ffn);
     ps_eager_clear(self->e, &active);
     ps_eager_clear(self->e, &kept->wide);
-    return ps__meg_norm_linear_backward(self, &kept->norm, wide, 2 * ffn);
+    return ps__meg_norm_linear_backward(self, &kept->norm, wide, self->shape->hidden, 2 * ffn);
 }

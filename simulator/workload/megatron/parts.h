@@ -68,6 +68,29 @@ typedef struct ps__meg_attention {
     ps_tensor exchanged; /* output after the exchange between context ranks */
 } ps__meg_attention;
 
+/** What a latent attention keeps. */
+typedef struct ps__meg_latent {
+    ps__meg_norm norm, q_norm, kv_norm;
+    ps_tensor q, k, v, out, random, statistics;
+    ps_tensor rotary_grad; /* of k's shared part, during backward */
+} ps__meg_latent;
+
+typedef struct ps__meg_router {
+    ps_tensor softmax, balance; /* in 32 bits */
+    ps_tensor mask, map;        /* bytes: experts outside the best groups; tokens taken */
+    ps_tensor weights, chosen;  /* of each token's experts */
+    ps_tensor taken;            /* tokens of each expert */
+} ps__meg_router;
+
+typedef struct ps__meg_mixture {
+    ps__meg_norm norm;
+    ps__meg_router router;
+    ps_tensor places;      /* of each token's rows among those that are sent */
+    ps_tensor row_weights; /* probabilities of the rows */
+    ps_tensor sorted, wide, active;
+    ps_tensor shared_wide, shared_active;
+} ps__meg_mixture;
+
 typedef struct ps__meg_mlp {
     ps__meg_norm norm;
     ps_tensor wide, active;
@@ -85,7 +108,9 @@ typedef struct ps__meg_gpt {
 /** What a layer keeps: tensors and nothing else, see ps__meg_drop_layer. */
 typedef struct ps__meg_layer {
     ps__meg_attention attention;
+    ps__meg_latent latent;
     ps__meg_mlp mlp;
+    ps__meg_mixture mixture;
     ps__meg_gpt gpt;
 } ps__meg_layer;
 
@@ -147,8 +172,11 @@ struct ps__meg {
     int64_t slice;  /* of these between modules: divided by tensor where sequences are */
     int64_t heads, kv_heads, ffn, vocabulary; /* vocabulary: padded */
     int64_t layers, first_layer;
+    int64_t layer; /* of the stage, that runs */
     bool is_first, is_last, is_sequence_parallel;
     /* memory that is made once */
+    ps_tensor *probabilities; /* of each layer's router, until its next call */
+    bool has_grouped_workspaces;
     ps_tensor gemm_workspace, rope, inverse_frequencies, gather_buffer;
     ps__meg_dummy *dummy;
     size_t dummy_count, dummy_capacity;
@@ -234,14 +262,18 @@ void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_
 void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns);
 
 /** Norm and linear layer in one module: columns of the weight over tensor ranks. */
-ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t out);
+ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t in,
+                              int64_t out);
 /** Takes the gradient; returns that of the norm's input. */
 ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_tensor grad,
-                                       int64_t out);
+                                       int64_t in, int64_t out);
 /** Rows of the weight over tensor ranks; borrows x. */
 ps_tensor ps__meg_row_linear(ps__meg *self, int64_t in);
 /** Borrows the gradient; the caller drops what was kept. */
 ps_tensor ps__meg_row_linear_backward(ps__meg *self, ps_tensor grad, int64_t in);
+
+/** Memory that cuBLAS works in, kept for ever. */
+ps_tensor ps__meg_make_workspace(ps__meg *self);
 
 /* ---- norm.c ---- */
 
@@ -256,6 +288,18 @@ ps_tensor ps__meg_norm_backward(ps__meg *self, ps__meg_norm *kept, int64_t rows,
 ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_tensor x);
 /** Borrows the gradient of the result; returns that of x. */
 ps_tensor ps__meg_attention_backward(ps__meg *self, ps__meg_attention *kept, ps_tensor grad);
+ps_tensor ps__meg_latent_forward(ps__meg *self, ps__meg_latent *kept, ps_tensor x);
+ps_tensor ps__meg_latent_backward(ps__meg *self, ps__meg_latent *kept, ps_tensor grad);
+void ps__meg_latent_parameters(ps__meg *self);
+ps_tensor ps__meg_mixture_forward(ps__meg *self, ps__meg_mixture *kept, ps_tensor x);
+ps_tensor ps__meg_mixture_backward(ps__meg *self, ps__meg_mixture *kept, ps_tensor grad);
+void ps__meg_mixture_parameters(ps__meg *self);
+/** Rows that a rank sends to experts, and that its experts receive, padding included. */
+int64_t ps__meg_dispatched_rows(const ps__meg *self);
+/** Probabilities of experts for each token. */
+ps_tensor ps__meg_router_forward(ps__meg *self, ps__meg_router *kept);
+/** Takes the gradient of the probabilities; returns that of the norm's output. */
+ps_tensor ps__meg_router_backward(ps__meg *self, ps__meg_router *kept, ps_tensor grad);
 ps_tensor ps__meg_mlp_forward(ps__meg *self, ps__meg_mlp *kept, ps_tensor x);
 ps_tensor ps__meg_mlp_backward(ps__meg *self, ps__meg_mlp *kept, ps_tensor grad);
 

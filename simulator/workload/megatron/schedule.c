@@ -31,6 +31,12 @@ static void load_batch(ps__meg *self, ps__meg_micro *micro)
     }
 }
 
+static void begin_layer(ps__meg *self, int64_t number)
+{
+    self->layer = number;
+    ps_eager_set_block(self->e, (uint32_t)number + 1);
+}
+
 static ps_tensor layer(ps__meg *self, ps__meg_micro *micro, int64_t number, ps_tensor x)
 {
     if (self->recipe->recomputes) {
@@ -68,7 +74,7 @@ static void forward(ps__meg *self, ps__meg_micro *micro)
         self->program->prepare(self);
     }
     for (int64_t i = 0; i < self->layers; i++) {
-        ps_eager_set_block(self->e, (uint32_t)i + 1);
+        begin_layer(self, i);
         x = layer(self, micro, i, x);
     }
     ps_eager_set_block(self->e, 0);
@@ -85,7 +91,7 @@ static void backward(ps__meg *self, ps__meg_micro *micro)
     grad = self->is_last ? self->program->head_backward(self, &micro->head)
                          : ps_eager_hold(self->e, self->output_grad);
     for (int64_t i = self->layers; i-- > 0;) {
-        ps_eager_set_block(self->e, (uint32_t)i + 1);
+        begin_layer(self, i);
         grad = layer_backward(self, micro, i, grad);
     }
     ps_eager_set_block(self->e, 0);
