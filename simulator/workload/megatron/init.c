@@ -8,7 +8,6 @@
 #include "workload/megatron/parts.h"
 
 #define MAX_PARAMETERS ((size_t)1 << 22)
-#define VOCABULARY_UNIT 128 /* words a tensor rank has are a multiple of it */
 #define BUFFER_UNIT 64      /* a parameter begins at a multiple of so many elements */
 #define BUFFER_END_UNIT 128 /* and a buffer ends at one of this and of its replicas */
 
@@ -17,100 +16,14 @@ static int64_t round_up(int64_t value, int64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
-/* ---- figures ---- */
-
-static ps_code check_divides(const char *what, int64_t whole, int64_t parts, ps_error *err)
-{
-    if (whole % parts != 0) {
-        return ps_fail(err, PS_USAGE, "%lld %s do not divide into %lld parts", (long long)whole,
-                       what, (long long)parts);
-    }
-    return PS_OK;
-}
-
-static ps_code check_counts(const ps_megatron_recipe *r, ps_error *err)
-{
-    if (r->micro_batch < 1 || r->micro_batches < 1 || r->sequence < 1 || r->steps < 1) {
-        return ps_fail(err, PS_USAGE,
-                       "sequences, micro-batches, tokens and steps must be positive");
-    }
-    if (r->dtype != PS_DTYPE_BF16 && r->dtype != PS_DTYPE_F16) {
-        return ps_fail(err, PS_USAGE, "parameters of 16 bits are modelled, no others");
-    }
-    return PS_OK;
-}
-
-/* What the older program does not have. */
-static ps_code check_program(const ps__meg *self, ps_error *err)
-{
-    const ps_megatron_recipe *r = self->recipe;
-    if (self->program != &ps__meg_gpt_program) {
-        return PS_OK;
-    }
-    if (r->context > 1 || r->expert > 1 || (r->is_sequence_parallel && r->tensor > 1)) {
-        return ps_fail(err, PS_USAGE,
-                       "a GPT is trained without context, expert and sequence parallelism");
-    }
-    if (r->sequence > self->shape->positions) {
-        return ps_fail(err, PS_USAGE, "a sequence of %lld tokens: the model has positions for %lld",
-                       (long long)r->sequence, (long long)self->shape->positions);
-    }
-    return PS_OK;
-}
-
-/* Latent attention and experts on one tensor rank and one context rank. */
-static ps_code check_experts(const ps__meg *self, ps_error *err)
-{
-    const ps_megatron_recipe *r = self->recipe;
-    const ps_megatron_shape *shape = self->shape;
-    const bool is_special = shape->latent.kv_rank > 0 || shape->experts.count > 0;
-    if (is_special && (r->tensor > 1 || r->context > 1)) {
-        return ps_fail(err, PS_USAGE,
-                       "latent attention and experts are not modelled together with "
-                       "tensor or context parallelism");
-    }
-    if (shape->experts.count == 0 && r->expert > 1) {
-        return ps_fail(err, PS_USAGE, "a model without experts has none to divide");
-    }
-    return check_divides("experts", shape->experts.count, r->expert, err);
-}
-
-ps_code ps__meg_figures(ps__meg *self, ps_error *err)
-{
-    const ps_megatron_recipe *r = self->recipe;
-    const ps_megatron_shape *shape = self->shape;
-    PS_TRY(check_counts(r, err));
-    PS_TRY(check_divides("layers", shape->layers, r->pipeline, err));
-    PS_TRY(check_divides("heads", shape->heads, r->tensor * r->context, err));
-    PS_TRY(check_divides("heads of keys", shape->kv_heads, r->tensor * r->context, err));
-    PS_TRY(check_divides("elements of the feed-forward", shape->ffn, r->tensor, err));
-    PS_TRY(check_divides("tokens", r->sequence, r->tensor * r->context, err));
-    self->program = shape->dialect == PS_MEGATRON_GPT ? &ps__meg_gpt_program : &ps__meg_core;
-    PS_TRY(check_program(self, err));
-    PS_TRY(check_experts(self, err));
-    self->dtype = r->dtype;
-    self->grad_dtype = self->program->gradients == PS_DTYPE_F16 ? r->dtype : PS_DTYPE_F32;
-    self->is_sequence_parallel = r->is_sequence_parallel && r->tensor > 1;
-    self->tokens = r->micro_batch * (r->sequence / r->context);
-    self->slice = self->is_sequence_parallel ? self->tokens / r->tensor : self->tokens;
-    self->heads = shape->heads / r->tensor;
-    self->kv_heads = shape->kv_heads / r->tensor;
-    self->ffn = shape->ffn / r->tensor;
-    const int64_t words = shape->vocabulary + (self->program->adds_document_end ? 1 : 0);
-    self->vocabulary = round_up(words, VOCABULARY_UNIT * r->tensor) / r->tensor;
-    self->layers = shape->layers / r->pipeline;
-    self->first_layer = self->layers * self->grid.place[PS__MEG_PIPELINE];
-    self->is_first = self->grid.place[PS__MEG_PIPELINE] == 0;
-    self->is_last = self->grid.place[PS__MEG_PIPELINE] == r->pipeline - 1;
-    const int64_t behind = r->pipeline - self->grid.place[PS__MEG_PIPELINE];
-    self->in_flight = behind < r->micro_batches ? behind : r->micro_batches;
-    return PS_OK;
-}
-
 /* ---- parameters ---- */
 
 void ps__meg_add_parameter(ps__meg *self, int64_t rows, int64_t columns, bool is_expert)
 {
+    if (self->parameter_count == MAX_PARAMETERS) {
+        ps_eager_fail(self->e, PS_LIMIT, "a rank of more than 4 Mi parameters' tensors");
+        return;
+    }
     if (ps_grow((void **)&self->parameter, &self->parameter_capacity, self->parameter_count + 1,
                 MAX_PARAMETERS, sizeof *self->parameter, NULL) != PS_OK) {
         ps_eager_fail(self->e, PS_NOMEM, "out of memory");

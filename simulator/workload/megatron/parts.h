@@ -7,6 +7,7 @@
  * in the order in which PyTorch's engine would. A tensor in a record owns its
  * storage; 0 is none.
  *
+ *   figures.c    what a rank has of the model
  *   init.c       parameters, flat buffers, the optimizer's copies
  *   linear.c norm.c attention.c mlp.c ...   modules, forward and backward
  *   layer.c      a transformer layer
@@ -320,9 +321,9 @@ ps_tensor ps__meg_words(ps__meg *self, ps__meg_micro *micro);
 /** Takes the gradient. */
 void ps__meg_words_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad);
 
-/* ---- init.c, optimizer.c, schedule.c ---- */
+/* ---- figures.c, init.c, optimizer.c, schedule.c ---- */
 
-/** Figures of the rank; PS_USAGE: degrees that do not divide the model. */
+/** Figures of the rank; PS_USAGE: degrees that do not divide the model, figures beyond all models. */
 ps_code ps__meg_figures(ps__meg *self, ps_error *err) PS_MUST_USE;
 void ps__meg_add_parameter(ps__meg *self, int64_t rows, int64_t columns, bool is_expert);
 /** Parameters of all modules of the stage. */

@@ -479,6 +479,36 @@ static void degrees_that_cannot_be_are_refused(void **state)
     recipe = small();
     recipe.dtype = PS_DTYPE_F32;
     check_refused(&dense, &recipe, 0, "16 bits");
+    recipe = small();
+    recipe.sequence = INT64_MAX;
+    check_refused(&dense, &recipe, 0, "tokens of a sequence");
+    recipe = small();
+    recipe.micro_batch = (int64_t)1 << 40;
+    check_refused(&dense, &recipe, 0, "sequences of a micro-batch");
+    recipe = small();
+    recipe.micro_batches = INT64_MAX;
+    check_refused(&dense, &recipe, 0, "micro-batches");
+}
+
+static void shapes_that_cannot_be_are_refused(void **state)
+{
+    const ps_megatron_recipe recipe = small();
+    (void)state;
+    ps_megatron_shape shape = dense;
+    shape.hidden = INT64_MAX;
+    check_refused(&shape, &recipe, 0, "hidden");
+    shape = dense;
+    shape.kv_heads = 16;
+    check_refused(&shape, &recipe, 0, "heads of keys");
+    shape = dense;
+    shape.layers = 0;
+    check_refused(&shape, &recipe, 0, "layers");
+    shape = mixture;
+    shape.experts.chosen = 9;
+    check_refused(&shape, &recipe, 0, "experts of a token");
+    shape = mixture;
+    shape.latent.value_head = 0;
+    check_refused(&shape, &recipe, 0, "head of values");
 }
 
 static void a_gpt_has_no_newer_parallelism(void **state)
@@ -562,6 +592,7 @@ int main(void)
         cmocka_unit_test(more_micro_batches_need_no_more_memory),
         cmocka_unit_test(nothing_but_what_stays_is_left_after_a_step),
         cmocka_unit_test(degrees_that_cannot_be_are_refused),
+        cmocka_unit_test(shapes_that_cannot_be_are_refused),
         cmocka_unit_test(a_gpt_has_no_newer_parallelism),
         cmocka_unit_test(shapes_are_read_from_configurations),
         cmocka_unit_test(other_models_are_refused),
