@@ -20,30 +20,24 @@ static widths widths_of(const ps__meg *self)
     return w;
 }
 
-/* Multiplications and additions of one pass over the pairs that causality leaves. */
-static uint64_t pair_flop(const ps__meg *self)
+void ps__meg_tell_attention(ps__meg *self, int64_t head, int64_t elements, bool is_backward)
 {
     const uint64_t sequence = (uint64_t)self->recipe->sequence;
-    const uint64_t pairs = (uint64_t)self->recipe->micro_batch * sequence * sequence / 2;
-    const uint64_t heads = (uint64_t)(self->heads / self->recipe->context);
-    return 2 * pairs * heads * (uint64_t)self->shape->head;
-}
-
-static void tell_attention(ps__meg *self, const char *name, uint64_t products, uint32_t launches)
-{
-    const widths w = widths_of(self);
-    const ps_eager_kernel kernel = {
-        .name = name,
-        .kind = PS_KERNEL_ATTENTION,
-        .dtype = self->dtype,
-        .flop = products * pair_flop(self),
-        .moved_bytes =
-            products * (uint64_t)(self->tokens * (w.q + w.kv)) * ps_dtype_bytes(self->dtype),
-        .batch = (uint64_t)(self->recipe->micro_batch * self->heads / self->recipe->context),
-        .m = (uint64_t)self->recipe->sequence,
-        .n = (uint64_t)self->recipe->sequence,
-        .k = (uint64_t)self->shape->head,
-        .launches = launches};
+    const uint64_t heads =
+        (uint64_t)(self->recipe->micro_batch * self->heads / self->recipe->context);
+    const uint64_t products = is_backward ? 5 : 2;
+    const uint64_t pairs = sequence * sequence / 2; /* that causality leaves */
+    const ps_eager_kernel kernel = {.name = is_backward ? "attention_backward" : "attention",
+                                    .kind = PS_KERNEL_ATTENTION,
+                                    .dtype = self->dtype,
+                                    .flop = products * 2 * heads * pairs * (uint64_t)head,
+                                    .moved_bytes =
+                                        products * (uint64_t)elements * ps_dtype_bytes(self->dtype),
+                                    .batch = heads,
+                                    .m = sequence,
+                                    .n = sequence,
+                                    .k = (uint64_t)head,
+                                    .launches = 1};
     ps_op_tell(self->e, &kernel);
 }
 
@@ -53,7 +47,7 @@ static void attend(ps__meg *self, ps__meg_attention *kept)
     kept->out = ps__meg_make(self, self->tokens * w.q);
     kept->random = ps__meg_make_as(self, RANDOM_NUMBERS, PS_DTYPE_I64);
     kept->statistics = ps__meg_make_as(self, self->tokens * self->heads, PS_DTYPE_F32);
-    tell_attention(self, "attention", 2, 1);
+    ps__meg_tell_attention(self, self->shape->head, self->tokens * (w.q + w.kv), false);
 }
 
 /* Over the whole sequence, for this context rank's part of the heads; borrows q and k. */
@@ -129,7 +123,7 @@ static void attend_backward(ps__meg *self, ps_tensor out, ps_tensor grads[3])
     for (int i = 0; i < 3; i++) {
         grads[i] = ps__meg_make(self, self->tokens * width[i]);
     }
-    tell_attention(self, "attention_backward", 5, 1);
+    ps__meg_tell_attention(self, self->shape->head, self->tokens * (w.q + w.kv), true);
     if (is_exchanged) {
         ps_tensor own[3];
         ps__meg_exchange(self, width, 3, false, own);

@@ -30,6 +30,18 @@ ps_megatron_recipe ps_megatron_recipe_default(void)
                                 .clips = true};
 }
 
+ps_megatron_recipe ps_megatron_recipe_for(const ps_megatron_shape *shape)
+{
+    ps_megatron_recipe recipe = ps_megatron_recipe_default();
+    if (shape->dialect == PS_MEGATRON_GPT) {
+        recipe.dtype = PS_DTYPE_F16;
+        recipe.is_sequence_parallel = false;
+        recipe.shards_optimizer = false;
+        recipe.recomputes = true;
+    }
+    return recipe;
+}
+
 /* ---- the axes ---- */
 
 static bool differs_along(const ps__meg *self, int axis)

@@ -29,21 +29,12 @@ static widths widths_of(const ps__meg *self)
     return w;
 }
 
-/* Multiplications and additions of the products of q's and of v's width, causal. */
-static void tell_attention(ps__meg *self, const char *name, uint64_t of_q, uint64_t of_v)
+/* Half of the products are as long as a head of q, half as one of v. */
+static void tell_attention(ps__meg *self, bool is_backward)
 {
     const widths w = widths_of(self);
-    const uint64_t sequence = (uint64_t)self->recipe->sequence;
-    const uint64_t pairs = (uint64_t)self->recipe->micro_batch * sequence * sequence / 2;
-    const ps_eager_kernel kernel = {
-        .name = name,
-        .kind = PS_KERNEL_ATTENTION,
-        .dtype = self->dtype,
-        .flop = 2 * pairs * (of_q * (uint64_t)w.q + of_v * (uint64_t)w.v),
-        .moved_bytes =
-            (of_q + of_v) * (uint64_t)(self->tokens * (w.q + w.v)) * ps_dtype_bytes(self->dtype),
-        .launches = 1};
-    ps_op_tell(self->e, &kernel);
+    ps__meg_tell_attention(self, (w.q + w.v) / 2 / self->heads, self->tokens * (w.q + w.v),
+                           is_backward);
 }
 
 /* q, and k and v, in the order in which the program makes them. */
@@ -76,7 +67,7 @@ ps_tensor ps__meg_latent_forward(ps__meg *self, ps__meg_latent *kept, ps_tensor 
     kept->out = ps__meg_make(self, rows * w.v);
     kept->random = ps__meg_make_as(self, RANDOM_NUMBERS, PS_DTYPE_I64);
     kept->statistics = ps__meg_make_as(self, rows * self->heads, PS_DTYPE_F32);
-    tell_attention(self, "attention", 1, 1);
+    tell_attention(self, false);
     return ps__meg_row_linear(self, w.v);
 }
 
@@ -89,7 +80,7 @@ static void attend_backward(ps__meg *self, ps__meg_latent *kept, ps_tensor out, 
     *q = ps__meg_make(self, rows * w.q);
     ps_tensor k = ps__meg_make(self, rows * w.k);
     ps_tensor v = ps__meg_make(self, rows * w.v);
-    tell_attention(self, "attention_backward", 3, 2);
+    tell_attention(self, true);
     ps_eager_clear(self->e, &out);
     ps_eager_clear(self->e, &kept->q);
     ps_eager_clear(self->e, &kept->k);

@@ -66,7 +66,14 @@ typedef struct ps_megatron_recipe {
     bool clips;
 } ps_megatron_recipe;
 
+/** bf16, sequence parallelism, states divided; one sequence of 4096 tokens, two steps, one rank. */
 ps_megatron_recipe ps_megatron_recipe_default(void);
+
+/**
+ * The default of a shape's program: for a GPT fp16, every layer recomputed, neither sequence
+ * parallelism nor states divided.
+ */
+ps_megatron_recipe ps_megatron_recipe_for(const ps_megatron_shape *shape);
 
 /**
  * The shape that a config.json describes: model_type llama, deepseek_v2, deepseek_v3 or gpt2.

@@ -285,6 +285,14 @@ ps_tensor ps__meg_norm_backward(ps__meg *self, ps__meg_norm *kept, int64_t rows,
 
 /* ---- layers ---- */
 
+/**
+ * The kernel of a causal attention over all heads of the rank.
+ *
+ * @param head      elements of one
+ * @param elements  that each of its products moves
+ */
+void ps__meg_tell_attention(ps__meg *self, int64_t head, int64_t elements, bool is_backward);
+
 /** Returns what is added to x. */
 ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_tensor x);
 /** Borrows the gradient of the result; returns that of x. */

@@ -53,11 +53,9 @@ static ps_megatron_recipe small(void)
 
 static ps_megatron_recipe small_gpt(void)
 {
-    ps_megatron_recipe recipe = small();
-    recipe.dtype = PS_DTYPE_F16;
-    recipe.is_sequence_parallel = false;
-    recipe.shards_optimizer = false;
-    recipe.recomputes = true;
+    ps_megatron_recipe recipe = ps_megatron_recipe_for(&gpt);
+    recipe.sequence = 64;
+    recipe.micro_batches = 4;
     return recipe;
 }
 
