@@ -87,8 +87,9 @@ ps_tensor ps__meg_head_backward(ps__meg *self, ps__meg_head *kept)
     ps_eager_clear(self->e, &full);
     ps_eager_clear(self->e, &kept->logits);
     ps_eager_clear(self->e, &kept->norm.output);
-    ps_tensor grad = ps__meg_norm_backward(self, &kept->norm, self->slice, hidden);
+    ps_tensor grad = ps__meg_norm_backward(self, self->slice, hidden);
     ps_eager_clear(self->e, &part);
+    ps__meg_norm_drop(self, &kept->norm);
     const ps_tensor view = ps_op_view_of(self->e, grad, self->slice * hidden);
     ps_eager_clear(self->e, &grad);
     return view;

@@ -123,8 +123,9 @@ ps_tensor ps__meg_latent_backward(ps__meg *self, ps__meg_latent *kept, ps_tensor
     ps_eager_clear(self->e, &kept->rotary_grad);
     ps_tensor normed = down_backward(self, kv_down, w.down);
     ps__meg_accumulate(self, &normed, down_backward(self, q_down, w.q_rank));
-    const ps_tensor result = ps__meg_norm_backward(self, &kept->norm, rows, w.hidden);
+    const ps_tensor result = ps__meg_norm_backward(self, rows, w.hidden);
     ps_eager_clear(self->e, &normed);
+    ps__meg_norm_drop(self, &kept->norm);
     return result;
 }
 

@@ -107,16 +107,18 @@ ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_ten
     }
     ps_tensor part = ps__meg_start_reduce(self, full, in);
     ps__meg_linear_weight(self, "linear_weight", self->tokens, in, out);
-    ps__meg_stand_in(self, out, in);
     ps_eager_clear(self->e, &whole);
     ps_eager_clear(self->e, &kept->output);
     if (self->recipe->tensor > 1) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }
-    ps_eager_clear(self->e, &full);
-    const ps_tensor result = ps__meg_norm_backward(self, kept, self->slice, in);
+    const ps_tensor result = ps__meg_norm_backward(self, self->slice, in);
     ps_eager_clear(self->e, &part);
+    ps__meg_stand_in(self, out, in);
+    /* a variable of the function, and what autograd holds, go with the function's end */
+    ps_eager_clear(self->e, &full);
     ps_eager_clear(self->e, &grad);
+    ps__meg_norm_drop(self, kept);
     return result;
 }
 

@@ -219,9 +219,9 @@ ps_tensor ps__meg_mixture_backward(ps__meg *self, ps__meg_mixture *kept, ps_tens
         ps__meg_accumulate(self, &normed, part);
     }
     ps__meg_accumulate(self, &normed, ps__meg_router_backward(self, &kept->router, probabilities));
-    const ps_tensor result =
-        ps__meg_norm_backward(self, &kept->norm, self->tokens, self->shape->hidden);
+    const ps_tensor result = ps__meg_norm_backward(self, self->tokens, self->shape->hidden);
     ps_eager_clear(self->e, &normed);
+    ps__meg_norm_drop(self, &kept->norm);
     return result;
 }
 

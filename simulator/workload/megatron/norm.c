@@ -14,14 +14,18 @@ void ps__meg_norm_forward(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_
     ps__meg_kernel(self, "rms_norm", 2 * rows * width);
 }
 
-ps_tensor ps__meg_norm_backward(ps__meg *self, ps__meg_norm *kept, int64_t rows, int64_t width)
+ps_tensor ps__meg_norm_backward(ps__meg *self, int64_t rows, int64_t width)
 {
     const ps_tensor result = ps__meg_make(self, rows * width);
     ps_tensor weight = ps__meg_make(self, width); /* its gradient goes to the buffer at once */
     ps__meg_kernel(self, "rms_norm_backward", 3 * rows * width);
     ps_eager_clear(self->e, &weight);
+    return result;
+}
+
+void ps__meg_norm_drop(ps__meg *self, ps__meg_norm *kept)
+{
     ps_eager_clear(self->e, &kept->input);
     ps_eager_clear(self->e, &kept->spread);
     ps_eager_clear(self->e, &kept->output);
-    return result;
 }

@@ -123,7 +123,8 @@ typedef struct ps__meg_head {
 
 /** A micro-batch in flight. */
 typedef struct ps__meg_micro {
-    ps_tensor ids;    /* for the embedding's backward */
+    ps_tensor ids;       /* for the embedding's backward */
+    ps_tensor positions; /* during the forward pass */
     ps_tensor input;  /* received from the stage before */
     ps_tensor output; /* of the stage; of the last one: the loss */
     ps__meg_layer *layer;
@@ -280,8 +281,10 @@ ps_tensor ps__meg_make_workspace(ps__meg *self);
 
 void ps__meg_norm_forward(ps__meg *self, ps__meg_norm *kept, ps_tensor x, int64_t rows,
                           int64_t width);
-/** Borrows the gradient, ends the record. */
-ps_tensor ps__meg_norm_backward(ps__meg *self, ps__meg_norm *kept, int64_t rows, int64_t width);
+/** Gradient of the input; borrows that of the output and what was kept. */
+ps_tensor ps__meg_norm_backward(ps__meg *self, int64_t rows, int64_t width);
+/** Ends the record. */
+void ps__meg_norm_drop(ps__meg *self, ps__meg_norm *kept);
 
 /* ---- layers ---- */
 

@@ -29,6 +29,9 @@ static void load_batch(ps__meg *self, ps__meg_micro *micro)
         micro->head.labels = input_of(self, rows, PS_DTYPE_I64);
         micro->head.mask = input_of(self, rows, PS_DTYPE_F32);
     }
+    if (self->is_first) {
+        micro->positions = input_of(self, rows, PS_DTYPE_I64);
+    }
 }
 
 static void begin_layer(ps__meg *self, int64_t number)
@@ -79,6 +82,7 @@ static void forward(ps__meg *self, ps__meg_micro *micro)
     }
     ps_eager_set_block(self->e, 0);
     micro->output = self->is_last ? self->program->head(self, &micro->head, x) : x;
+    ps_eager_clear(self->e, &micro->positions);
     /* the variable that held the last graph, and with it its leaf, has a new value */
     ps_eager_clear(self->e, &self->kept_input);
 }
