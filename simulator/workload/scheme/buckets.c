@@ -6,52 +6,24 @@
 
 #include "base/memory.h"
 
-/* ---- parameters by their tensors ---- */
-
-static void sift(size_t *index, size_t count, size_t at, const ps_tensor *key)
-{
-    for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
-        if (child + 1 < count && key[index[child]] < key[index[child + 1]]) {
-            child++;
-        }
-        if (key[index[child]] <= key[index[at]]) {
-            return;
-        }
-        const size_t other = index[at];
-        index[at] = index[child];
-        index[child] = other;
-        at = child;
-    }
-}
-
-static void sort(size_t *index, size_t count, const ps_tensor *key)
-{
-    for (size_t i = count / 2; i-- > 0;) {
-        sift(index, count, i, key);
-    }
-    for (size_t end = count; end-- > 1;) {
-        const size_t last = index[end];
-        index[end] = index[0];
-        index[0] = last;
-        sift(index, end, 0, key);
-    }
-}
-
 ps_code ps_buckets_create(ps_buckets *self, const ps_model *m, ps_error *err)
 {
     const size_t room = m->parameter_count + 1;
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        self->index_count =
+            m->parameter[i] >= self->index_count ? (size_t)m->parameter[i] + 1 : self->index_count;
+    }
     self->bucket = ps_calloc(room, sizeof *self->bucket);
     self->parameter = ps_calloc(room, sizeof *self->parameter);
     self->bucket_of = ps_calloc(room, sizeof *self->bucket_of);
-    self->index = ps_calloc(room, sizeof *self->index);
+    self->index = ps_calloc(self->index_count + 1, sizeof *self->index);
     if (self->bucket == NULL || self->parameter == NULL || self->bucket_of == NULL ||
         self->index == NULL) {
         return ps_fail_nomem(err);
     }
     for (size_t i = 0; i < m->parameter_count; i++) {
-        self->index[i] = i;
+        self->index[m->parameter[i]] = i + 1;
     }
-    sort(self->index, m->parameter_count, m->parameter);
     return PS_OK;
 }
 
@@ -64,22 +36,11 @@ void ps_buckets_fini(ps_buckets *self)
     *self = (ps_buckets){0};
 }
 
-size_t ps_buckets_find(const ps_buckets *self, const ps_model *m, ps_tensor leaf)
+size_t ps_buckets_find(const ps_buckets *self, ps_tensor leaf)
 {
-    size_t low = 0, high = m->parameter_count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (m->parameter[self->index[middle]] < leaf) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < m->parameter_count && m->parameter[self->index[low]] == leaf ? self->index[low]
-                                                                              : PS_BUCKETS_NONE;
+    return leaf < self->index_count && self->index[leaf] > 0 ? self->index[leaf] - 1
+                                                             : PS_BUCKETS_NONE;
 }
-
-/* ---- filling ---- */
 
 void ps_buckets_fill(ps_buckets *self, const ps_model *m, const size_t *order, size_t count,
                      const uint64_t limit[2])

@@ -22,7 +22,8 @@ typedef struct ps_buckets {
     size_t count;
     size_t *parameter; /* those of a bucket together */
     size_t *bucket_of; /* parameter */
-    size_t *index;     /* trained parameters by their tensors, sorted */
+    size_t *index;     /* by tensor: number of the trained parameter it is + 1; 0 none */
+    size_t index_count;
 } ps_buckets;
 
 /**
@@ -47,6 +48,6 @@ void ps_buckets_fill(ps_buckets *self, const ps_model *m, const size_t *order, s
 void ps_buckets_reverse(ps_buckets *self);
 
 /** Number of the trained parameter that a tensor is; PS_BUCKETS_NONE: it is none. */
-size_t ps_buckets_find(const ps_buckets *self, const ps_model *m, ps_tensor leaf);
+size_t ps_buckets_find(const ps_buckets *self, ps_tensor leaf);
 
 #endif

@@ -165,7 +165,7 @@ static void on_grad(void *context, ps_tensor leaf)
 {
     ps_scheme *self = context;
     ddp *d = own(self);
-    const size_t parameter = ps_buckets_find(&d->buckets, self->m, leaf);
+    const size_t parameter = ps_buckets_find(&d->buckets, leaf);
     if (!self->syncs || parameter == PS_BUCKETS_NONE) {
         return;
     }

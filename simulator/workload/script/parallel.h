@@ -53,6 +53,7 @@ typedef struct ps_fsdp_settings {
     bool gathers_unlimited;                 /* FSDP1: limit_all_gathers=False */
     bool has_param_dtype, has_reduce_dtype; /* mixed precision; not given: those of the weights */
     ps_dtype param_dtype, reduce_dtype;
+    ps_dtype stored_dtype; /* of shards; set by the training run */
 } ps_fsdp_settings;
 
 /** Who trains along, and how. ps_parallel_default gives one rank. */

@@ -165,6 +165,11 @@ static ps_code adjust_recipe(ps_recipe *r, ps_error *err)
             r->attention = PS_ATTENTION_EAGER;
         }
     }
+    /* modules see the type in which parameters are gathered */
+    if (ps_parallel_is_on(&r->parallel) && r->parallel.fsdp.has_param_dtype) {
+        r->parallel.fsdp.stored_dtype = r->parameters;
+        r->parameters = r->parallel.fsdp.param_dtype;
+    }
     if (way == PS_OPTIMIZER_AFTER_BACKWARD) {
         return PS_OK;
     }

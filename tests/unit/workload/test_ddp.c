@@ -123,8 +123,8 @@ static void test_a_bucket_closes_when_it_has_reached_its_size(void **state)
         assert_int_equal(buckets.bucket[i].elements, expected[i] * 256);
     }
     assert_int_equal(buckets.bucket_of[4], 2);
-    assert_int_equal(ps_buckets_find(&buckets, &m, parameter[5]), 5);
-    assert_int_equal(ps_buckets_find(&buckets, &m, parameter[6] + 1), PS_BUCKETS_NONE);
+    assert_int_equal(ps_buckets_find(&buckets, parameter[5]), 5);
+    assert_int_equal(ps_buckets_find(&buckets, parameter[6] + 1), PS_BUCKETS_NONE);
     ps_buckets_reverse(&buckets);
     assert_int_equal(buckets.bucket_of[0], 3);
     assert_int_equal(buckets.bucket_of[6], 0);
