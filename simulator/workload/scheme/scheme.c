@@ -179,6 +179,17 @@ void ps_scheme_begin_step(ps_scheme *self)
     }
 }
 
+bool ps_scheme_step(ps_scheme *self, ps_optimizer *optimizer)
+{
+    if (self == NULL || self->ops->step == NULL) {
+        return false;
+    }
+    if (!ps_eager_has_failed(self->e)) {
+        self->ops->step(self, optimizer);
+    }
+    return true;
+}
+
 void ps_scheme_end_step(ps_scheme *self)
 {
     if (self != NULL) {
@@ -237,6 +248,13 @@ void ps_scheme_collect(ps_scheme *self, ps_collective_op op, ps_eager_lane lane,
     if (bytes > 0) {
         ps_op_collective(self->e, &what);
     }
+}
+
+void ps_scheme_copy_host(ps_scheme *self, uint64_t bytes)
+{
+    const ps_eager_kernel copy = {
+        .name = "copy", .kind = PS_KERNEL_COPY, .moved_bytes = bytes, .launches = 1};
+    ps_op_tell(self->e, &copy);
 }
 
 ps_tensor ps_scheme_make(ps_scheme *self, int64_t elements, ps_dtype dtype, ps_role role)

@@ -12,6 +12,7 @@
 #define PS_WORKLOAD_SCHEME_H
 
 #include "workload/model/model.h"
+#include "workload/optimizer/optimizer.h"
 
 typedef struct ps_scheme ps_scheme;
 
@@ -59,6 +60,8 @@ void ps_scheme_end_backward(ps_scheme *self);
 void ps_scheme_begin_step(ps_scheme *self);
 /** One number of 32 bits that a rank has of its gradients becomes that of all: a norm, a flag. */
 void ps_scheme_reduce_number(ps_scheme *self);
+/** True when the scheme takes the step itself, with clipping and all. */
+bool ps_scheme_step(ps_scheme *self, ps_optimizer *optimizer);
 void ps_scheme_end_step(ps_scheme *self);
 /** After zero_grad(). */
 void ps_scheme_grads_gone(ps_scheme *self);

@@ -20,6 +20,7 @@ typedef struct ps_scheme_ops {
     void (*begin_backward)(ps_scheme *self);
     void (*end_backward)(ps_scheme *self);
     void (*begin_step)(ps_scheme *self);
+    void (*step)(ps_scheme *self, ps_optimizer *optimizer); /* in place of the script's */
     void (*end_step)(ps_scheme *self);
     void (*grads_gone)(ps_scheme *self);
     bool has_masters;     /* what the optimizer steps over has 32 bits */
@@ -55,6 +56,9 @@ static inline void ps_scheme_kernel(ps_scheme *self, const char *name, uint64_t 
 {
     ps_op_kernel(self->e, name, bytes);
 }
+
+/** Bytes go to the host or come from there, and the host waits. */
+void ps_scheme_copy_host(ps_scheme *self, uint64_t bytes);
 
 /** A buffer of `elements`, owned by the caller; nothing for none. */
 ps_tensor ps_scheme_make(ps_scheme *self, int64_t elements, ps_dtype dtype, ps_role role);

@@ -34,8 +34,10 @@ static void sort(ps_units *self, const ps_tensor *list, const ps_parameter_shape
         self->begin[unit] += self->begin[unit - 1];
     }
     for (size_t i = 0; i < self->member_count; i++) {
-        self->member[self->begin[shape[i].block]++] =
-            (ps_unit_member){.tensor = list[i], .shape = shape[i], .trained = PS_UNITS_NONE};
+        self->member[self->begin[shape[i].block]++] = (ps_unit_member){.tensor = list[i],
+                                                                       .shape = shape[i],
+                                                                       .partner = PS_UNITS_NONE,
+                                                                       .trained = PS_UNITS_NONE};
     }
     for (size_t unit = self->count; unit > 0; unit--) {
         self->begin[unit] = self->begin[unit - 1];

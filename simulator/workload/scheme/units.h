@@ -14,6 +14,7 @@
 typedef struct ps_unit_member {
     ps_tensor tensor;
     ps_parameter_shape shape;
+    size_t partner; /* for a scheme: the bias that goes with a weight */
     size_t trained; /* its number in ps_model.parameter; PS_UNITS_NONE: it is frozen */
 } ps_unit_member;
 

@@ -129,6 +129,9 @@ static void run_optimizer(ps_script *self)
     const ps_recipe *r = self->run->recipe;
     const bool has_masters = self->masters.model != NULL;
     ps_eager_set_phase(self->m.e, PS_EAGER_OPTIMIZER);
+    if (ps_scheme_step(self->scheme, self->optimizer)) {
+        return;
+    }
     ps_scheme_begin_step(self->scheme);
     if (r->scales_loss && (r->clips || !ps_optimizer_unscales(self->optimizer))) {
         ps_grad_scaler_unscale(&self->scaler, graded(self));

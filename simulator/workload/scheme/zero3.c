@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * DeepSpeed's ZeRO stage 3, without offloading.
+ *
+ *   load      each parameter comes whole, is broadcast and divided; parts of trained ones are then
+ *             laid into one buffer, and 32-bit copies of it are made by sub-groups
+ *   forward   modules fetch and release their parameters: zero3_gather.h
+ *   backward  so too; a gradient is copied into the bucket, which is reduced and scattered when the
+ *             next one would not fit, and parts are copied or added into this rank's gradients.
+ *             Every micro-batch's gradients are exchanged
+ *   step      parameters go; norms; sub-group after sub-group: its gradients are flattened and made
+ *             wide, the optimizer steps, the part is written back. Parameters that stay come again
+ */
+#include "base/memory.h"
+#include "workload/scheme/zero3_gather.h"
+
+#define REDUCE_STREAM (PS_EAGER_GROUP + 1)
+
+/* Trained parameters that step together. */
+typedef struct sub_group {
+    size_t first, count; /* among trained ones, in the order of the model */
+    int64_t elements;    /* of this rank's parts */
+} sub_group;
+
+typedef struct zero3 {
+    ps_units units;
+    ps_zero3_gather gather;
+    bool has_gather;
+    ps_model of; /* the 32-bit copies */
+    sub_group *group;
+    ps_tensor part;         /* of all trained parameters */
+    ps_tensor *frozen_part; /* of each member */
+    ps_tensor bucket, grads;
+    ps_tensor *held;        /* gradients that found no room in the bucket */
+    int64_t *part_elements; /* of gradients in the bucket; elsewhere of trained parameters */
+    size_t held_count, bucket_count;
+    int64_t bucket_elements;
+    ps_eager_lane lane;
+    bool adds; /* a micro-batch of the step came before */
+} zero3;
+
+static zero3 *own(const ps_scheme *self)
+{
+    return self->state;
+}
+
+static int64_t part_of(const ps_scheme *self, int64_t elements)
+{
+    return ps_scheme_share(elements, self->shards);
+}
+
+static int64_t trained_part(const ps_scheme *self, size_t trained)
+{
+    return part_of(self, ps_eager_elements(self->e, self->m->parameter[trained]));
+}
+
+/* ---- modules ---- */
+
+static ps_zero3_module module_of(const ps_scheme *self, const ps_tensor tensor[PS_MODULE_OWN])
+{
+    ps_zero3_module out;
+    for (int i = 0; i < PS_MODULE_OWN; i++) {
+        out.own[i] = tensor[i] == 0 ? PS_UNITS_NONE : ps_units_find(&own(self)->units, tensor[i]);
+    }
+    return out;
+}
+
+/* A mark has the number of the module's weight; the rest of it is looked up there. */
+typedef enum side { BEFORE_BACKWARD = 1, AFTER_BACKWARD = 2 } side;
+
+static uint32_t mark_of(const ps_zero3_module *module, side at)
+{
+    return (uint32_t)module->own[0] * 2 + (uint32_t)at;
+}
+
+static ps_tensor use(void *context, const ps_tensor tensor[PS_MODULE_OWN], ps_tensor owned)
+{
+    ps_scheme *self = context;
+    const ps_zero3_module module = module_of(self, tensor);
+    if (module.own[0] == PS_UNITS_NONE || ps_eager_is_skipping(self->e)) {
+        return owned;
+    }
+    own(self)->units.member[module.own[0]].partner = module.own[1];
+    ps_zero3_fetch(&own(self)->gather, &module);
+    ps_eager_assign(self->e, &owned,
+                    ps_op_boundary(self->e, owned, mark_of(&module, AFTER_BACKWARD)));
+    return owned;
+}
+
+static void unuse(void *context, const ps_tensor tensor[PS_MODULE_OWN], ps_tensor out)
+{
+    ps_scheme *self = context;
+    const ps_zero3_module module = module_of(self, tensor);
+    if (module.own[0] == PS_UNITS_NONE || ps_eager_is_skipping(self->e)) {
+        return;
+    }
+    ps_eager_mark(self->e, out, mark_of(&module, BEFORE_BACKWARD));
+    ps_zero3_release(&own(self)->gather, &module);
+}
+
+static void on_mark(void *context, uint32_t mark)
+{
+    ps_scheme *self = context;
+    zero3 *z = own(self);
+    const size_t first = (mark - 1) / 2;
+    const ps_zero3_module module = {{first, z->units.member[first].partner}};
+    if (mark % 2 == BEFORE_BACKWARD) {
+        ps_zero3_fetch(&z->gather, &module);
+    } else {
+        ps_zero3_release(&z->gather, &module);
+    }
+}
+
+static void begin_forward(ps_scheme *self)
+{
+    ps_op_join(self->e, own(self)->gather.lane, PS_EAGER_MAIN);
+    ps_zero3_gather_reset(&own(self)->gather);
+}
+
+/* ---- gradients ---- */
+
+/* What is scattered lies rank by rank, each parameter padded: a copy, but for one that fits. */
+static ps_tensor interleave(ps_scheme *self, int64_t padded)
+{
+    const zero3 *z = own(self);
+    if (z->bucket_count == 1 && padded == z->bucket_elements) {
+        return 0;
+    }
+    const ps_tensor out = ps_scheme_make(self, padded, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    ps_scheme_kernel(self, "cat", 2 * (uint64_t)padded * ps_dtype_bytes(ps_zero_type(self)));
+    return out;
+}
+
+static void reduce_bucket(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    const uint64_t bytes = ps_dtype_bytes(ps_zero_type(self));
+    int64_t part = 0;
+    if (z->bucket_count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        part += z->part_elements[i];
+    }
+    const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
+    const uint64_t padded = (uint64_t)(part * self->shards);
+    ps_tensor lies = interleave(self, part * self->shards);
+    ps_scheme_kernel(self, "div", 2 * padded * bytes);
+    ps_scheme_collect(self, PS_COLLECTIVE_REDUCE_SCATTER, z->lane, ps_scheme_shard_axes(self),
+                      ps_zero_type(self), padded * bytes);
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        ps_scheme_kernel(self, z->adds ? "add" : "copy",
+                         (z->adds ? 3u : 2u) * (uint64_t)z->part_elements[i] * bytes);
+    }
+    ps_eager_clear(self->e, &lies);
+    (void)ps_eager_set_lane(self->e, was);
+    for (size_t i = 0; i < z->held_count; i++) {
+        ps_eager_clear(self->e, &z->held[i]);
+    }
+    z->bucket_count = z->held_count = 0;
+    z->bucket_elements = 0;
+}
+
+/* A gradient that does not fit into an empty bucket stays where it is. */
+static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
+{
+    ps_scheme *self = context;
+    zero3 *z = own(self);
+    const int64_t elements = ps_eager_elements(self->e, leaf);
+    const int64_t limit = self->settings->zero.reduce_bucket_size;
+    if (z->bucket_elements > 0 && z->bucket_elements + elements > limit) {
+        reduce_bucket(self);
+    }
+    ps_op_join(self->e, z->lane, PS_EAGER_MAIN);
+    if (z->bucket != 0 && z->bucket_elements + elements <= limit) {
+        const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
+        ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, owned));
+        (void)ps_eager_set_lane(self->e, was);
+        ps_eager_drop(self->e, owned);
+    } else {
+        z->held[z->held_count++] = owned;
+    }
+    z->part_elements[z->bucket_count++] = part_of(self, elements);
+    z->bucket_elements += elements;
+}
+
+static void end_backward(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    reduce_bucket(self);
+    ps_op_join(self->e, PS_EAGER_MAIN, z->lane);
+    z->adds = true;
+}
+
+/* ---- the step ---- */
+
+static void step_group(ps_scheme *self, ps_optimizer *optimizer, size_t which)
+{
+    const zero3 *z = own(self);
+    const sub_group *g = &z->group[which];
+    const uint64_t bytes = (uint64_t)g->elements * ps_dtype_bytes(ps_zero_type(self));
+    ps_tensor flat = ps_op_view_of(self->e, z->grads, g->elements);
+    if (g->count > 1) {
+        ps_eager_assign(self->e, &flat,
+                        ps_scheme_make(self, g->elements, ps_zero_type(self), PS_ROLE_GRADIENT));
+        ps_scheme_kernel(self, "cat", 2 * bytes);
+    }
+    ps_tensor grad = flat;
+    if (ps_zero_type(self) != PS_DTYPE_F32) {
+        grad = ps_scheme_make(self, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+        ps_scheme_kernel(self, "copy",
+                         bytes + (uint64_t)g->elements * ps_dtype_bytes(PS_DTYPE_F32));
+        ps_eager_clear(self->e, &flat);
+    }
+    ps_zero_update(self, optimizer, z->of.parameter[which], grad);
+}
+
+static void step(ps_scheme *self, ps_optimizer *optimizer)
+{
+    zero3 *z = own(self);
+    ps_zero3_release_all(&z->gather);
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        z->part_elements[i] = trained_part(self, i);
+    }
+    ps_zero_norms(self, z->part_elements, self->m->parameter_count);
+    for (size_t i = 0; i < z->of.parameter_count; i++) {
+        step_group(self, optimizer, i);
+    }
+    ps_op_join(self->e, z->gather.lane, PS_EAGER_MAIN);
+    ps_zero3_fetch_persistent(&z->gather);
+    z->adds = false;
+}
+
+/* ---- making ---- */
+
+/* zero.Init: a parameter is whole, the same on all ranks, then a part of it. */
+static void divide(ps_scheme *self, size_t member, ps_tensor *part)
+{
+    const ps_tensor tensor = own(self)->units.member[member].tensor;
+    ps_eager_retype(self->e, tensor, ps_zero_type(self));
+    ps_eager_bring(self->e, tensor, PS_ROLE_PARAMETER);
+    ps_scheme_collect(self, PS_COLLECTIVE_BROADCAST, PS_EAGER_MAIN, ps_scheme_all_axes(self),
+                      ps_zero_type(self), ps_eager_bytes(self->e, tensor));
+    *part = ps_scheme_make(self, part_of(self, ps_eager_elements(self->e, tensor)),
+                           ps_zero_type(self), PS_ROLE_PARAMETER);
+    ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, *part));
+    ps_eager_empty(self->e, tensor);
+}
+
+/* Parts of trained parameters go to the host one by one and come back as one. */
+static void defragment(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    int64_t elements = 0;
+    for (size_t i = 0; i < z->units.member_count; i++) {
+        if (z->units.member[i].trained != PS_UNITS_NONE) {
+            elements += ps_eager_elements(self->e, z->frozen_part[i]);
+            ps_scheme_copy_host(self, ps_eager_bytes(self->e, z->frozen_part[i]));
+            ps_eager_clear(self->e, &z->frozen_part[i]);
+        }
+    }
+    z->part = ps_scheme_make(self, elements, ps_zero_type(self), PS_ROLE_PARAMETER);
+    ps_scheme_copy_host(self, ps_eager_bytes(self->e, z->part));
+}
+
+/* Parameters in their order, until a group has reached its size. */
+static void group(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    bool is_open = false;
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        if (!is_open) {
+            z->group[z->of.parameter_count++] = (sub_group){.first = i};
+        }
+        sub_group *g = &z->group[z->of.parameter_count - 1];
+        g->count++;
+        g->elements += trained_part(self, i);
+        is_open = g->elements < self->settings->zero.sub_group_size;
+    }
+}
+
+static void make_optimizer_side(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    int64_t most = 0;
+    defragment(self);
+    group(self);
+    for (size_t i = 0; i < z->of.parameter_count; i++) {
+        z->of.parameter[i] = ps_zero_make_copy(self, z->group[i].elements);
+        z->of.shape[i] = (ps_parameter_shape){.columns = z->group[i].elements};
+        most = z->group[i].elements > most ? z->group[i].elements : most;
+    }
+    ps_zero_show_gradient(self, most);
+    if (self->settings->zero.contiguous_gradients) {
+        z->bucket = ps_scheme_make(self, self->settings->zero.reduce_bucket_size,
+                                   ps_zero_type(self), PS_ROLE_WORKSPACE);
+    }
+    z->grads = ps_scheme_make(self, ps_eager_elements(self->e, z->part), ps_zero_type(self),
+                              PS_ROLE_GRADIENT);
+    ps_scheme_kernel(self, "fill", ps_eager_bytes(self->e, z->grads));
+}
+
+static ps_code make_room(ps_scheme *self, ps_error *err)
+{
+    zero3 *z = own(self);
+    const size_t count = self->m->parameter_count;
+    PS_TRY(ps_units_create(&z->units, self->m, err));
+    z->has_gather = true;
+    PS_TRY(ps_zero3_gather_init(&z->gather, self, &z->units, err));
+    z->of = (ps_model){.e = self->e, .recipe = self->m->recipe, .family = self->m->family};
+    z->of.parameter = ps_scheme_calloc(self, count, sizeof *z->of.parameter);
+    z->of.shape = ps_scheme_calloc(self, count, sizeof *z->of.shape);
+    z->group = ps_scheme_calloc(self, count, sizeof *z->group);
+    z->held = ps_scheme_calloc(self, count, sizeof *z->held);
+    z->part_elements = ps_scheme_calloc(self, count, sizeof *z->part_elements);
+    z->frozen_part = ps_scheme_calloc(self, z->units.member_count, sizeof *z->frozen_part);
+    return ps_eager_code(self->e, err);
+}
+
+static ps_code wrap(ps_scheme *self, ps_error *err)
+{
+    zero3 *z = self->state = ps_scheme_calloc(self, 1, sizeof *z);
+    if (z == NULL) {
+        return ps_fail_nomem(err);
+    }
+    PS_TRY(make_room(self, err));
+    z->lane = ps_zero_overlaps(self, true) ? REDUCE_STREAM : PS_EAGER_MAIN;
+    for (size_t i = 0; i < z->units.member_count; i++) {
+        ps_eager_set_block(self->e, z->units.member[i].shape.block);
+        divide(self, i, &z->frozen_part[i]);
+    }
+    ps_eager_set_block(self->e, 0);
+    PS_TRY(ps_eager_code(self->e, err));
+    make_optimizer_side(self);
+    self->of = &z->of;
+    self->hooks.use = use;
+    self->hooks.unuse = unuse;
+    self->m->hooks = &self->hooks;
+    ps_eager_set_mark_hook(self->e, on_mark, self);
+    ps_eager_set_grad_taker(self->e, take_grad, self);
+    return PS_OK;
+}
+
+static void destroy(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    if (z != NULL) {
+        if (z->has_gather) {
+            ps_zero3_gather_fini(&z->gather);
+        }
+        ps_units_fini(&z->units);
+        ps_model_fini(&z->of);
+        ps_free(z->group);
+        ps_free(z->held);
+        ps_free(z->part_elements);
+        ps_free(z->frozen_part);
+        ps_free(z);
+    }
+}
+
+const ps_scheme_ops ps_scheme_zero3 = {.check = ps_zero_check,
+                                       .wrap = wrap,
+                                       .destroy = destroy,
+                                       .begin_forward = begin_forward,
+                                       .end_backward = end_backward,
+                                       .step = step,
+                                       .has_masters = true};

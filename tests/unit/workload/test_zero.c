@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * DeepSpeed's stages: what goes over the wire, what each rank keeps, and when
+ * parameters are whole.
+ */
+#include "unit/workload/scheme_runs.h"
+
+#define RANKS ((uint64_t)4)
+
+/* Blocks are nearly all of it. */
+#define DEEP                                                                        \
+    "{\"model_type\":\"llama\",\"vocab_size\":100,\"hidden_size\":64,"              \
+    "\"intermediate_size\":176,\"num_hidden_layers\":12,\"num_attention_heads\":4," \
+    "\"num_key_value_heads\":2,\"max_position_embeddings\":64}"
+
+static ps_recipe zero_recipe(ps_parallel_scheme scheme)
+{
+    ps_recipe r = small_recipe(scheme, (int64_t)RANKS);
+    r.parameters = PS_DTYPE_BF16;
+    r.steps = 4;
+    ps_zero_settings_auto(&r.parallel.zero, 64);
+    return r;
+}
+
+/* [bytes] of what the main and the gather lane hold of whole parameters at most in a step. */
+static uint64_t whole_peak(const ps_workload *w, size_t step)
+{
+    uint64_t live = 0, peak = 0;
+    for (size_t at = w->step.begin_event[0]; at < w->step.end_event[step]; at++) {
+        const uint32_t row = w->event.ref[at];
+        if (w->event.kind[at] != PS_WORKLOAD_EVENT_OP && w->tensor.role[row] == PS_ROLE_PARAMETER) {
+            live = w->event.kind[at] == PS_WORKLOAD_EVENT_ALLOC ? live + w->tensor.bytes[row]
+                                                                : live - w->tensor.bytes[row];
+            peak = at >= w->step.begin_event[step] && live > peak ? live : peak;
+        }
+    }
+    return peak;
+}
+
+/* ---- stage 3 ---- */
+
+/*
+ * Module by module, as long as their order is not known: each gathers what it has before it runs
+ * and before backward does, embeddings too. A head with the words' weight gathers them once more
+ * each time.
+ */
+static void test_stage_3_gathers_twice_and_scatters_once(void **state)
+{
+    const char *const configs[] = {GPT2, LLAMA};
+    const uint64_t again[] = {2 * 2 * 1000 * 64, 0};
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    (void)state;
+    r.parallel.zero.max_reuse_distance = 0;
+    r.parallel.zero.param_persistence_threshold = 0;
+    for (size_t i = 0; i < 2; i++) {
+        ps_workload *w = build(configs[i], &r);
+        const uint64_t bytes = 2 * parameters_of(w);
+        assert_int_equal(step_bytes(w, 0, PS_COLLECTIVE_ALL_GATHER, 1), 2 * bytes + again[i]);
+        for (size_t step = 0; step < 4; step++) {
+            assert_int_equal(step_bytes(w, step, PS_COLLECTIVE_REDUCE_SCATTER, 1), bytes);
+        }
+        ps_workload_destroy(w);
+    }
+}
+
+/* The order is noted in the first micro-batch and followed in the second: fewer, larger gathers. */
+static void test_stage_3_fetches_ahead_when_it_knows_the_order(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    (void)state;
+    r.parallel.zero.max_reuse_distance = 0;
+    r.parallel.zero.prefetch_bucket_size = 20000;
+    ps_workload *w = build(GPT2, &r);
+    const size_t alone = step_count(w, 0, PS_COLLECTIVE_ALL_GATHER);
+    assert_true(step_count(w, 1, PS_COLLECTIVE_ALL_GATHER) < alone / 2);
+    assert_int_equal(step_count(w, 1, PS_COLLECTIVE_ALL_GATHER),
+                     step_count(w, 3, PS_COLLECTIVE_ALL_GATHER));
+    ps_workload_destroy(w);
+}
+
+/* Within DeepSpeed's usual distance of reuse a small model stays whole from forward to backward. */
+static void test_stage_3_keeps_what_is_used_again_soon(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    uint64_t volume[2], peak[2];
+    (void)state;
+    r.parallel.zero.param_persistence_threshold = 0;
+    r.parallel.zero.prefetch_bucket_size = 0;
+    for (int far = 0; far < 2; far++) {
+        r.parallel.zero.max_reuse_distance = far == 1 ? 1000000000 : 0;
+        ps_workload *w = build(DEEP, &r);
+        volume[far] = step_bytes(w, 3, PS_COLLECTIVE_ALL_GATHER, 1);
+        peak[far] = whole_peak(w, 3);
+        if (far == 1) {
+            assert_int_equal(volume[far], 2 * parameters_of(w));
+            assert_int_equal(peak[far], 2 * parameters_of(w));
+        }
+        ps_workload_destroy(w);
+    }
+    assert_true(volume[1] < volume[0]);
+    assert_true(peak[0] < peak[1] / 3);
+}
+
+static void test_small_parameters_stay(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    (void)state;
+    r.parallel.zero.max_reuse_distance = 0;
+    r.parallel.zero.param_persistence_threshold = 64;
+    ps_workload *w = build(LLAMA, &r);
+    /* norms, two a block and the last, are still gathered for each use, and then after the step */
+    const uint64_t norms = 9 * 64 * 2;
+    const uint64_t first = step_bytes(w, 0, PS_COLLECTIVE_ALL_GATHER, 1);
+    assert_int_equal(first, 2 * 2 * parameters_of(w) + norms);
+    const uint64_t with = step_bytes(w, 2, PS_COLLECTIVE_ALL_GATHER, 1);
+    ps_workload_destroy(w);
+    r.parallel.zero.param_persistence_threshold = 0;
+    w = build(LLAMA, &r);
+    assert_true(with < step_bytes(w, 2, PS_COLLECTIVE_ALL_GATHER, 1));
+    ps_workload_destroy(w);
+}
+
+/* Micro-batch by micro-batch: there is nothing to keep whole gradients in. */
+static void test_stage_3_exchanges_every_micro_batch(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    (void)state;
+    r.accumulate = 3;
+    ps_workload *w = build(GPT2, &r);
+    assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_REDUCE_SCATTER, 1), 3 * 2 * parameters_of(w));
+    ps_workload_destroy(w);
+}
+
+static void test_stage_3_runs_recomputed_blocks_and_adapters(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    (void)state;
+    r.checkpoint_every = 1;
+    r.parallel.zero.max_reuse_distance = 0;
+    r.parallel.zero.param_persistence_threshold = 0;
+    ps_workload *w = build(LLAMA, &r);
+    const uint64_t bytes = 2 * parameters_of(w);
+    /* forward, forward again, and backward: three gathers at most of what is in blocks */
+    assert_in_range(step_bytes(w, 0, PS_COLLECTIVE_ALL_GATHER, 1), 2 * bytes + 1, 3 * bytes);
+    ps_workload_destroy(w);
+    r.lora_rank = 4;
+    w = build(LLAMA, &r);
+    const char *trained = ps_workload_meta(w, PS_WORKLOAD_META_TRAINED);
+    assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_REDUCE_SCATTER, 1),
+                     2 * strtoull(trained, NULL, 10));
+    assert_int_equal(held_bytes(w, PS_ROLE_OPTIMIZER_STATE), 12 * strtoull(trained, NULL, 10) / 4);
+    ps_workload_destroy(w);
+}
+
+/* 2 bytes of parameters, 2 of gradients and 12 of states, each divided; padding besides. */
+static void test_stage_3_divides_everything(void **state)
+{
+    const ps_recipe r = zero_recipe(PS_PARALLEL_ZERO3);
+    ps_workload *w = build(LLAMA, &r);
+    const uint64_t elements = parameters_of(w);
+    (void)state;
+    assert_int_equal(held_bytes(w, PS_ROLE_OPTIMIZER_STATE), 12 * elements / RANKS);
+    assert_int_equal(held_bytes(w, PS_ROLE_GRADIENT), 2 * elements / RANKS);
+    assert_int_equal(w->axis.place[0], PS_WORKLOAD_ANYWHERE);
+    ps_workload_destroy(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stage_3_gathers_twice_and_scatters_once),
+        cmocka_unit_test(test_stage_3_fetches_ahead_when_it_knows_the_order),
+        cmocka_unit_test(test_stage_3_keeps_what_is_used_again_soon),
+        cmocka_unit_test(test_small_parameters_stay),
+        cmocka_unit_test(test_stage_3_exchanges_every_micro_batch),
+        cmocka_unit_test(test_stage_3_runs_recomputed_blocks_and_adapters),
+        cmocka_unit_test(test_stage_3_divides_everything),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
