@@ -29,9 +29,11 @@ typedef struct ps_ddp_settings {
 
 /** DeepSpeed's zero_optimization; sizes are numbers of elements. */
 typedef struct ps_zero_settings {
-    int64_t reduce_bucket_size, allgather_bucket_size;
+    int64_t reduce_bucket_size;
+    int64_t allgather_bucket_size; /* of libraries that cannot gather into one tensor: unused */
     bool contiguous_gradients;
     bool overlap_comm, has_overlap_comm; /* not given: stage 3 overlaps, 1 and 2 do not */
+    bool reduces_to_owners;              /* stage 2: use_multi_rank_bucket_allreduce=False */
     int64_t prefetch_bucket_size;        /* stage 3, as those below */
     int64_t param_persistence_threshold; /* smaller parameters stay gathered */
     int64_t max_live_parameters, max_reuse_distance;

@@ -165,6 +165,105 @@ static void test_stage_3_divides_everything(void **state)
     ps_workload_destroy(w);
 }
 
+/* ---- stages 1 and 2 ---- */
+
+/* Parameters padded to twice the number of ranks. */
+static uint64_t padded(const ps_workload *w)
+{
+    return (parameters_of(w) + 2 * RANKS - 1) / (2 * RANKS) * (2 * RANKS);
+}
+
+static void test_stages_1_and_2_sum_gradients_and_gather_parameters(void **state)
+{
+    const ps_parallel_scheme schemes[] = {PS_PARALLEL_ZERO1, PS_PARALLEL_ZERO2};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        ps_recipe r = zero_recipe(schemes[i]);
+        r.accumulate = 2;
+        ps_workload *w = build(OPT, &r);
+        const uint64_t bytes = 2 * parameters_of(w), norm = 4;
+        /* stage 1 sums what has been accumulated, stage 2 each micro-batch's */
+        assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_ALL_REDUCE, 1), (i + 1) * bytes + norm);
+        assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_ALL_GATHER, 1), 2 * padded(w));
+        assert_int_equal(held_bytes(w, PS_ROLE_OPTIMIZER_STATE), 12 * padded(w) / RANKS);
+        ps_workload_destroy(w);
+    }
+}
+
+/* Each slice goes to the rank whose part it is in: half the volume of a sum for all. */
+static void test_stage_2_may_reduce_to_owners(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO2);
+    (void)state;
+    r.parallel.zero.reduces_to_owners = true;
+    ps_workload *w = build(GPT2, &r);
+    assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_REDUCE, 1), 2 * parameters_of(w));
+    assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_ALL_REDUCE, 1), 4);
+    ps_workload_destroy(w);
+}
+
+/* Parts of all ranks together are all elements, and the padding of the last. */
+static void test_parts_of_all_ranks_are_the_whole(void **state)
+{
+    uint64_t wide = 0;
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO2);
+    (void)state;
+    for (int64_t rank = 0; rank < (int64_t)RANKS; rank++) {
+        r.parallel.rank = rank;
+        ps_workload *w = build(OPT, &r);
+        assert_int_equal(w->axis.place[0], rank);
+        for (uint32_t at = w->step.begin_event[1]; at < w->step.end_event[1]; at++) {
+            const uint32_t row = w->event.ref[at];
+            if (w->event.kind[at] == PS_WORKLOAD_EVENT_OP &&
+                strcmp(ps_strings_text(w->strings, w->op.name[row]), "linalg_vector_norm") == 0) {
+                wide += w->op.moved_bytes[row]; /* of each gradient's slice in the part, 64 bits */
+            }
+        }
+        if (rank == (int64_t)RANKS - 1) {
+            assert_int_equal(wide, 8 * parameters_of(w));
+        }
+        ps_workload_destroy(w);
+    }
+}
+
+/* A bucket is there while backward runs, two where sums run beside it. */
+static void test_stage_2_has_buckets_in_backward(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO2);
+    uint64_t peak[2];
+    (void)state;
+    r.parallel.zero.reduce_bucket_size = 50000000;
+    for (int overlaps = 0; overlaps < 2; overlaps++) {
+        r.parallel.zero.has_overlap_comm = true;
+        r.parallel.zero.overlap_comm = overlaps == 1;
+        ps_workload *w = build(GPT2, &r);
+        peak[overlaps] = peak_bytes(w, 2);
+        ps_workload_destroy(w);
+    }
+    assert_int_equal(peak[1] - peak[0], 2 * 50000000);
+}
+
+static void test_each_stage_needs_less_than_the_one_before(void **state)
+{
+    const ps_parallel_scheme schemes[] = {PS_PARALLEL_DDP, PS_PARALLEL_ZERO1, PS_PARALLEL_ZERO2,
+                                          PS_PARALLEL_ZERO3};
+    uint64_t peak[4];
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        ps_recipe r = zero_recipe(schemes[i]);
+        r.length = 4;
+        r.has_masters = schemes[i] == PS_PARALLEL_DDP;
+        r.parallel.zero.max_reuse_distance = 0;
+        r.parallel.zero.prefetch_bucket_size = 0;
+        ps_workload *w = build(DEEP, &r);
+        peak[i] = peak_bytes(w, 2);
+        ps_workload_destroy(w);
+    }
+    assert_true(peak[1] < peak[0]);
+    assert_true(peak[2] < peak[1]);
+    assert_true(peak[3] < peak[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +274,11 @@ int main(void)
         cmocka_unit_test(test_stage_3_exchanges_every_micro_batch),
         cmocka_unit_test(test_stage_3_runs_recomputed_blocks_and_adapters),
         cmocka_unit_test(test_stage_3_divides_everything),
+        cmocka_unit_test(test_stages_1_and_2_sum_gradients_and_gather_parameters),
+        cmocka_unit_test(test_stage_2_may_reduce_to_owners),
+        cmocka_unit_test(test_parts_of_all_ranks_are_the_whole),
+        cmocka_unit_test(test_stage_2_has_buckets_in_backward),
+        cmocka_unit_test(test_each_stage_needs_less_than_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

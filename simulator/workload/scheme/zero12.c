@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * DeepSpeed's ZeRO stages 1 and 2, without offloading.
+ *
+ *   load      parameters are broadcast one by one, go to the host and come back as one flat buffer,
+ *             padded to twice the number of ranks; a 32-bit copy is made of this rank's part of it
+ *   stage 1   gradients stay as they are; the last micro-batch's backward is followed by sums of
+ *             buckets of them, each through a copy
+ *   stage 2   a gradient is copied into a bucket of fixed size, there from the beginning of backward
+ *             to its end; full, it is summed, and gradients of this rank's part are copied to their
+ *             own buffer. Every micro-batch's are, and are added to those before
+ *   step      norms; this rank's gradients are flattened and made wide, the optimizer steps over one
+ *             flat parameter, which is written back, and parts are gathered
+ *
+ * Sums go to all ranks in DeepSpeed's usual setting, of which each uses its own part; else bucket by
+ * bucket to the rank whose part it is. A parameter may lie in two ranks' parts: what a rank keeps of
+ * gradients depends on where its part begins.
+ */
+#include "base/memory.h"
+#include "workload/scheme/zero.h"
+
+#define REDUCE_STREAM PS_EAGER_GROUP
+
+typedef struct zero12 {
+    bool divides_grads; /* stage 2 */
+    ps_model of;        /* one 32-bit copy */
+    ps_tensor flat;
+    int64_t part;        /* elements of a rank's part */
+    int64_t *begin;      /* of each trained parameter in the flat buffer, and its end */
+    ps_tensor buffer[2]; /* stage 2: buckets, from backward's beginning to its end */
+    ps_tensor large;     /* stage 2: a gradient larger than the bucket */
+    size_t *bucket;      /* parameters in it */
+    size_t bucket_count;
+    int64_t bucket_elements;
+    ps_tensor fresh;       /* stage 2: gradients of this rank's parameters, of this backward */
+    ps_tensor averaged;    /* ... of those before */
+    ps_tensor *kept;       /* stage 1: gradients of this rank's parameters */
+    ps_tensor padding;     /* behind the last rank's */
+    int64_t *own_elements; /* of this rank's parameters, those in its part */
+    size_t own_count;
+    ps_eager_lane lane;
+} zero12;
+
+static zero12 *own(const ps_scheme *self)
+{
+    return self->state;
+}
+
+/* Elements of a parameter in a rank's part. */
+static int64_t shared(const zero12 *z, size_t parameter, int64_t rank)
+{
+    const int64_t low = rank * z->part, high = low + z->part;
+    const int64_t begin = z->begin[parameter] > low ? z->begin[parameter] : low;
+    const int64_t end = z->begin[parameter + 1] < high ? z->begin[parameter + 1] : high;
+    return end > begin ? end - begin : 0;
+}
+
+static bool is_mine(const ps_scheme *self, size_t parameter)
+{
+    return shared(own(self), parameter, self->place) > 0;
+}
+
+static uint64_t element_bytes(const ps_scheme *self)
+{
+    return ps_dtype_bytes(ps_zero_type(self));
+}
+
+static int64_t elements_of(const ps_scheme *self, size_t parameter)
+{
+    return ps_eager_elements(self->e, self->m->parameter[parameter]);
+}
+
+/* ---- sums ---- */
+
+/* Slices of a bucket that belong to one rank after the other; consecutive ones of a rank are one. */
+static void reduce_to_owners(ps_scheme *self)
+{
+    const zero12 *z = own(self);
+    int64_t owner = -1, elements = 0;
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        const size_t parameter = z->bucket[i];
+        for (int64_t rank = z->begin[parameter] / z->part;
+             rank < self->shards && shared(z, parameter, rank) > 0; rank++) {
+            if (rank != owner) {
+                ps_scheme_collect(self, PS_COLLECTIVE_REDUCE, z->lane, ps_scheme_all_axes(self),
+                                  ps_zero_type(self), (uint64_t)elements * element_bytes(self));
+                elements = 0;
+            }
+            owner = rank;
+            elements += shared(z, parameter, rank);
+        }
+    }
+    ps_scheme_collect(self, PS_COLLECTIVE_REDUCE, z->lane, ps_scheme_all_axes(self),
+                      ps_zero_type(self), (uint64_t)elements * element_bytes(self));
+}
+
+/* Several slices are put together, summed, and copied back where they are wanted. */
+static void reduce_flat(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    const uint64_t bytes = (uint64_t)z->bucket_elements * element_bytes(self);
+    ps_tensor flat = 0;
+    if (z->bucket_count > 1) {
+        flat = ps_scheme_make(self, z->bucket_elements, ps_zero_type(self), PS_ROLE_WORKSPACE);
+        ps_scheme_kernel(self, "cat", 2 * bytes);
+    }
+    ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, z->lane, ps_scheme_all_axes(self),
+                      ps_zero_type(self), bytes);
+    for (size_t i = 0; i < z->bucket_count && flat != 0; i++) {
+        const int64_t elements = z->divides_grads ? shared(z, z->bucket[i], self->place)
+                                                  : elements_of(self, z->bucket[i]);
+        if (elements > 0) {
+            ps_scheme_kernel(self, "copy", 2 * (uint64_t)elements * element_bytes(self));
+        }
+    }
+    ps_eager_clear(self->e, &flat);
+}
+
+/* Gradients of parameters that lie in this rank's part, all of each, move to a buffer of their own. */
+static void keep_mine(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        if (!is_mine(self, z->bucket[i])) {
+            continue;
+        }
+        if (z->fresh == 0) {
+            int64_t elements = 0;
+            for (size_t j = 0; j < self->m->parameter_count; j++) {
+                elements += is_mine(self, j) ? elements_of(self, j) : 0;
+            }
+            z->fresh = ps_scheme_make(self, elements, ps_zero_type(self), PS_ROLE_GRADIENT);
+        }
+        ps_scheme_kernel(self, "copy",
+                         2 * (uint64_t)elements_of(self, z->bucket[i]) * element_bytes(self));
+    }
+}
+
+static void reduce_bucket(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    if (z->bucket_count == 0) {
+        return;
+    }
+    ps_op_join(self->e, z->lane, PS_EAGER_MAIN);
+    const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
+    ps_scheme_kernel(self, "div", 2 * (uint64_t)z->bucket_elements * element_bytes(self));
+    if (z->divides_grads && self->settings->zero.reduces_to_owners) {
+        reduce_to_owners(self);
+    } else {
+        reduce_flat(self);
+    }
+    if (z->divides_grads) {
+        keep_mine(self);
+    }
+    (void)ps_eager_set_lane(self->e, was);
+    ps_op_join(self->e, PS_EAGER_MAIN, z->lane);
+    ps_eager_clear(self->e, &z->large);
+    z->bucket_count = 0;
+    z->bucket_elements = 0;
+}
+
+static void put(ps_scheme *self, size_t parameter)
+{
+    zero12 *z = own(self);
+    const int64_t elements = elements_of(self, parameter);
+    if (z->bucket_elements + elements > self->settings->zero.reduce_bucket_size) {
+        reduce_bucket(self);
+    }
+    z->bucket[z->bucket_count++] = parameter;
+    z->bucket_elements += elements;
+}
+
+/* ---- gradients ---- */
+
+static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
+{
+    ps_scheme *self = context;
+    zero12 *z = own(self);
+    size_t parameter = 0;
+    while (self->m->parameter[parameter] != leaf) {
+        parameter++;
+    }
+    put(self, parameter);
+    if (elements_of(self, parameter) > self->settings->zero.reduce_bucket_size ||
+        z->buffer[0] == 0) {
+        z->large = owned;
+        reduce_bucket(self);
+        return;
+    }
+    ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, owned));
+    ps_eager_drop(self->e, owned);
+}
+
+static void begin_backward(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    const ps_zero_settings *s = &self->settings->zero;
+    if (!z->divides_grads || !s->contiguous_gradients) {
+        return;
+    }
+    z->buffer[0] =
+        ps_scheme_make(self, s->reduce_bucket_size, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    if (z->lane != PS_EAGER_MAIN) {
+        z->buffer[1] =
+            ps_scheme_make(self, s->reduce_bucket_size, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    }
+}
+
+static void pad(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    int64_t elements = z->part;
+    for (size_t i = 0; i < z->own_count; i++) {
+        elements -= z->own_elements[i];
+    }
+    if (elements > 0 && z->padding == 0) {
+        z->padding = ps_scheme_make(self, elements, ps_zero_type(self), PS_ROLE_GRADIENT);
+        ps_scheme_kernel(self, "fill", (uint64_t)elements * element_bytes(self));
+    }
+}
+
+static void add_all(ps_scheme *self)
+{
+    const zero12 *z = own(self);
+    for (size_t i = 0; i < z->own_count; i++) {
+        ps_scheme_kernel(self, "add", 3 * (uint64_t)z->own_elements[i] * element_bytes(self));
+    }
+}
+
+/* Stage 1: of this rank's parameters gradients are kept, or added to those kept before; all others
+ * go. */
+static void keep_whole(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    bool adds = false;
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        const ps_tensor leaf = self->m->parameter[i], grad = ps_eager_grad(self->e, leaf);
+        if (grad != 0 && is_mine(self, i)) {
+            adds = adds || z->kept[i] != 0;
+            z->kept[i] = z->kept[i] != 0 ? z->kept[i] : ps_eager_hold(self->e, grad);
+        }
+    }
+    if (adds) {
+        add_all(self);
+    }
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        ps_eager_forget_grad(self->e, self->m->parameter[i]);
+    }
+}
+
+static void end_backward(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    if (!z->divides_grads && !self->syncs) {
+        return;
+    }
+    for (size_t i = 0; !z->divides_grads && i < self->m->parameter_count; i++) {
+        if (ps_eager_grad(self->e, self->m->parameter[i]) != 0) {
+            put(self, i);
+        }
+    }
+    reduce_bucket(self);
+    if (!z->divides_grads) {
+        keep_whole(self);
+    } else if (z->averaged != 0) {
+        add_all(self);
+        ps_eager_clear(self->e, &z->fresh);
+    } else {
+        z->averaged = z->fresh;
+        z->fresh = 0;
+    }
+    pad(self);
+    ps_eager_clear(self->e, &z->buffer[0]);
+    ps_eager_clear(self->e, &z->buffer[1]);
+}
+
+/* ---- the step ---- */
+
+/* This rank's gradients one behind the other, then in 32 bits; then the others go. */
+static ps_tensor flatten(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    const uint64_t bytes = (uint64_t)z->part * element_bytes(self);
+    ps_tensor out = ps_scheme_make(self, z->part, ps_zero_type(self), PS_ROLE_GRADIENT);
+    ps_scheme_kernel(self, "cat", 2 * bytes);
+    if (ps_zero_type(self) != PS_DTYPE_F32) {
+        const ps_tensor wide = ps_scheme_make(self, z->part, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+        ps_scheme_kernel(self, "copy", bytes + (uint64_t)z->part * ps_dtype_bytes(PS_DTYPE_F32));
+        ps_eager_assign(self->e, &out, wide);
+    }
+    ps_eager_clear(self->e, &z->averaged);
+    ps_eager_clear(self->e, &z->padding);
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        ps_eager_clear(self->e, &z->kept[i]);
+    }
+    return out;
+}
+
+static void step(ps_scheme *self, ps_optimizer *optimizer)
+{
+    zero12 *z = own(self);
+    ps_zero_norms(self, z->own_elements, z->own_count);
+    ps_zero_update(self, optimizer, z->of.parameter[0], flatten(self));
+    ps_scheme_collect(self, PS_COLLECTIVE_ALL_GATHER, PS_EAGER_MAIN, ps_scheme_all_axes(self),
+                      ps_zero_type(self), (uint64_t)(z->part * self->shards) * element_bytes(self));
+}
+
+/* ---- making ---- */
+
+/* model.bfloat16(), and what rank 0 has goes to all */
+static void convert(ps_scheme *self)
+{
+    ps_model *m = self->m;
+    for (size_t i = 0; i < m->every_count; i++) {
+        if (ps_eager_dtype(self->e, m->every[i]) != ps_zero_type(self)) {
+            const ps_tensor narrow = ps_scheme_make(self, ps_eager_elements(self->e, m->every[i]),
+                                                    ps_zero_type(self), PS_ROLE_PARAMETER);
+            ps_scheme_kernel(self, "copy",
+                             ps_eager_bytes(self->e, m->every[i]) +
+                                 ps_eager_bytes(self->e, narrow));
+            ps_eager_set_data(self->e, m->every[i], narrow);
+        }
+    }
+    for (size_t i = 0; i < m->every_count; i++) {
+        ps_scheme_collect(self, PS_COLLECTIVE_BROADCAST, PS_EAGER_MAIN, ps_scheme_all_axes(self),
+                          ps_zero_type(self), ps_eager_bytes(self->e, m->every[i]));
+    }
+}
+
+/* Each trained parameter goes to the host, one element stands in for it; then all come in one. */
+static void lay_flat(ps_scheme *self, ps_tensor *stand_in)
+{
+    ps_model *m = self->m;
+    zero12 *z = own(self);
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        ps_scheme_copy_host(self, ps_eager_bytes(self->e, m->parameter[i]));
+        stand_in[i] = ps_scheme_make(self, 1, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+        ps_eager_send_away(self->e, m->parameter[i]);
+    }
+    z->flat = ps_scheme_make(self, z->part * self->shards, ps_zero_type(self), PS_ROLE_PARAMETER);
+    ps_scheme_copy_host(self, ps_eager_bytes(self->e, z->flat));
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        ps_eager_lay_into(self->e, m->parameter[i], z->flat);
+        ps_eager_clear(self->e, &stand_in[i]);
+    }
+}
+
+static void measure(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    const int64_t alignment = 2 * self->shards;
+    const size_t count = self->m->parameter_count;
+    for (size_t i = 0; i < count; i++) {
+        z->begin[i + 1] = z->begin[i] + elements_of(self, i);
+    }
+    z->part = ps_scheme_share(z->begin[count], alignment) * 2;
+    for (size_t i = 0; i < count; i++) {
+        if (is_mine(self, i)) {
+            z->own_elements[z->own_count++] = shared(z, i, self->place);
+        }
+    }
+    self->is_uneven = true;
+}
+
+static ps_code make_room(ps_scheme *self, ps_error *err)
+{
+    zero12 *z = own(self);
+    const size_t count = self->m->parameter_count + 1;
+    z->of = (ps_model){.e = self->e, .recipe = self->m->recipe, .family = self->m->family};
+    z->of.parameter = ps_scheme_calloc(self, 1, sizeof *z->of.parameter);
+    z->of.shape = ps_scheme_calloc(self, 1, sizeof *z->of.shape);
+    z->begin = ps_scheme_calloc(self, count, sizeof *z->begin);
+    z->bucket = ps_scheme_calloc(self, count, sizeof *z->bucket);
+    z->kept = ps_scheme_calloc(self, count, sizeof *z->kept);
+    z->own_elements = ps_scheme_calloc(self, count, sizeof *z->own_elements);
+    return ps_eager_code(self->e, err);
+}
+
+static ps_code wrap(ps_scheme *self, bool divides_grads, ps_error *err)
+{
+    zero12 *z = self->state = ps_scheme_calloc(self, 1, sizeof *z);
+    if (z == NULL) {
+        return ps_fail_nomem(err);
+    }
+    z->divides_grads = divides_grads;
+    PS_TRY(make_room(self, err));
+    z->lane = divides_grads && ps_zero_overlaps(self, false) ? REDUCE_STREAM : PS_EAGER_MAIN;
+    convert(self);
+    measure(self);
+    lay_flat(self, z->kept); /* which has room */
+    PS_TRY(ps_eager_code(self->e, err));
+    z->of.parameter[0] = ps_zero_make_copy(self, z->part);
+    z->of.shape[0] = (ps_parameter_shape){.columns = z->part};
+    z->of.parameter_count = 1;
+    ps_zero_show_gradient(self, z->part);
+    self->of = &z->of;
+    if (divides_grads) {
+        ps_eager_set_grad_taker(self->e, take_grad, self);
+    }
+    return PS_OK;
+}
+
+static ps_code wrap_stage_1(ps_scheme *self, ps_error *err)
+{
+    return wrap(self, false, err);
+}
+
+static ps_code wrap_stage_2(ps_scheme *self, ps_error *err)
+{
+    return wrap(self, true, err);
+}
+
+static void destroy(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    if (z != NULL) {
+        ps_model_fini(&z->of);
+        ps_free(z->begin);
+        ps_free(z->bucket);
+        ps_free(z->kept);
+        ps_free(z->own_elements);
+        ps_free(z);
+    }
+}
+
+const ps_scheme_ops ps_scheme_zero1 = {.check = ps_zero_check,
+                                       .wrap = wrap_stage_1,
+                                       .destroy = destroy,
+                                       .end_backward = end_backward,
+                                       .step = step,
+                                       .has_masters = true};
+
+const ps_scheme_ops ps_scheme_zero2 = {.check = ps_zero_check,
+                                       .wrap = wrap_stage_2,
+                                       .destroy = destroy,
+                                       .begin_backward = begin_backward,
+                                       .end_backward = end_backward,
+                                       .step = step,
+                                       .has_masters = true};
