@@ -221,6 +221,21 @@ void ps_eager_refill(ps_eager *self, ps_tensor tensor, uint64_t bytes, ps_role r
                                          role, &self->err));
 }
 
+ps_tensor ps_eager_take_out(ps_eager *self, ps_tensor tensor)
+{
+    if (self->code != PS_OK || tensor == 0 || ps_eager_is_away(self, tensor) ||
+        ps_eager_is_empty(self, tensor)) {
+        return 0;
+    }
+    const ps_tensor out = ps_eager_make(self, 0, PS_DTYPE_BOOL, PS_ROLE_TEMPORARY);
+    if (out != 0) {
+        ps__storage *from = &self->storage[self->tensor[tensor].storage];
+        self->storage[self->tensor[out].storage].buffer = from->buffer;
+        from->buffer = PS_EAGER_NO_BUFFER;
+    }
+    return out;
+}
+
 void ps_eager_retype(ps_eager *self, ps_tensor tensor, ps_dtype dtype)
 {
     if (tensor != 0) {

@@ -128,6 +128,9 @@ bool ps_eager_is_away(const ps_eager *self, ps_tensor tensor);
 void ps_eager_empty(ps_eager *self, ps_tensor tensor);
 void ps_eager_refill(ps_eager *self, ps_tensor tensor, uint64_t bytes, ps_role role);
 
+/** The memory alone, as a tensor of bytes; the storage it was in is empty then. Owned by the caller. */
+ps_tensor ps_eager_take_out(ps_eager *self, ps_tensor tensor);
+
 /** True when a tensor has a storage without memory. */
 bool ps_eager_is_empty(const ps_eager *self, ps_tensor tensor);
 

@@ -215,41 +215,6 @@ static void end_backward(ps_scheme *self)
 
 /* ---- forward ---- */
 
-/* Flattened, sent, copied back; two are under way at a time. A single tensor is its own flat one. */
-static void broadcast(ps_scheme *self, const ps_tensor *list, size_t count)
-{
-    enum { MIB = 1 << 20, BUCKET = 250 };
-    const uint64_t limit = (uint64_t)BUCKET * MIB;
-    ps_tensor before = 0;
-    size_t first = 0;
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count && !ps_eager_has_failed(self->e); i++) {
-        const ps_dtype dtype = ps_eager_dtype(self->e, list[i]);
-        const bool changes = i + 1 < count && ps_eager_dtype(self->e, list[i + 1]) != dtype;
-        bytes += ps_eager_bytes(self->e, list[i]);
-        if (bytes < limit && i + 1 < count && !changes) {
-            continue;
-        }
-        ps_tensor flat = 0;
-        if (i > first) {
-            flat = ps_scheme_make(self, (int64_t)(bytes / ps_dtype_bytes(dtype)), dtype,
-                                  PS_ROLE_TEMPORARY);
-            ps_scheme_kernel(self, "cat", 2 * bytes);
-        }
-        ps_scheme_collect(self, PS_COLLECTIVE_BROADCAST, COMMUNICATOR, ps_scheme_all_axes(self),
-                          dtype, bytes);
-        ps_eager_clear(self->e, &before);
-        ps_op_join(self->e, PS_EAGER_MAIN, COMMUNICATOR);
-        for (size_t j = first; j <= i && flat != 0; j++) {
-            ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, list[j]));
-        }
-        before = flat;
-        first = i + 1;
-        bytes = 0;
-    }
-    ps_eager_clear(self->e, &before);
-}
-
 static void begin_forward(ps_scheme *self)
 {
     ddp *d = own(self);
@@ -258,7 +223,7 @@ static void begin_forward(ps_scheme *self)
         rebuild(self);
     }
     if (d->syncs_buffers) {
-        broadcast(self, self->m->buffer, self->m->buffer_count);
+        ps_scheme_broadcast(self, self->m->buffer, self->m->buffer_count, COMMUNICATOR);
     }
     d->syncs_buffers = self->syncs;
 }
@@ -279,8 +244,8 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     d->ready = ps_scheme_calloc(self, m->parameter_count, sizeof *d->ready);
     PS_TRY(ps_eager_code(self->e, err));
     d->syncs_buffers = true;
-    broadcast(self, m->every, m->every_count);
-    broadcast(self, m->buffer, m->buffer_count);
+    ps_scheme_broadcast(self, m->every, m->every_count, COMMUNICATOR);
+    ps_scheme_broadcast(self, m->buffer, m->buffer_count, COMMUNICATOR);
     if (self->settings->ddp.find_unused_parameters) {
         enum { NUMBER_BYTES = 4 };
         d->used = ps_scheme_make(self, (int64_t)m->parameter_count * NUMBER_BYTES, PS_DTYPE_BOOL,

@@ -57,6 +57,13 @@ static inline void ps_scheme_kernel(ps_scheme *self, const char *name, uint64_t 
     ps_op_kernel(self->e, name, bytes);
 }
 
+/**
+ * Tensors go from rank 0 to all, coalesced up to 250 MiB of a type at a time.
+ *
+ * @param lane  of the communicator
+ */
+void ps_scheme_broadcast(ps_scheme *self, const ps_tensor *list, size_t count, ps_eager_lane lane);
+
 /** Bytes go to the host or come from there, and the host waits. */
 void ps_scheme_copy_host(ps_scheme *self, uint64_t bytes);
 

@@ -166,7 +166,8 @@ static ps_code adjust_recipe(ps_recipe *r, ps_error *err)
         }
     }
     /* modules see the type in which parameters are gathered */
-    if (ps_parallel_is_on(&r->parallel) && r->parallel.fsdp.has_param_dtype) {
+    if (ps_parallel_is_on(&r->parallel) && r->parallel.fsdp.has_param_dtype &&
+        (r->parallel.scheme == PS_PARALLEL_FSDP1 || r->parallel.scheme == PS_PARALLEL_FSDP2)) {
         r->parallel.fsdp.stored_dtype = r->parameters;
         r->parameters = r->parallel.fsdp.param_dtype;
     }
