@@ -125,8 +125,8 @@ typedef struct ps__meg_head {
 typedef struct ps__meg_micro {
     ps_tensor ids;       /* for the embedding's backward */
     ps_tensor positions; /* during the forward pass */
-    ps_tensor input;  /* received from the stage before */
-    ps_tensor output; /* of the stage; of the last one: the loss */
+    ps_tensor input;     /* received from the stage before */
+    ps_tensor output;    /* of the stage; of the last one: the loss */
     ps__meg_layer *layer;
     ps_tensor *checkpoint; /* inputs of layers that are recomputed */
     ps_tensor mask;        /* dropout of the embedding */
