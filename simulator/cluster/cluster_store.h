@@ -72,6 +72,18 @@ ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err) PS_MUST_USE;
 uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_part part,
                                 uint32_t index);
 
+/** A kind being read into a cluster. */
+typedef struct ps_kind_reader {
+    ps_cluster *cluster;
+    const ps_catalogue *catalogue;
+    const ps_figure_table *table;
+    uint32_t thing;
+    ps_error *err;
+} ps_kind_reader;
+
+/** Reads the figures of the reader's thing. PS_OK · PS_NOT_FOUND · PS_BAD_INPUT */
+ps_code ps_kind_read_figures(ps_kind_reader *self) PS_MUST_USE;
+
 /** Reads the kind that `name` stands for and what is said of it. See ps_cluster_create. */
 ps_code ps_cluster_read_kind(ps_cluster *self, const ps_catalogue *catalogue, const char *name,
                              uint32_t gpus, const ps_cluster_options *options,

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The figures of a kind of node, from clusters.csv and the catalogue.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster/cluster_store.h"
+
+const char *ps_fabric_name(ps_fabric fabric)
+{
+    static const char *const names[PS_FABRIC_COUNT] = {
+#define PS_FABRIC_NAME(sym, name, doc) name,
+        PS_FABRICS(PS_FABRIC_NAME)
+#undef PS_FABRIC_NAME
+    };
+    return names[fabric];
+}
+
+static void keep_text(ps_kind_reader *self, size_t place, const char *text, const char **out)
+{
+    char *kept = self->cluster->text[place];
+    (void)snprintf(kept, PS_NODE_TEXT_BYTES, "%s", text);
+    *out = kept;
+}
+
+static uint32_t read_count(const ps_kind_reader *self, const char *quantity, uint32_t without)
+{
+    ps_stated stated;
+    const bool is_stated = ps_figure_table_get(self->table, self->thing, quantity, &stated);
+    return is_stated ? (uint32_t)stated.value : without;
+}
+
+static ps_code refuse_word(const ps_kind_reader *self, const char *quantity, const char *text,
+                           const char *words)
+{
+    return ps_fail(self->err, PS_BAD_INPUT, "%s of %.80s is \"%.40s\": use %s", quantity,
+                   ps_figure_table_name(self->table, self->thing), text, words);
+}
+
+/* A figure of the catalogue entry that the kind names under `quantity`. */
+static ps_code read_part(const ps_kind_reader *self, const char *quantity,
+                         ps_hardware_class class_of, ps_figure_id figure, uint64_t *out)
+{
+    ps_stated name;
+    ps_hardware_id part;
+    ps_figure found;
+    PS_TRY(ps_figure_table_need(self->table, self->thing, quantity, &name, self->err));
+    PS_TRY(ps_catalogue_find(self->catalogue, class_of, name.text, &part, self->err));
+    PS_TRY(ps_catalogue_need(self->catalogue, part, figure, &found, self->err));
+    *out = found.value;
+    return PS_OK;
+}
+
+static ps_code read_gpu_figure(const ps_kind_reader *self, ps_figure_id figure, uint64_t *out)
+{
+    ps_figure found;
+    PS_TRY(ps_catalogue_need(self->catalogue, self->cluster->info.gpu, figure, &found, self->err));
+    *out = found.value;
+    return PS_OK;
+}
+
+static ps_code read_mesh(ps_kind_reader *self)
+{
+    ps_node_kind *kind = &self->cluster->kind;
+    ps_stated stated;
+    PS_TRY(ps_figure_table_need(self->table, self->thing, "link-rate", &stated, self->err));
+    kind->link_bytes_per_s = stated.value;
+    for (uint32_t a = 0; a < PS_MESH_MAX_GPUS; a++) {
+        for (uint32_t b = a + 1; b < PS_MESH_MAX_GPUS; b++) {
+            char quantity[32];
+            (void)snprintf(quantity, sizeof quantity, "links-%u-%u", (unsigned)a, (unsigned)b);
+            if (!ps_figure_table_get(self->table, self->thing, quantity, &stated)) {
+                continue;
+            }
+            if (b >= kind->gpus) {
+                return ps_fail(self->err, PS_BAD_INPUT, "%.80s has %u GPUs, but %s is stated",
+                               ps_figure_table_name(self->table, self->thing), (unsigned)kind->gpus,
+                               quantity);
+            }
+            kind->links[a][b] = kind->links[b][a] = (uint32_t)stated.value;
+        }
+    }
+    return PS_OK;
+}
+
+static ps_code read_fabric(ps_kind_reader *self)
+{
+    ps_node_kind *kind = &self->cluster->kind;
+    ps_stated word;
+    PS_TRY(ps_figure_table_need(self->table, self->thing, "fabric", &word, self->err));
+    for (int i = 0; i < PS_FABRIC_COUNT; i++) {
+        if (strcmp(word.text, ps_fabric_name((ps_fabric)i)) == 0) {
+            kind->fabric = (ps_fabric)i;
+            self->cluster->info.fabric = kind->fabric;
+            if (kind->fabric != PS_FABRIC_PCIE) {
+                PS_TRY(read_gpu_figure(self, PS_FIGURE_NVLINK, &kind->fabric_bytes_per_s));
+            }
+            if (kind->fabric != PS_FABRIC_PCIE && kind->fabric_bytes_per_s == 0) {
+                return ps_fail(self->err, PS_BAD_INPUT,
+                               "%.80s joins by %s GPUs that have no NVLink",
+                               ps_figure_table_name(self->table, self->thing), word.text);
+            }
+            return kind->fabric == PS_FABRIC_NVLINK ? read_mesh(self) : PS_OK;
+        }
+    }
+    return refuse_word(self, "fabric", word.text, "nvswitch, nvlink or pcie");
+}
+
+static ps_code read_host(ps_kind_reader *self)
+{
+    ps_node_kind *kind = &self->cluster->kind;
+    ps_cluster_info *info = &self->cluster->info;
+    ps_stated word;
+    kind->sockets = read_count(self, "sockets", 1);
+    kind->gpus_per_switch = read_count(self, "gpus-per-switch", 1);
+    PS_TRY(read_part(self, "host-memory", PS_HARDWARE_MEMORY, PS_FIGURE_STREAM_BANDWIDTH,
+                     &kind->memory_bytes_per_s));
+    PS_TRY(read_gpu_figure(self, PS_FIGURE_D2H, &kind->up_bytes_per_s));
+    PS_TRY(read_gpu_figure(self, PS_FIGURE_H2D, &kind->down_bytes_per_s));
+    if (kind->gpus_per_switch > 1) {
+        PS_TRY(read_part(self, "uplink", PS_HARDWARE_LINK, PS_FIGURE_BANDWIDTH,
+                         &kind->uplink_bytes_per_s));
+    }
+    PS_TRY(ps_figure_table_need(self->table, self->thing, "peer-access", &word, self->err));
+    if (strcmp(word.text, "yes") != 0 && strcmp(word.text, "no") != 0) {
+        return refuse_word(self, "peer-access", word.text, "yes or no");
+    }
+    info->has_peer_access = kind->has_peer_access = word.text[0] == 'y';
+    PS_TRY(ps_figure_table_need(self->table, self->thing, "cpu", &word, self->err));
+    if (strcmp(word.text, "intel") != 0 && strcmp(word.text, "amd") != 0) {
+        return refuse_word(self, "cpu", word.text, "intel or amd");
+    }
+    keep_text(self, 2, word.text, &info->cpu);
+    return PS_OK;
+}
+
+static ps_code read_network(ps_kind_reader *self)
+{
+    ps_cluster_info *info = &self->cluster->info;
+    uint64_t latency = 0;
+    info->nics = read_count(self, "nics", 0);
+    if (info->nics > 0) {
+        PS_TRY(read_part(self, "nic", PS_HARDWARE_LINK, PS_FIGURE_BANDWIDTH,
+                         &self->cluster->kind.nic_bytes_per_s));
+        PS_TRY(read_part(self, "nic", PS_HARDWARE_LINK, PS_FIGURE_LATENCY, &latency));
+    }
+    info->network_latency_ns = (ps_ns)latency;
+    return PS_OK;
+}
+
+ps_code ps_kind_read_figures(ps_kind_reader *self)
+{
+    ps_cluster_info *info = &self->cluster->info;
+    ps_stated stated;
+    keep_text(self, 0, ps_figure_table_name(self->table, self->thing), &info->kind);
+    PS_TRY(ps_figure_table_need(self->table, self->thing, "gpus", &stated, self->err));
+    self->cluster->kind.gpus = (uint32_t)stated.value;
+    PS_TRY(ps_figure_table_need(self->table, self->thing, "collectives", &stated, self->err));
+    keep_text(self, 1, stated.text, &info->collectives);
+    PS_TRY(read_fabric(self));
+    PS_TRY(read_host(self));
+    return read_network(self);
+}
