@@ -12,26 +12,38 @@ static ps__meg_micro *micro_of(ps__meg *self, int64_t number)
     return &self->micro[number % self->in_flight];
 }
 
-static ps_tensor input_of(ps__meg *self, int64_t elements, ps_dtype dtype)
+static void load(ps__meg *self, ps_tensor *input, ps_dtype dtype)
 {
-    const ps_tensor input = ps_eager_make(self->e, elements, dtype, PS_ROLE_INPUT);
+    const int64_t elements = self->tokens * self->recipe->context;
+    *input = ps_eager_make(self->e, elements, dtype, PS_ROLE_INPUT);
     ps__meg_bytes(self, "copy", elements * (int64_t)ps_dtype_bytes(dtype));
-    return input;
+}
+
+/* Of the whole sequence, the context rank keeps its part. */
+static void cut(ps__meg *self, ps_tensor *input, ps_dtype dtype)
+{
+    if (*input != 0 && self->recipe->context > 1) {
+        ps_eager_assign(self->e, input, ps_eager_make(self->e, self->tokens, dtype, PS_ROLE_INPUT));
+        ps__meg_bytes(self, "index", 2 * self->tokens * (int64_t)ps_dtype_bytes(dtype));
+    }
 }
 
 static void load_batch(ps__meg *self, ps__meg_micro *micro)
 {
-    const int64_t rows = self->tokens;
     if (self->is_first) {
-        micro->ids = input_of(self, rows, PS_DTYPE_I64);
+        load(self, &micro->ids, PS_DTYPE_I64);
     }
     if (self->is_last) {
-        micro->head.labels = input_of(self, rows, PS_DTYPE_I64);
-        micro->head.mask = input_of(self, rows, PS_DTYPE_F32);
+        load(self, &micro->head.labels, PS_DTYPE_I64);
+        load(self, &micro->head.mask, PS_DTYPE_F32);
     }
     if (self->is_first) {
-        micro->positions = input_of(self, rows, PS_DTYPE_I64);
+        load(self, &micro->positions, PS_DTYPE_I64);
     }
+    cut(self, &micro->ids, PS_DTYPE_I64);
+    cut(self, &micro->head.labels, PS_DTYPE_I64);
+    cut(self, &micro->head.mask, PS_DTYPE_F32);
+    cut(self, &micro->positions, PS_DTYPE_I64);
 }
 
 static void begin_layer(ps__meg *self, int64_t number)

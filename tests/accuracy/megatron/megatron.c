@@ -35,14 +35,14 @@ typedef struct walker {
     bool shows_events;
 } walker;
 
-static void show(const walker *self, const char *what, uint32_t tensor)
+static void show(const walker *self, const char *what, uint32_t tensor, uint64_t addr)
 {
     const ps_workload *w = self->workload;
     const ps_alloc_stats *stats = ps_allocator_stats(self->model);
     if (self->shows_events) {
-        printf("%s %" PRIu32 " %.3f %s lane %u allocated %.1f reserved %.1f\n", what, tensor,
-               (double)w->tensor.bytes[tensor] / 1048576.0,
-               ps_strings_text(w->strings, w->tensor.label[tensor]), w->tensor.lane[tensor],
+        printf("%s %" PRIu32 " %.3f %s lane %u at %" PRIx64 " allocated %.1f reserved %.1f\n", what,
+               tensor, (double)w->tensor.bytes[tensor] / 1048576.0,
+               ps_strings_text(w->strings, w->tensor.label[tensor]), w->tensor.lane[tensor], addr,
                (double)stats->allocated_bytes.current / 1048576.0,
                (double)stats->reserved_bytes.current / 1048576.0);
     }
@@ -56,10 +56,10 @@ static ps_code walk_event(walker *self, uint8_t kind, uint32_t ref, ps_error *er
         ps_alloc_block block;
         PS_TRY(ps_allocator_alloc(self->model, &request, &block, NULL, err));
         self->handle[ref] = block.handle;
-        show(self, "alloc", ref);
+        show(self, "alloc", ref, block.addr);
     } else if (kind == PS_WORKLOAD_EVENT_FREE) {
         PS_TRY(ps_allocator_free(self->model, self->handle[ref], false, err));
-        show(self, "free", ref);
+        show(self, "free", ref, 0);
     }
     return PS_OK;
 }
