@@ -210,6 +210,17 @@ static void send(ps_eager *self, ps_node *node, ps_tensor *out, queue *ready)
     }
 }
 
+/* A parameter that was emptied must have been filled again. */
+static void check_saved(ps_eager *self, const ps_node *node)
+{
+    for (uint32_t i = 0; i < node->saved_count; i++) {
+        if (ps_eager_is_empty(self, node->saved[i]) &&
+            ps_eager_elements(self, node->saved[i]) > 0) {
+            ps_eager_fail(self, PS_INTERNAL, "backward needs a parameter that is not gathered");
+        }
+    }
+}
+
 static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready)
 {
     ps_node *node = ps_eager_node(self, number);
@@ -225,6 +236,7 @@ static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready
     if (node->checkpoint != NULL) {
         ps_checkpoint_fill(self, node);
     }
+    check_saved(self, node);
     node->ops->apply(self, node, node->grad, out);
     if (node->checkpoint != NULL) {
         /* the node's function alone holds them: they die when it returns, the block's input with

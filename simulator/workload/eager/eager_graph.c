@@ -200,6 +200,10 @@ void ps_op_save(ps_eager *self, ps_node *node, ps_tensor tensor)
     if (node == NULL || tensor == 0) {
         return;
     }
+    if (self->tensor[tensor].elements > 0 && ps_eager_is_empty(self, tensor)) {
+        ps_eager_fail(self, PS_INTERNAL, "an operation on a parameter that is not gathered");
+        return;
+    }
     if (self->checkpoint != NULL) {
         ps_checkpoint_save(self, node, tensor);
         return;

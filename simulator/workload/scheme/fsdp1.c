@@ -12,6 +12,8 @@
  *             (or behind its gradients). Its gradients, when all are there, are copied into a flat
  *             one, which is reduced and scattered in the post-backward lane
  *
+ * A unit with one trained parameter has gradients of all: the flat tensor wants one.
+ *
  * Memory that another lane still reads goes back late: a gathered unit's when the host has waited
  * for it, a flat gradient's when the next unit's is there.
  */
@@ -447,6 +449,7 @@ static void measure(ps_scheme *self, size_t which)
     fsdp1 *f = own(self);
     unit *u = &f->unit[which];
     int64_t at = 0, held = 0;
+    bool is_trained = false;
     for (size_t i = f->units.begin[which]; i < f->units.begin[which + 1]; i++) {
         const ps_tensor tensor = f->units.member[i].tensor;
         const ps_dtype type = ps_eager_dtype(self->e, tensor);
@@ -454,7 +457,12 @@ static void measure(ps_scheme *self, size_t which)
         f->begin[i] = at;
         at += ps_eager_elements(self->e, tensor);
         held += ps_eager_elements(self->e, tensor);
-        u->trained += f->units.member[i].trained != PS_UNITS_NONE;
+        is_trained = is_trained || f->units.member[i].trained != PS_UNITS_NONE;
+    }
+    /* parts of a flat tensor that wants a gradient want theirs, frozen or not */
+    for (size_t i = f->units.begin[which]; is_trained && i < f->units.begin[which + 1]; i++) {
+        ps_eager_require_grad(self->e, f->units.member[i].tensor);
+        u->trained++;
     }
     u->elements = round_up(at, self->shards);
     u->padding = u->elements - held;

@@ -70,7 +70,7 @@ ps_code ps_gemini_place(ps_model *m, ps_error *err)
     for (size_t i = 0; i < m->parameter_count; i++) {
         elements[i] = ps_eager_elements(m->e, m->parameter[i]);
     }
-    const ps_code code = ps_gemini_lay_out(elements, m->parameter_count, &layout, err);
+    const ps_code code = ps_gemini_lay_out(elements, m->parameter_count, 1, &layout, err);
     if (code == PS_OK) {
         take_chunks(m, &layout);
         ps_eager_set_grad_taker(m->e, take_gradient, m);
@@ -92,12 +92,17 @@ static void make_states(ps_model *m)
 }
 
 /* Adam reads a 16-bit gradient, reads and writes parameter and moments in 32 bits; copies follow. */
-void ps_gemini_step(ps_model *m, bool is_first)
+void ps_gemini_tell_step(ps_eager *e, uint64_t elements)
 {
     enum { ADAM_BYTES = 2 + 3 * 2 * 4, COPY_BYTES = 4 + 2 };
+    ps_op_kernel(e, "fused_adam", ADAM_BYTES * elements);
+    ps_op_kernel(e, "copy", COPY_BYTES * elements);
+}
+
+void ps_gemini_step(ps_model *m, bool is_first)
+{
     if (is_first) {
         make_states(m);
     }
-    ps_op_kernel(m->e, "fused_adam", ADAM_BYTES * m->trained_elements);
-    ps_op_kernel(m->e, "copy", COPY_BYTES * m->trained_elements);
+    ps_gemini_tell_step(m->e, m->trained_elements);
 }

@@ -78,14 +78,19 @@ static int64_t find_size(const int64_t *elements, size_t count, const spread *s)
     return best;
 }
 
-static void fill(const int64_t *elements, size_t count, ps_gemini_layout *out)
+static int64_t round_up(int64_t elements, int64_t ranks)
+{
+    return (elements + ranks - 1) / ranks * ranks;
+}
+
+static void fill(const int64_t *elements, size_t count, int64_t ranks, ps_gemini_layout *out)
 {
     int64_t left = 0;
     size_t open = 0;
     for (size_t i = 0; i < count; i++) {
         if (elements[i] > out->size) {
             out->chunk_of[i] = out->chunk_count;
-            out->chunk_elements[out->chunk_count++] = elements[i];
+            out->chunk_elements[out->chunk_count++] = round_up(elements[i], ranks);
             continue;
         }
         if (left < elements[i]) {
@@ -97,17 +102,18 @@ static void fill(const int64_t *elements, size_t count, ps_gemini_layout *out)
     }
 }
 
-ps_code ps_gemini_lay_out(const int64_t *elements, size_t count, ps_gemini_layout *out,
-                          ps_error *err)
+ps_code ps_gemini_lay_out(const int64_t *elements, size_t count, int64_t ranks,
+                          ps_gemini_layout *out, ps_error *err)
 {
     const spread s = spread_of(elements, count);
-    *out = (ps_gemini_layout){.size = find_size(elements, count, &s)};
+    *out = (ps_gemini_layout){.size = round_up(find_size(elements, count, &s), ranks),
+                              .is_small = s.sum < (double)LEAST_SIZE};
     out->chunk_elements = ps_calloc(count + 1, sizeof *out->chunk_elements);
     out->chunk_of = ps_calloc(count + 1, sizeof *out->chunk_of);
     if (out->chunk_elements == NULL || out->chunk_of == NULL) {
         return ps_fail_nomem(err);
     }
-    fill(elements, count, out);
+    fill(elements, count, ranks, out);
     return PS_OK;
 }
 

@@ -100,7 +100,7 @@ static ps_code run_script(ps_script *self, ps_error *err)
     if (m->recipe->policy == PS_TRAIN_POLICY_ZO2) {
         PS_TRY(ps_zo2_check(m, err));
     }
-    if (m->recipe->policy == PS_TRAIN_POLICY_GEMINI) {
+    if (m->recipe->policy == PS_TRAIN_POLICY_GEMINI && !ps_parallel_is_on(&m->recipe->parallel)) {
         PS_TRY(ps_gemini_place(m, err));
     }
     if (ps_parallel_is_on(&m->recipe->parallel)) {

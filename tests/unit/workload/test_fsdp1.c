@@ -164,6 +164,9 @@ static void test_types_must_agree(void **state)
     (void)state;
     r.lora_rank = 4;
     w = build(LLAMA, &r);
+    /* a unit with adapters has gradients of all its weights; the rest has none */
+    const uint64_t blocks = parameters_of(w) - 2 * 1000 * 64 - 64;
+    assert_int_equal(step_bytes(w, 1, PS_COLLECTIVE_REDUCE_SCATTER, 1), 4 * blocks);
     ps_workload_destroy(w);
     r.parameters = PS_DTYPE_BF16;
     assert_int_equal(try_build(LLAMA, &r, &w, &err), PS_USAGE);

@@ -17,7 +17,7 @@ static ps_gemini_layout lay_out(const int64_t *elements, size_t count)
 {
     ps_gemini_layout out;
     ps_error err = {0};
-    assert_ok(&err, ps_gemini_lay_out(elements, count, &out, &err));
+    assert_ok(&err, ps_gemini_lay_out(elements, count, 1, &out, &err));
     return out;
 }
 
