@@ -34,10 +34,9 @@ static ps_code check_ranks(const ps_parallel *p, ps_error *err)
         return ps_fail(err, PS_USAGE,
                        "a copy that one rank alone has is not sharded: ddp has a copy on each");
     }
-    const int64_t shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks;
-    if (p->rank < 0 || p->rank >= shards) {
-        return ps_fail(err, PS_USAGE, "rank %lld of %lld that share a copy: they count from 0",
-                       (long long)p->rank, (long long)shards);
+    if (p->rank < 0 || p->rank >= p->ranks) {
+        return ps_fail(err, PS_USAGE, "rank %lld of %lld: they count from 0", (long long)p->rank,
+                       (long long)p->ranks);
     }
     return PS_OK;
 }
@@ -90,7 +89,7 @@ ps_code ps_scheme_create(ps_model *m, ps_scheme **out, ps_error *err)
     *self = (ps_scheme){.ops = known[p->scheme], .m = m, .e = m->e, .settings = p, .of = m};
     self->shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks;
     self->replicas = p->ranks / self->shards;
-    self->place = p->rank;
+    self->place = p->rank % self->shards;
     self->hooks.context = self;
     const ps_code code = wrap(self, err);
     if (code != PS_OK) {

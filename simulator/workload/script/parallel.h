@@ -63,7 +63,7 @@ typedef struct ps_parallel {
     ps_parallel_scheme scheme;
     int64_t ranks;       /* that train on data of their own; 0, 1: one */
     int64_t shard_ranks; /* neighbours that share one copy of what is sharded; 0: all ranks */
-    int64_t rank;        /* whose workload it is: its place among those; shards may be uneven */
+    int64_t rank;        /* whose workload it is, from 0; neighbours share a copy */
     bool syncs_always;   /* gradients of every micro-batch are exchanged: without no_sync() */
     ps_ddp_settings ddp;
     ps_zero_settings zero;

@@ -177,7 +177,7 @@ static void test_what_makes_no_sense_is_refused(void **state)
     r.parallel.shard_ranks = 1;
     assert_refused(r, "one rank alone");
     r.parallel.shard_ranks = 2;
-    r.parallel.rank = 2;
+    r.parallel.rank = 6;
     assert_refused(r, "count from 0");
     r = small_recipe(PS_PARALLEL_DDP, 4);
     r.parallel.shard_ranks = 2;
