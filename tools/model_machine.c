@@ -21,25 +21,6 @@ static const char *text_or(const ps_args *args, const char *option, const char *
 
 /* ---- the cluster ---- */
 
-static ps_code create_cluster(const ps_args *args, const ps_catalogue *catalogue,
-                              const ps_cluster_options *options, ps_model_machine *out,
-                              ps_error *err)
-{
-    const char *gpu = ps_args_text(args, "gpu");
-    const char *name = text_or(args, "cluster", gpu);
-    PS_TRY(ps_cluster_create(catalogue, name, out->gpus, options, &out->cluster, err));
-    const ps_hardware_id of_cluster = ps_cluster_about(out->cluster)->gpu;
-    if (gpu == NULL) {
-        out->gpu = of_cluster;
-        return PS_OK;
-    }
-    PS_TRY(ps_catalogue_find(catalogue, PS_HARDWARE_GPU, gpu, &out->gpu, err));
-    return out->gpu.v == of_cluster.v
-               ? PS_OK
-               : ps_fail(err, PS_USAGE, "--gpu %s: the nodes of --cluster %s have %s", gpu, name,
-                         ps_catalogue_name(catalogue, of_cluster));
-}
-
 static ps_code read_text(const char *path, char **out, size_t *bytes, ps_error *err)
 {
     ps_source *source;
@@ -57,22 +38,40 @@ static ps_code read_text(const char *path, char **out, size_t *bytes, ps_error *
     return code;
 }
 
-static ps_code read_cluster(const ps_args *args, const ps_catalogue *catalogue,
-                            ps_model_machine *out, ps_error *err)
+ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalogue,
+                                 const char *gpu, uint32_t gpus, ps_cluster **out, ps_error *err)
 {
+    const char *name = text_or(args, "cluster", gpu);
     const char *path = ps_args_text(args, "cluster-file");
     ps_cluster_options options = {.csv_name = path};
     char *text = NULL;
     if (path == NULL) {
-        return create_cluster(args, catalogue, NULL, out, err);
+        return ps_cluster_create(catalogue, name, gpus, NULL, out, err);
     }
     ps_code code = read_text(path, &text, &options.csv_bytes, err);
     if (code == PS_OK) {
         options.csv = text;
-        code = create_cluster(args, catalogue, &options, out, err);
+        code = ps_cluster_create(catalogue, name, gpus, &options, out, err);
     }
     ps_free(text);
     return code;
+}
+
+static ps_code read_cluster(const ps_args *args, const ps_catalogue *catalogue,
+                            ps_model_machine *out, ps_error *err)
+{
+    const char *gpu = ps_args_text(args, "gpu");
+    PS_TRY(ps_model_machine_cluster(args, catalogue, gpu, out->gpus, &out->cluster, err));
+    const ps_hardware_id of_cluster = ps_cluster_about(out->cluster)->gpu;
+    if (gpu == NULL) {
+        out->gpu = of_cluster;
+        return PS_OK;
+    }
+    PS_TRY(ps_catalogue_find(catalogue, PS_HARDWARE_GPU, gpu, &out->gpu, err));
+    return out->gpu.v == of_cluster.v
+               ? PS_OK
+               : ps_fail(err, PS_USAGE, "--gpu %s: the nodes of --cluster %s have %s", gpu,
+                         text_or(args, "cluster", gpu), ps_catalogue_name(catalogue, of_cluster));
 }
 
 static ps_code find_gpu(const ps_args *args, const ps_catalogue *catalogue, ps_model_machine *out,

@@ -29,6 +29,16 @@ typedef struct ps_model_machine {
 ps_code ps_model_machine_read(const ps_args *args, const ps_catalogue *catalogue,
                               ps_model_machine *out, ps_error *err) PS_MUST_USE;
 
+/**
+ * The cluster of --cluster and --cluster-file, else the usual one of a GPU.
+ *
+ * @param gpu  name of the GPU; may be NULL with --cluster
+ * @param out  to be given to ps_cluster_destroy; written only on PS_OK
+ */
+ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalogue,
+                                 const char *gpu, uint32_t gpus, ps_cluster **out,
+                                 ps_error *err) PS_MUST_USE;
+
 void ps_model_machine_fini(ps_model_machine *self);
 
 #endif

@@ -11,7 +11,9 @@
 #include "load_plan.h"
 #include "model_case.h"
 #include "model_recipe.h"
+#include "parallel_options.h"
 #include "policy/whatif.h"
+#include "recorded_ranks.h"
 #include "run/run.h"
 
 #define PATH_BYTES 4096
@@ -75,6 +77,7 @@ const ps_option ps_simulate_options[] = {
      .value = "FILE",
      .help = "write the plan that is simulated as a .psplan file"},
     PS_PARALLEL_OPTION_ROWS,
+    PS_RECORDED_RANKS_OPTION_ROWS,
     PS_BATCH_OPTION_ROWS,
     {.name = "recorded-batch",
      .kind = PS_OPTION_QUANTITY,
@@ -138,6 +141,41 @@ static ps_whatif_scale read_scale(const ps_args *args, const ps_loaded *input)
     };
 }
 
+static bool has_ranks(const ps_args *args)
+{
+    return ps_args_has(args, "gpus") && ps_args_quantity(args, "gpus") > 1;
+}
+
+/* The GPU that the ranks will have, as the catalogue or the recording names it. */
+static const char *gpu_of(const ps_args *args, const ps_plan *plan)
+{
+    if (ps_args_has(args, "gpu")) {
+        return ps_args_text(args, "gpu");
+    }
+    return plan->device.head.count == 0 ? NULL
+                                        : ps_strings_text(plan->strings, plan->device.name[0]);
+}
+
+static ps_code apply(const ps_args *args, const ps_catalogue *catalogue, ps_whatif *change,
+                     const ps_loaded *input, ps_error *err)
+{
+    if (!has_ranks(args)) {
+        return ps_whatif_apply(input->plan, catalogue, change, err);
+    }
+    ps_recorded_network network;
+    const uint32_t gpus = (uint32_t)ps_args_quantity(args, "gpus");
+    PS_TRY(
+        ps_recorded_network_open(args, catalogue, gpu_of(args, input->plan), gpus, &network, err));
+    const ps_data_parallel ranks = {.ranks = gpus,
+                                    .network = network.network,
+                                    .trace = input->trace,
+                                    .structure = input->structure};
+    change->data_parallel = &ranks;
+    const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);
+    ps_recorded_network_close(&network);
+    return code;
+}
+
 /* A plan that was made from a model has its GPU and its sizes already. */
 static ps_code change_plan(const ps_args *args, const ps_catalogue *catalogue, bool is_made,
                            const ps_loaded *input, ps_error *err)
@@ -155,7 +193,8 @@ static ps_code change_plan(const ps_args *args, const ps_catalogue *catalogue, b
         change.scale = has_scale(args) ? &scale : NULL;
     }
     if (code == PS_OK) {
-        code = ps_whatif_apply(input->plan, catalogue, &change, err);
+        code = is_made ? ps_whatif_apply(input->plan, catalogue, &change, err)
+                       : apply(args, catalogue, &change, input, err);
     }
     ps_free(texts);
     return code;

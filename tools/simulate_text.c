@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "policy/data_parallel.h"
 #include "simulate_devices.h"
 #include "workload/script/build.h"
 
@@ -334,12 +335,22 @@ static ps_code print_device(const ps_result *result, const ps_result_device *dev
     return PS_OK;
 }
 
+/* Of a recorded job on other numbers of GPUs: what was assumed. */
+static void print_ranks(const ps_result *result, ps_output *out)
+{
+    const char *how = fact(result, PS_PLAN_META_DATA_PARALLEL);
+    if (how[0] != '\0') {
+        ps_output_print(out, "%s\n", how);
+    }
+}
+
 ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
 {
     char a[PS_QUANTITY_TEXT_BYTES];
     const bool is_crowded = result->device_count > MAX_FULL_DEVICES;
     ps_output_print(out, "%s\n", fact(result, PS_META_TITLE));
     print_recipe(result, out);
+    print_ranks(result, out);
     ps_output_print(out, "\n");
     ps_output_print(out, "step time  %s%s\n\n", ps_time_format(result->step_time_ns, a),
                     result->step_count > 1 ? "  (median of the steps after the first)" : "");

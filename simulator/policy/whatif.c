@@ -4,6 +4,7 @@
  */
 #include "policy/whatif.h"
 
+#include "policy/data_parallel_parts.h"
 #include "policy/whatif_parts.h"
 
 ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
@@ -18,6 +19,41 @@ ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_c
     return ps_catalogue_find(catalogue, PS_HARDWARE_GPU, name, out, err);
 }
 
+/* Sizes first: they compare with the recorded GPU, and copies become transfers of new sizes. Copies
+ * then: they compare with the recorded GPU, which the next stage renames. */
+static ps_code change_work(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
+                           const ps_hardware_id *wanted, bool *is_scaled, ps_error *err)
+{
+    if (change->scale != NULL) {
+        PS_TRY(ps__whatif_scale(plan, catalogue, change->scale, is_scaled, err));
+    }
+    if (change->gpu != NULL || change->pcie_bytes_per_s != 0) {
+        PS_TRY(ps__whatif_copies(plan, catalogue, change, wanted, err));
+    }
+    return wanted == NULL ? PS_OK : ps__whatif_compute(plan, catalogue, *wanted, err);
+}
+
+/* Gradients are looked up in the plan as recorded, and exchanged in what has become of it. */
+static ps_code change_ranks(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
+                            const ps_hardware_id *wanted, bool *is_scaled, ps_error *err)
+{
+    const ps_data_parallel *ranks = change->data_parallel;
+    ps_gradients gradients = {0};
+    ps_hardware_id gpu = {0};
+    PS_TRY(ps__data_parallel_check(ranks, plan, err));
+    PS_TRY(ps_gradients_find(ranks->trace, ranks->structure, plan, &gradients, err));
+    ps_code code = change_work(plan, catalogue, change, wanted, is_scaled, err);
+    if (code == PS_OK && !gradients.has_buckets) {
+        code = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, err);
+    }
+    if (code == PS_OK) {
+        code = ps__data_parallel(plan, catalogue, gpu, ranks, &gradients, err);
+    }
+    *is_scaled = *is_scaled || !gradients.has_buckets;
+    ps_gradients_fini(&gradients);
+    return code;
+}
+
 ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
                         ps_error *err)
 {
@@ -27,17 +63,11 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
         PS_TRY(ps_catalogue_find(catalogue, PS_HARDWARE_GPU, change->gpu, &target, err));
         wanted = &target;
     }
-    /* sizes first: they compare with the recorded GPU, and copies become transfers of new sizes */
     bool is_scaled = false;
-    if (change->scale != NULL) {
-        PS_TRY(ps__whatif_scale(plan, catalogue, change->scale, &is_scaled, err));
-    }
-    /* copies then: they compare with the recorded GPU, which the next stage renames */
-    if (change->gpu != NULL || change->pcie_bytes_per_s != 0) {
-        PS_TRY(ps__whatif_copies(plan, catalogue, change, wanted, err));
-    }
-    if (wanted != NULL) {
-        PS_TRY(ps__whatif_compute(plan, catalogue, target, err));
+    if (change->data_parallel != NULL && change->data_parallel->ranks > 1) {
+        PS_TRY(change_ranks(plan, catalogue, change, wanted, &is_scaled, err));
+    } else {
+        PS_TRY(change_work(plan, catalogue, change, wanted, &is_scaled, err));
     }
     return ps__whatif_memory(plan, catalogue, change, wanted, is_scaled, err);
 }

@@ -9,6 +9,7 @@
 
 #include "cluster/catalogue.h"
 #include "plan/plan.h"
+#include "policy/data_parallel.h"
 #include "policy/whatif_scale.h"
 
 /** What to change; zero-initialised: nothing. */
@@ -25,7 +26,8 @@ typedef struct ps_whatif {
     const char *const *allocator_option; /* "KEY=VALUE" in PyTorch's words */
     size_t allocator_option_count;
     const char *cache; /* recovered, empty, steady; NULL: recovered where possible and valid */
-    const ps_whatif_scale *scale; /* another batch or sequence; NULL: as recorded */
+    const ps_whatif_scale *scale;          /* another batch or sequence; NULL: as recorded */
+    const ps_data_parallel *data_parallel; /* several GPUs; NULL: as recorded */
 } ps_whatif;
 
 /**

@@ -141,6 +141,22 @@ static ps_code change_allocator(ps_plan *plan, uint32_t device, const ps_whatif 
     return change->allocator_option_count > 0 ? join_settings(plan, device, change, err) : PS_OK;
 }
 
+/* What was recorded of the base stays, but for a group of ranks that was not there. */
+static ps_code change_base(ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
+                           ps_hardware_id gpu, const ps_beyond_setup *setup, ps_error *err)
+{
+    ps_beyond beyond;
+    PS_TRY(ps_beyond_memory(catalogue, gpu, setup, &beyond, err));
+    if (plan->device.base_bytes[device] != 0 && setup->software == NULL) {
+        plan->device.base_bytes[device] += beyond.collective_bytes;
+        plan->device.base_basis[device] = PS_BASIS_ANALYTIC;
+        return PS_OK;
+    }
+    plan->device.base_bytes[device] = ps_beyond_outside(&beyond);
+    plan->device.base_basis[device] = (uint8_t)beyond.basis;
+    return PS_OK;
+}
+
 /* Capacity and what lies outside the allocator: given, of the other GPU, recorded, or of the catalogue. */
 static ps_code change_capacity(ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
                                const ps_whatif *change, const ps_hardware_id *target, ps_error *err)
@@ -152,12 +168,13 @@ static ps_code change_capacity(ps_plan *plan, uint32_t device, const ps_catalogu
     if (target != NULL) {
         gpu = *target;
     }
-    if (is_known && (plan->device.base_bytes[device] == 0 || change->software != NULL)) {
-        const ps_beyond_setup setup = {.software = change->software};
-        ps_beyond beyond;
-        PS_TRY(ps_beyond_memory(catalogue, gpu, &setup, &beyond, err));
-        plan->device.base_bytes[device] = ps_beyond_outside(&beyond);
-        plan->device.base_basis[device] = (uint8_t)beyond.basis;
+    const bool has_group = change->data_parallel != NULL && change->data_parallel->ranks > 1;
+    if (is_known &&
+        (plan->device.base_bytes[device] == 0 || change->software != NULL || has_group)) {
+        const ps_beyond_setup setup = {.software = change->software,
+                                       .groups = has_group,
+                                       .group_ranks = has_group ? change->data_parallel->ranks : 0};
+        PS_TRY(change_base(plan, device, catalogue, gpu, &setup, err));
     }
     if (change->has_base) {
         plan->device.base_bytes[device] = change->base_bytes;

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where things are in a recorded plan that is put under
+ * DistributedDataParallel, and room for what is added.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "lower/lower.h"
+#include "policy/data_parallel_parts.h"
+
+#define BLOCK_BYTES 512u
+#define BUCKET_LABEL "DistributedDataParallel bucket"
+
+ps_code ps__data_parallel_check(const ps_data_parallel *change, const ps_plan *plan, ps_error *err)
+{
+    if (change->trace == NULL) {
+        return ps_fail(err, PS_USAGE,
+                       "several GPUs need the recording: a plan does not say which tensors are "
+                       "gradients");
+    }
+    if (plan->device.head.count != 1) {
+        return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
+                       plan->device.head.count);
+    }
+    if (change->trace->collective.head.count > 0) {
+        return ps_fail(err, PS_USAGE,
+                       "the recording is of one rank of several: it has collectives already");
+    }
+    return PS_OK;
+}
+
+/* The stream with most kernels. */
+static ps_code find_compute_lane(ps_ddp_building *self, ps_error *err)
+{
+    const ps_plan *plan = self->insertion.plan;
+    size_t most = 0;
+    size_t *kernels = ps_calloc(plan->lane.head.count + 1, sizeof *kernels);
+    if (kernels == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        kernels[plan->task.lane[i]] += plan->task.kind[i] == PS_TASK_KERNEL;
+    }
+    for (uint32_t lane = 0; lane < plan->lane.head.count; lane++) {
+        if (kernels[lane] > most) {
+            most = kernels[lane];
+            self->compute = lane;
+        }
+    }
+    ps_free(kernels);
+    return most > 0 ? PS_OK
+                    : ps_fail(err, PS_BAD_INPUT,
+                              "no kernels are recorded, so nothing can overlap "
+                              "with the exchange of gradients");
+}
+
+static ps_code add_lane(ps_ddp_building *self, ps_lane_kind kind, const char *name, uint32_t *out,
+                        ps_error *err)
+{
+    ps_plan *plan = self->insertion.plan;
+    size_t row;
+    PS_TRY(ps_plan_add(plan, PS_PLAN_LANE, &row, err));
+    plan->lane.kind[row] = (uint8_t)kind;
+    plan->lane.device[row] = kind == PS_LANE_STREAM ? plan->lane.device[self->compute] : 0;
+    *out = (uint32_t)row;
+    return ps_strings_put_z(plan->strings, name, &plan->lane.name[row], err);
+}
+
+static ps_code add_lanes(ps_ddp_building *self, ps_error *err)
+{
+    char name[48];
+    (void)snprintf(name, sizeof name, "group of %u ranks", self->change->ranks);
+    PS_TRY(add_lane(self, PS_LANE_STREAM, "stream of collectives", &self->reducer, err));
+    return add_lane(self, PS_LANE_GROUP, name, &self->group, err);
+}
+
+static void find_launches(ps_ddp_building *self)
+{
+    const ps_plan *plan = self->insertion.plan;
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        self->launch[i] = PS_GRADIENT_NONE;
+        if (plan->task.lane[i] == self->compute) {
+            self->queue[self->queue_count++] = (uint32_t)i;
+        }
+    }
+    for (size_t i = 0; i < plan->dep.head.count; i++) {
+        if (plan->dep.kind[i] == PS_DEP_START_AFTER_START &&
+            plan->lane.kind[plan->task.lane[plan->dep.before[i]]] == PS_LANE_HOST) {
+            self->launch[plan->dep.task[i]] = plan->dep.before[i];
+        }
+    }
+}
+
+static ps_ns fact_ns(const ps_plan *plan, const char *key)
+{
+    const char *text = ps_plan_meta(plan, key);
+    const long long value = text == NULL ? 0 : strtoll(text, NULL, 10);
+    return value > 0 ? value : 0;
+}
+
+ps_code ps__ddp_prepare(ps_ddp_building *self, ps_error *err)
+{
+    const ps_plan *plan = self->insertion.plan;
+    const size_t tasks = plan->task.head.count + 1, gradients = self->gradients->count + 1;
+    PS_TRY(find_compute_lane(self, err));
+    self->rank = ps_calloc(self->change->ranks, sizeof *self->rank);
+    self->launch = ps_calloc(tasks, sizeof *self->launch);
+    self->queue = ps_calloc(tasks, sizeof *self->queue);
+    self->bucket = ps_calloc(gradients, sizeof *self->bucket);
+    self->bucket_of = ps_calloc(gradients, sizeof *self->bucket_of);
+    self->part = ps_calloc(gradients, sizeof *self->part);
+    if (self->rank == NULL || self->launch == NULL || self->queue == NULL || self->bucket == NULL ||
+        self->bucket_of == NULL || self->part == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (uint32_t i = 0; i < self->change->ranks; i++) {
+        self->rank[i] = i;
+    }
+    find_launches(self);
+    self->device_behind = self->queue[0];
+    self->last_device = PS_GRADIENT_NONE;
+    self->launch_lag_ns = fact_ns(plan, PS_PLAN_META_LAUNCH_LAG);
+    self->gap_ns = fact_ns(plan, PS_PLAN_META_KERNEL_GAP);
+    return add_lanes(self, err);
+}
+
+void ps__ddp_release(ps_ddp_building *self)
+{
+    ps__insertion_fini(&self->insertion);
+    ps_cost_destroy(self->cost);
+    ps_free(self->rank);
+    ps_free(self->launch);
+    ps_free(self->queue);
+    ps_free(self->bucket);
+    ps_free(self->bucket_of);
+    ps_free(self->part);
+}
+
+/* ---- memory ---- */
+
+static ps_code add_bucket(ps_plan *plan, uint64_t bytes, size_t first_memop, ps_error *err)
+{
+    size_t buffer, memop;
+    PS_TRY(ps_plan_add(plan, PS_PLAN_BUFFER, &buffer, err));
+    PS_TRY(ps_plan_add(plan, PS_PLAN_MEMOP, &memop, err));
+    plan->buffer.bytes[buffer] =
+        plan->device.sizes_are_blocks[0] != 0 ? ps_round_up_u64(bytes, BLOCK_BYTES) : bytes;
+    plan->buffer.role[buffer] = PS_ROLE_GRADIENT;
+    plan->memop.op[memop] = PS_MEMOP_ALLOC;
+    plan->memop.buffer[memop] = (uint32_t)buffer;
+    plan->memop.task[memop] = plan->memop.task[first_memop];
+    plan->memop.offset_ns[memop] = plan->memop.offset_ns[first_memop];
+    return ps_strings_put_z(plan->strings, BUCKET_LABEL, &plan->buffer.label[buffer], err);
+}
+
+/* The rows from `from` on come first. */
+static ps_code move_to_front(ps_plan *plan, size_t from, ps_error *err)
+{
+    const size_t count = plan->memop.head.count;
+    uint32_t *order = ps_calloc(count, sizeof *order);
+    if (order == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)(i < count - from ? from + i : i - (count - from));
+    }
+    const ps_code code =
+        ps_table_permute(&ps_plan_specs()[PS_PLAN_MEMOP], &plan->memop.head, order, err);
+    ps_free(order);
+    return code;
+}
+
+ps_code ps__ddp_hold_buckets(ps_ddp_building *self, ps_error *err)
+{
+    ps_plan *plan = self->insertion.plan;
+    const size_t old_count = plan->memop.head.count;
+    if (old_count == 0) {
+        return PS_OK; /* nothing is known of the job's memory */
+    }
+    for (size_t i = 0; i < self->bucket_count; i++) {
+        PS_TRY(add_bucket(plan, self->bucket[i].bytes, 0, err));
+    }
+    PS_TRY(move_to_front(plan, old_count, err));
+    for (size_t i = 0; i < plan->memop.head.count; i++) {
+        plan->memop.expect[i] = 0; /* totals were recorded without buckets */
+    }
+    return PS_OK;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * New tasks between those of a plan.
+ */
+#include "policy/plan_insert.h"
+
+#include "base/memory.h"
+
+#define MAX_TASKS ((size_t)1 << 31)
+
+void ps__insertion_init(ps_insertion *self, ps_plan *plan)
+{
+    *self = (ps_insertion){.plan = plan, .old_count = plan->task.head.count};
+}
+
+void ps__insertion_fini(ps_insertion *self)
+{
+    ps_free(self->after);
+    *self = (ps_insertion){0};
+}
+
+ps_code ps__insertion_task(ps_insertion *self, uint32_t lane, ps_task_kind kind, uint32_t after,
+                           uint32_t *row, ps_error *err)
+{
+    size_t added;
+    const size_t place = self->plan->task.head.count - self->old_count;
+    PS_TRY(ps_grow((void **)&self->after, &self->capacity, place + 1, MAX_TASKS,
+                   sizeof *self->after, err));
+    if (self->plan->task.head.count >= MAX_TASKS) {
+        return ps_fail(err, PS_LIMIT, "a plan of more than %zu tasks", MAX_TASKS);
+    }
+    PS_TRY(ps_plan_add(self->plan, PS_PLAN_TASK, &added, err));
+    self->after[place] = after;
+    self->plan->task.lane[added] = lane;
+    self->plan->task.kind[added] = (uint8_t)kind;
+    *row = (uint32_t)added;
+    return PS_OK;
+}
+
+ps_code ps__insertion_dep(ps_insertion *self, uint32_t task, uint32_t before, ps_dep_kind kind,
+                          ps_ns lag_ns, ps_error *err)
+{
+    size_t row;
+    PS_TRY(ps_plan_add(self->plan, PS_PLAN_DEP, &row, err));
+    self->plan->dep.task[row] = task;
+    self->plan->dep.before[row] = before;
+    self->plan->dep.kind[row] = (uint8_t)kind;
+    self->plan->dep.lag_ns[row] = lag_ns;
+    self->plan->dep.origin[row] = PS_DEP_RULE;
+    return PS_OK;
+}
+
+/* A counting sort: `order` receives old rows by new place. */
+static void sort_places(const uint32_t *key, size_t count, uint32_t *next, size_t keys,
+                        uint32_t *order)
+{
+    for (size_t i = 0; i < count; i++) {
+        next[key[i] + 1]++;
+    }
+    for (size_t k = 0; k < keys; k++) {
+        next[k + 1] += next[k];
+    }
+    for (size_t i = 0; i < count; i++) {
+        order[next[key[i]]++] = (uint32_t)i;
+    }
+}
+
+static ps_code order_of(const uint32_t *key, size_t count, size_t keys, uint32_t **out,
+                        ps_error *err)
+{
+    uint32_t *next = ps_calloc(keys + 1, sizeof *next);
+    uint32_t *order = ps_calloc(count + 1, sizeof *order);
+    if (next == NULL || order == NULL) {
+        ps_free(next);
+        ps_free(order);
+        return ps_fail_nomem(err);
+    }
+    sort_places(key, count, next, keys, order);
+    ps_free(next);
+    *out = order;
+    return PS_OK;
+}
+
+ps_code ps__sort_by_task(ps_plan *plan, ps_plan_table_id table, const uint32_t *task, ps_error *err)
+{
+    ps_table_head *head = ps_plan_table(plan, table);
+    uint32_t *order;
+    PS_TRY(order_of(task, head->count, plan->task.head.count, &order, err));
+    const ps_code code = ps_table_permute(&ps_plan_specs()[table], head, order, err);
+    ps_free(order);
+    return code;
+}
+
+/* Every column that names a task. */
+static void rename_tasks(ps_plan *plan, const uint32_t *new_row)
+{
+    const struct {
+        uint32_t *task;
+        size_t count;
+    } columns[] = {
+        {plan->dep.task, plan->dep.head.count},
+        {plan->dep.before, plan->dep.head.count},
+        {plan->transfer.task, plan->transfer.head.count},
+        {plan->memop.task, plan->memop.head.count},
+        {plan->step.begin_task, plan->step.head.count},
+        {plan->step.end_task, plan->step.head.count},
+    };
+    for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++) {
+        for (size_t i = 0; i < columns[c].count; i++) {
+            uint32_t *task = &columns[c].task[i];
+            *task = *task == PS_PLAN_WHOLE ? *task : new_row[*task];
+        }
+    }
+}
+
+/* Old tasks have the place they had; appended ones the place of the task they follow, and as the
+ * sort keeps the order of equals, they come behind it. */
+static ps_code find_order(const ps_insertion *self, uint32_t **order, ps_error *err)
+{
+    const size_t count = self->plan->task.head.count;
+    uint32_t *place = ps_calloc(count + 1, sizeof *place);
+    if (place == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t after = i < self->old_count ? (uint32_t)i : self->after[i - self->old_count];
+        place[i] = after == PS_INSERT_NOWHERE ? (uint32_t)self->old_count : after;
+    }
+    const ps_code code = order_of(place, count, self->old_count + 1, order, err);
+    ps_free(place);
+    return code;
+}
+
+ps_code ps__insertion_finish(ps_insertion *self, ps_error *err)
+{
+    ps_plan *plan = self->plan;
+    const size_t count = plan->task.head.count;
+    uint32_t *order;
+    PS_TRY(find_order(self, &order, err));
+    uint32_t *new_row = ps_calloc(count + 1, sizeof *new_row);
+    ps_code code = new_row == NULL ? ps_fail_nomem(err) : PS_OK;
+    if (code == PS_OK) {
+        for (size_t i = 0; i < count; i++) {
+            new_row[order[i]] = (uint32_t)i;
+        }
+        code = ps_table_permute(&ps_plan_specs()[PS_PLAN_TASK], &plan->task.head, order, err);
+    }
+    if (code == PS_OK) {
+        rename_tasks(plan, new_row);
+        code = ps__sort_by_task(plan, PS_PLAN_DEP, plan->dep.task, err);
+    }
+    if (code == PS_OK) {
+        code = ps__sort_by_task(plan, PS_PLAN_TRANSFER, plan->transfer.task, err);
+    }
+    ps_free(order);
+    ps_free(new_row);
+    return code;
+}
