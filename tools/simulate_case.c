@@ -168,6 +168,7 @@ static ps_code apply(const ps_args *args, const ps_catalogue *catalogue, ps_what
         ps_recorded_network_open(args, catalogue, gpu_of(args, input->plan), gpus, &network, err));
     const ps_data_parallel ranks = {.ranks = gpus,
                                     .network = network.network,
+                                    .rates_are_reached = ps_args_has(args, "bus"),
                                     .trace = input->trace,
                                     .structure = input->structure};
     change->data_parallel = &ranks;

@@ -12,6 +12,8 @@
 #include "job/network.h"
 #include "policy/data_parallel_parts.h"
 
+#define NS_PER_S UINT64_C(1000000000)
+
 static ps_code name_task(ps_ddp_building *b, uint32_t task, const char *name, ps_basis basis,
                          ps_error *err)
 {
@@ -75,6 +77,7 @@ static ps_code add_exchange(ps_ddp_building *b, uint64_t bytes, uint32_t part, p
     plan->task.dur_ns[exchange] =
         ps_time_add(cost.latency_ns, moving_ns > INT64_MAX ? INT64_MAX : (ps_ns)moving_ns);
     plan->task.bytes[exchange] = bytes;
+    b->beside_ns = ps_time_add(b->beside_ns, plan->task.dur_ns[exchange]);
     PS_TRY(name_task(b, exchange, "all-reduce", cost.basis, err));
     PS_TRY(ps__insertion_dep(&b->insertion, exchange, part, PS_DEP_START_AFTER_START, 0, err));
     return ps__insertion_dep(&b->insertion, part, exchange, PS_DEP_END_AFTER_END, 0, err);
@@ -101,12 +104,23 @@ static ps_code add_all_reduce(ps_ddp_building *b, uint32_t behind, uint64_t byte
 
 /* ---- one backward pass ---- */
 
+/* A computation is held up by the exchanges that it runs beside. */
+static void hold_up(ps_ddp_building *b, uint32_t task)
+{
+    ps_ns *dur_ns = &b->insertion.plan->task.dur_ns[task];
+    const ps_ns shared_ns = b->beside_ns < *dur_ns ? b->beside_ns : *dur_ns;
+    b->beside_ns -= shared_ns;
+    *dur_ns = ps_time_add(
+        *dur_ns, (ps_ns)ps_mul_div_u64((uint64_t)shared_ns, b->overlap_cost, PS_RATIO_ONE));
+}
+
 /* The device has been given this much when the host is where a gradient is ready. */
 static void follow_device(ps_ddp_building *b, uint32_t host)
 {
     while (b->next < b->queue_count && (b->launch[b->queue[b->next]] == PS_GRADIENT_NONE ||
                                         b->launch[b->queue[b->next]] <= host)) {
         b->device_behind = b->last_device = b->queue[b->next++];
+        hold_up(b, b->device_behind);
     }
 }
 
@@ -208,7 +222,9 @@ static ps_code exchange_pass(ps_ddp_building *b, const ps_backward *pass, ps_err
             : (ps_ddp_limits){b->change->bucket_bytes, b->change->bucket_bytes};
     b->bucket_count = ps_ddp_fill(&b->gradients->gradient[pass->first], pass->count, limits,
                                   b->bucket, b->bucket_of);
+    b->beside_ns = 0;
     PS_TRY(reduce_pass(b, pass, err));
+    b->beside_ns = 0; /* what comes next waits for them */
     if (b->gradients->has_buckets) {
         PS_TRY(wait_for_parts(b, pass, err));
     } else if (!b->change->has_views) {
@@ -253,7 +269,7 @@ static ps_code build(ps_ddp_building *b, ps_error *err)
     return b->gradients->has_buckets ? PS_OK : ps__ddp_hold_buckets(b, err);
 }
 
-ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
+ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, const ps_hardware_id *gpu,
                           const ps_data_parallel *change, const ps_gradients *gradients,
                           ps_error *err)
 {
@@ -261,8 +277,9 @@ ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, ps_hardw
         .change = change, .gradients = gradients, .old_dep_count = plan->dep.head.count};
     ps_code code = PS_OK;
     ps__insertion_init(&b.insertion, plan);
-    if (!gradients->has_buckets) {
-        code = ps_cost_create(catalogue, gpu, NULL, &b.cost, err);
+    ps__ddp_read_overlap(&b, catalogue, gpu);
+    if (!gradients->has_buckets && gpu != NULL) {
+        code = ps_cost_create(catalogue, *gpu, NULL, &b.cost, err);
     }
     if (code == PS_OK) {
         code = build(&b, err);

@@ -29,7 +29,9 @@ typedef struct ps_ddp_building {
     uint32_t last_device;   /* what the compute lane was last given, new or old */
     uint32_t last_host;     /* newest task on the backward thread */
     ps_ns launch_lag_ns, gap_ns;
-    ps_ddp_bucket *bucket; /* of the pass at hand */
+    uint64_t collective_share, overlap_cost; /* [millionths] of the GPU: see job/costs.c */
+    ps_ns beside_ns;                         /* exchanges that the compute lane runs beside */
+    ps_ddp_bucket *bucket;                   /* of the pass at hand */
     size_t bucket_count;
     size_t *bucket_of; /* per gradient of the pass */
     uint32_t *part;    /* per bucket: its all-reduce on the device, until something waits for it */
@@ -42,6 +44,10 @@ ps_code ps__data_parallel_check(const ps_data_parallel *change, const ps_plan *p
 /** Lanes, launches and room. PS_OK · PS_BAD_INPUT nothing computes · PS_NOMEM */
 ps_code ps__ddp_prepare(ps_ddp_building *self, ps_error *err) PS_MUST_USE;
 
+/** What the GPU's collectives and computation cost one another; nothing when `gpu` is NULL. */
+void ps__ddp_read_overlap(ps_ddp_building *self, const ps_catalogue *catalogue,
+                          const ps_hardware_id *gpu);
+
 /** Device memory of the buckets of the last pass, from the origin on. */
 ps_code ps__ddp_hold_buckets(ps_ddp_building *self, ps_error *err) PS_MUST_USE;
 
@@ -51,11 +57,11 @@ void ps__ddp_release(ps_ddp_building *self);
  * Puts a plan under DistributedDataParallel.
  *
  * @param plan       its tasks are still those that the gradients name; unusable after a failure
- * @param gpu        it runs on, for the copies between gradients and buckets
+ * @param gpu        it runs on; NULL: unknown, which is refused where copies are to be added
  * @param gradients  found before anything of the plan changed
  * @return PS_OK · PS_BAD_INPUT · PS_NOT_FOUND a figure that is missing · PS_LIMIT · PS_NOMEM
  */
-ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
+ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, const ps_hardware_id *gpu,
                           const ps_data_parallel *change, const ps_gradients *gradients,
                           ps_error *err) PS_MUST_USE;
 

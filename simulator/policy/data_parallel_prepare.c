@@ -100,6 +100,23 @@ static ps_ns fact_ns(const ps_plan *plan, const char *key)
     return value > 0 ? value : 0;
 }
 
+void ps__ddp_read_overlap(ps_ddp_building *self, const ps_catalogue *catalogue,
+                          const ps_hardware_id *gpu)
+{
+    ps_figure figure;
+    self->collective_share = PS_RATIO_ONE;
+    if (gpu == NULL) {
+        return;
+    }
+    if (!self->change->rates_are_reached &&
+        ps_catalogue_get(catalogue, *gpu, PS_FIGURE_COLLECTIVE_SHARE, &figure)) {
+        self->collective_share = figure.value;
+    }
+    if (ps_catalogue_get(catalogue, *gpu, PS_FIGURE_OVERLAP_COST, &figure)) {
+        self->overlap_cost = figure.value;
+    }
+}
+
 ps_code ps__ddp_prepare(ps_ddp_building *self, ps_error *err)
 {
     const ps_plan *plan = self->insertion.plan;

@@ -43,11 +43,13 @@ static ps_code change_ranks(ps_plan *plan, const ps_catalogue *catalogue, const 
     PS_TRY(ps__data_parallel_check(ranks, plan, err));
     PS_TRY(ps_gradients_find(ranks->trace, ranks->structure, plan, &gradients, err));
     ps_code code = change_work(plan, catalogue, change, wanted, is_scaled, err);
-    if (code == PS_OK && !gradients.has_buckets) {
+    /* copies in and out of buckets need to know the GPU; the rest does without */
+    const bool is_known = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, NULL) == PS_OK;
+    if (code == PS_OK && !is_known && !gradients.has_buckets) {
         code = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, err);
     }
     if (code == PS_OK) {
-        code = ps__data_parallel(plan, catalogue, gpu, ranks, &gradients, err);
+        code = ps__data_parallel(plan, catalogue, is_known ? &gpu : NULL, ranks, &gradients, err);
     }
     *is_scaled = *is_scaled || !gradients.has_buckets;
     ps_gradients_fini(&gradients);
