@@ -353,7 +353,9 @@ const char *ps_model_recipe_given(const ps_args *args)
 {
     static const ps_option rows[] = {PS_MODEL_OPTION_ROWS};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (ps_args_has(args, rows[i].name)) {
+        /* a seed of jitter is nobody's recipe */
+        const bool is_other = strcmp(rows[i].name, "seed") == 0 && ps_args_has(args, "jitter");
+        if (ps_args_has(args, rows[i].name) && !is_other) {
             return rows[i].name;
         }
     }

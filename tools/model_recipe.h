@@ -115,7 +115,7 @@
          .value = "N",                                                                             \
          .unit = PS_UNIT_COUNT,                                                                    \
          .min = 0,                                                                                 \
-         .help = "of --lengths draw"},                                                             \
+         .help = "of --lengths draw and of --jitter"},                                             \
         {.name = "mask",                                                                           \
          .kind = PS_OPTION_CHOICE,                                                                 \
          .value = "auto|none|full|padded",                                                         \

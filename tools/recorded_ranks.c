@@ -4,7 +4,15 @@
  */
 #include "recorded_ranks.h"
 
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/units.h"
 #include "model_machine.h"
+#include "run/jitter.h"
+#include "run/rank_speed.h"
+
+#define DEFAULT_DRAWS 100u
 
 static ps_code open_cluster(const ps_args *args, const ps_catalogue *catalogue, const char *gpu,
                             uint32_t gpus, ps_recorded_network *self, ps_error *err)
@@ -49,4 +57,69 @@ void ps_recorded_network_close(ps_recorded_network *self)
     ps_collective_destroy(self->model);
     ps_cluster_destroy(self->cluster);
     *self = (ps_recorded_network){0};
+}
+
+/* ---- ranks that differ ---- */
+
+static ps_code read_speed(const char *text, ps_rank_speed *out, ps_error *err)
+{
+    uint64_t rank = 0;
+    char number[16];
+    const char *equals = strchr(text, '=');
+    const size_t digits = equals == NULL ? 0 : (size_t)(equals - text);
+    ps_code code = digits > 0 && digits < sizeof number ? PS_OK : PS_USAGE;
+    if (code == PS_OK) {
+        memcpy(number, text, digits);
+        number[digits] = '\0';
+        code = ps_quantity_parse(PS_UNIT_COUNT, number, &rank, NULL);
+    }
+    if (code == PS_OK) {
+        code = ps_quantity_parse(PS_UNIT_RATIO, equals + 1, &out->speed, NULL);
+    }
+    if (code != PS_OK || out->speed == 0 || rank > UINT32_MAX) {
+        return ps_fail(err, PS_USAGE,
+                       "--rank-speed \"%s\": expected a rank and a part of its speed, such as "
+                       "3=0.9",
+                       text);
+    }
+    out->rank = (uint32_t)rank;
+    return PS_OK;
+}
+
+ps_code ps_recorded_ranks_speeds(const ps_args *args, ps_plan **plan, ps_error *err)
+{
+    const size_t count = ps_args_count(args, "rank-speed");
+    if (count == 0) {
+        return PS_OK;
+    }
+    ps_rank_speed *speed = ps_calloc(count, sizeof *speed);
+    ps_code code = speed == NULL ? ps_fail_nomem(err) : PS_OK;
+    for (size_t i = 0; i < count && code == PS_OK; i++) {
+        code = read_speed(ps_args_at(args, "rank-speed", i), &speed[i], err);
+    }
+    if (code == PS_OK) {
+        code = ps_plan_set_rank_speeds(plan, speed, count, ps_args_has(args, "jitter"), err);
+    }
+    ps_free(speed);
+    return code;
+}
+
+ps_code ps_recorded_ranks_jitter(const ps_args *args, const ps_plan *plan, ps_result *result,
+                                 ps_error *err)
+{
+    if (!ps_args_has(args, "jitter")) {
+        return ps_args_has(args, "draws") ? ps_fail(err, PS_USAGE, "--draws is of --jitter")
+                                          : PS_OK;
+    }
+    const ps_jitter jitter = {.deviation = ps_args_quantity(args, "jitter"),
+                              .seed = ps_args_quantity(args, "seed"),
+                              .draws = ps_args_has(args, "draws")
+                                           ? (uint32_t)ps_args_quantity(args, "draws")
+                                           : DEFAULT_DRAWS};
+    ps_jitter_times times;
+    PS_TRY(ps_run_jitter(plan, &jitter, &times, err));
+    result->has_jitter = true;
+    result->step_time_median_ns = times.median_ns;
+    result->step_time_p95_ns = times.p95_ns;
+    return PS_OK;
 }

@@ -10,15 +10,41 @@
 #include "cost/collective.h"
 #include "job/bus_network.h"
 #include "job/cluster_network.h"
+#include "result/result.h"
 
 /** Rows for a verb's table of options, beside --gpus and --cluster. */
 #define PS_RECORDED_RANKS_OPTION_ROWS                                                             \
+    {.name = "bus",                                                                               \
+     .kind = PS_OPTION_QUANTITY,                                                                  \
+     .value = "RATE",                                                                             \
+     .unit = PS_UNIT_BANDWIDTH,                                                                   \
+     .min = 1000,                                                                                 \
+     .help = "of a recording: bus bandwidth that collectives reach, as nccl-tests prints it, in " \
+             "place of what is known of the cluster"},                                            \
+        {.name = "rank-speed",                                                                    \
+         .kind = PS_OPTION_TEXT,                                                                  \
+         .value = "RANK=SPEED",                                                                   \
+         .is_repeatable = true,                                                                   \
+         .help = "what a rank's GPU computes goes at that part of its speed: 3=0.9"},             \
+        {.name = "jitter",                                                                        \
+         .kind = PS_OPTION_QUANTITY,                                                              \
+         .value = "SHARE",                                                                        \
+         .unit = PS_UNIT_RATIO,                                                                   \
+         .min = 1,                                                                                \
+         .max = 1000000,                                                                          \
+         .help = "standard deviation of a step's computation on a GPU, such as 5%: steps are "    \
+                 "drawn too, and their median and 95th percentile shown"},                        \
     {                                                                                             \
-        .name = "bus", .kind = PS_OPTION_QUANTITY, .value = "RATE", .unit = PS_UNIT_BANDWIDTH,    \
-        .min = 1000,                                                                              \
-        .help = "of a recording: bus bandwidth that collectives reach, as nccl-tests prints it, " \
-                "in place of what is known of the cluster"                                        \
+        .name = "draws", .kind = PS_OPTION_QUANTITY, .value = "N", .unit = PS_UNIT_COUNT,         \
+        .min = 1, .max = 1000000, .help = "of --jitter; 100 when absent"                          \
     }
+
+/** Gives ranks the speeds of --rank-speed; the plan may become another one. */
+ps_code ps_recorded_ranks_speeds(const ps_args *args, ps_plan **plan, ps_error *err) PS_MUST_USE;
+
+/** Draws the steps of --jitter into the result. */
+ps_code ps_recorded_ranks_jitter(const ps_args *args, const ps_plan *plan, ps_result *result,
+                                 ps_error *err) PS_MUST_USE;
 
 /** The network between the GPUs that the options name. */
 typedef struct ps_recorded_network {

@@ -276,16 +276,27 @@ static ps_code load(const char *input, const ps_args *args, const ps_catalogue *
 
 /* The plan as the options want it. */
 static ps_code prepare(const ps_args *args, const ps_catalogue *catalogue, bool is_made,
-                       const ps_loaded *input, ps_error *err)
+                       ps_loaded *input, ps_error *err)
 {
     if (ps_args_has(args, "strict")) {
         PS_TRY(check_losses(input->plan, err));
     }
     PS_TRY(change_plan(args, catalogue, is_made, input, err));
+    PS_TRY(ps_recorded_ranks_speeds(args, &input->plan, err));
     if (ps_args_has(args, "save-plan")) {
         PS_TRY(ps_plan_write(input->plan, ps_args_text(args, "save-plan"), err));
     }
     return PS_OK;
+}
+
+static ps_code run(const ps_args *args, const ps_plan *plan, ps_result *out, ps_error *err)
+{
+    PS_TRY(ps_run_plan(plan, out, err));
+    const ps_code code = ps_recorded_ranks_jitter(args, plan, out, err);
+    if (code != PS_OK) {
+        ps_result_fini(out);
+    }
+    return code;
 }
 
 static ps_code simulate(const char *input, const ps_args *args, const ps_catalogue *catalogue,
@@ -297,7 +308,7 @@ static ps_code simulate(const char *input, const ps_args *args, const ps_catalog
     PS_TRY(load(input, args, catalogue, &is_made, &loaded, err));
     ps_code code = prepare(args, catalogue, is_made, &loaded, err);
     if (code == PS_OK) {
-        code = ps_run_plan(loaded.plan, &result, err);
+        code = run(args, loaded.plan, &result, err);
     }
     if (code == PS_OK) {
         *out = (ps_simulated){.plan = loaded.plan, .result = result};

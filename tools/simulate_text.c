@@ -344,6 +344,16 @@ static void print_ranks(const ps_result *result, ps_output *out)
     }
 }
 
+static void print_jitter(const ps_result *result, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    if (result->has_jitter) {
+        ps_output_print(out, "with jitter  %s at the median, %s at the 95th percentile\n\n",
+                        ps_time_format(result->step_time_median_ns, a),
+                        ps_time_format(result->step_time_p95_ns, b));
+    }
+}
+
 ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
 {
     char a[PS_QUANTITY_TEXT_BYTES];
@@ -354,6 +364,7 @@ ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
     ps_output_print(out, "\n");
     ps_output_print(out, "step time  %s%s\n\n", ps_time_format(result->step_time_ns, a),
                     result->step_count > 1 ? "  (median of the steps after the first)" : "");
+    print_jitter(result, out);
     PS_TRY(print_steps(result, out, err));
     if (is_crowded) {
         PS_TRY(ps_simulate_devices(result, out, err));

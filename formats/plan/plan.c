@@ -119,6 +119,40 @@ static bool find_meta(const ps_plan *plan, const char *key, size_t *row)
     return false;
 }
 
+/* A counting sort: `order` receives the old rows by their new place. */
+static void order_by_task(const uint32_t *task, size_t count, size_t *next, size_t task_count,
+                          uint32_t *order)
+{
+    for (size_t i = 0; i < count; i++) {
+        next[task[i] + 1]++;
+    }
+    for (size_t t = 0; t < task_count; t++) {
+        next[t + 1] += next[t];
+    }
+    for (size_t i = 0; i < count; i++) {
+        order[next[task[i]]++] = (uint32_t)i;
+    }
+}
+
+ps_code ps_plan_sort_by_task(ps_plan *plan, ps_plan_table_id id, ps_error *err)
+{
+    ps_table_head *head = ps_plan_table(plan, id);
+    const uint32_t *task = id == PS_PLAN_DEP ? plan->dep.task : plan->transfer.task;
+    const size_t tasks = plan->task.head.count;
+    size_t *next = ps_calloc(tasks + 1, sizeof *next);
+    uint32_t *order = ps_calloc(head->count + 1, sizeof *order);
+    ps_code code = PS_OK;
+    if (next == NULL || order == NULL) {
+        code = ps_fail_nomem(err);
+    } else {
+        order_by_task(task, head->count, next, tasks, order);
+        code = ps_table_permute(&ps_plan_specs()[id], head, order, err);
+    }
+    ps_free(next);
+    ps_free(order);
+    return code;
+}
+
 ps_code ps_plan_set_meta(ps_plan *plan, const char *key, const char *value, ps_error *err)
 {
     size_t row;

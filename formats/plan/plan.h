@@ -137,6 +137,14 @@ void ps_plan_destroy(ps_plan *plan);
 /** Appends one zeroed row; see ps_table_add. */
 ps_code ps_plan_add(ps_plan *plan, ps_plan_table_id id, size_t *row, ps_error *err) PS_MUST_USE;
 
+/**
+ * Sorts the rows of dependencies or of transfers by their task; those of one task keep their order.
+ *
+ * @param id  PS_PLAN_DEP or PS_PLAN_TRANSFER, all of whose tasks exist
+ * Cost: O(tasks + rows)
+ */
+ps_code ps_plan_sort_by_task(ps_plan *plan, ps_plan_table_id id, ps_error *err) PS_MUST_USE;
+
 /** Sets a fact, replacing an earlier value. */
 ps_code ps_plan_set_meta(ps_plan *plan, const char *key, const char *value,
                          ps_error *err) PS_MUST_USE;

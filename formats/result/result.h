@@ -105,6 +105,9 @@ typedef struct ps_result_device {
 typedef struct ps_result {
     const ps_plan *plan; /* borrowed */
     ps_ns step_time_ns;  /* steady state: see MODEL.md */
+    bool has_jitter;     /* steps were also drawn with disturbed computation: their median and 95th
+                            percentile */
+    ps_ns step_time_median_ns, step_time_p95_ns;
     ps_ns makespan_ns;
     ps_result_step *step;
     size_t step_count;

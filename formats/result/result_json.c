@@ -256,6 +256,10 @@ static void put_result(writer *w)
     (void)yajl_gen_map_open(w->gen);
     put_text(w, "schema", PS_RESULT_SCHEMA);
     put_int(w, "step_time_ns", (uint64_t)w->result->step_time_ns);
+    if (w->result->has_jitter) {
+        put_int(w, "step_time_median_ns", (uint64_t)w->result->step_time_median_ns);
+        put_int(w, "step_time_p95_ns", (uint64_t)w->result->step_time_p95_ns);
+    }
     put_int(w, "makespan_ns", (uint64_t)w->result->makespan_ns);
     put_steps(w);
     key(w, "devices");

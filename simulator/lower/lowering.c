@@ -162,33 +162,6 @@ static ps_ns first_time(const ps_trace *trace)
     return first;
 }
 
-/* Rows of all dependencies by task, in the order they were found: a counting sort keeps it linear. */
-static ps_code sort_deps(ps_plan *plan, ps_error *err)
-{
-    const size_t count = plan->dep.head.count;
-    size_t *next = ps_calloc(plan->task.head.count + 1, sizeof *next);
-    uint32_t *order = ps_calloc(count, sizeof *order);
-    if (next == NULL || order == NULL) {
-        ps_free(next);
-        ps_free(order);
-        return ps_fail_nomem(err);
-    }
-    for (size_t i = 0; i < count; i++) {
-        next[plan->dep.task[i] + 1]++;
-    }
-    for (size_t t = 0; t < plan->task.head.count; t++) {
-        next[t + 1] += next[t];
-    }
-    for (size_t i = 0; i < count; i++) {
-        order[next[plan->dep.task[i]]++] = (uint32_t)i;
-    }
-    const ps_code code =
-        ps_table_permute(&ps_plan_specs()[PS_PLAN_DEP], &plan->dep.head, order, err);
-    ps_free(next);
-    ps_free(order);
-    return code;
-}
-
 /* Facts that explain a result travel with the plan. */
 static ps_code copy_facts(ps_lowering *self, ps_error *err)
 {
@@ -247,7 +220,7 @@ static ps_code run_stages(ps_lowering *self, ps_error *err)
     PS_TRY(ps__lower_exchanges(self, err));
     PS_TRY(ps__lower_memory(self, err));
     PS_TRY(ps__lower_steps(self, err));
-    return sort_deps(self->plan, err);
+    return ps_plan_sort_by_task(self->plan, PS_PLAN_DEP, err);
 }
 
 static void release(ps_lowering *self)

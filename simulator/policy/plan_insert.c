@@ -81,16 +81,6 @@ static ps_code order_of(const uint32_t *key, size_t count, size_t keys, uint32_t
     return PS_OK;
 }
 
-ps_code ps__sort_by_task(ps_plan *plan, ps_plan_table_id table, const uint32_t *task, ps_error *err)
-{
-    ps_table_head *head = ps_plan_table(plan, table);
-    uint32_t *order;
-    PS_TRY(order_of(task, head->count, plan->task.head.count, &order, err));
-    const ps_code code = ps_table_permute(&ps_plan_specs()[table], head, order, err);
-    ps_free(order);
-    return code;
-}
-
 /* Every column that names a task. */
 static void rename_tasks(ps_plan *plan, const uint32_t *new_row)
 {
@@ -135,7 +125,7 @@ ps_code ps__insertion_finish(ps_insertion *self, ps_error *err)
 {
     ps_plan *plan = self->plan;
     const size_t count = plan->task.head.count;
-    uint32_t *order;
+    uint32_t *order = NULL;
     PS_TRY(find_order(self, &order, err));
     uint32_t *new_row = ps_calloc(count + 1, sizeof *new_row);
     ps_code code = new_row == NULL ? ps_fail_nomem(err) : PS_OK;
@@ -147,10 +137,10 @@ ps_code ps__insertion_finish(ps_insertion *self, ps_error *err)
     }
     if (code == PS_OK) {
         rename_tasks(plan, new_row);
-        code = ps__sort_by_task(plan, PS_PLAN_DEP, plan->dep.task, err);
+        code = ps_plan_sort_by_task(plan, PS_PLAN_DEP, err);
     }
     if (code == PS_OK) {
-        code = ps__sort_by_task(plan, PS_PLAN_TRANSFER, plan->transfer.task, err);
+        code = ps_plan_sort_by_task(plan, PS_PLAN_TRANSFER, err);
     }
     ps_free(order);
     ps_free(new_row);

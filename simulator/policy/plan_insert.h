@@ -40,8 +40,4 @@ ps_code ps__insertion_dep(ps_insertion *self, uint32_t task, uint32_t before, ps
 /** Moves the tasks to their places. PS_OK · PS_NOMEM, after which the plan is of no use. */
 ps_code ps__insertion_finish(ps_insertion *self, ps_error *err) PS_MUST_USE;
 
-/** Rows of a table of the plan sorted by a column of task rows, equal ones as they stand. */
-ps_code ps__sort_by_task(ps_plan *plan, ps_plan_table_id table, const uint32_t *task,
-                         ps_error *err) PS_MUST_USE;
-
 #endif

@@ -20,11 +20,15 @@ static void name_task(const void *context, uint32_t task, char *out, size_t byte
                    ps_strings_text(plan->strings, plan->lane.name[lane]));
 }
 
-static ps_code run_times(const ps_plan *plan, ps_run_times *times, ps_error *err)
+ps_code ps__run_times(const ps_plan *plan, const int64_t *dur_ns, ps_run_times *times,
+                      ps_error *err)
 {
     const size_t count = plan->task.head.count;
-    times->start_ns = ps_calloc(count, sizeof *times->start_ns);
-    times->end_ns = ps_calloc(count, sizeof *times->end_ns);
+    times->makespan_ns = 0;
+    if (times->start_ns == NULL) {
+        times->start_ns = ps_calloc(count, sizeof *times->start_ns);
+        times->end_ns = ps_calloc(count, sizeof *times->end_ns);
+    }
     if (times->start_ns == NULL || times->end_ns == NULL) {
         return ps_fail_nomem(err);
     }
@@ -33,7 +37,7 @@ static ps_code run_times(const ps_plan *plan, ps_run_times *times, ps_error *err
         .task_count = count,
         .lane = plan->task.lane,
         .gap_ns = plan->task.gap_ns,
-        .dur_ns = plan->task.dur_ns,
+        .dur_ns = dur_ns == NULL ? plan->task.dur_ns : dur_ns,
         .bytes = plan->task.bytes,
         .rate_bytes_per_s = plan->task.rate_bytes_per_s,
         .dep_count = plan->dep.head.count,
@@ -62,6 +66,18 @@ ps_ns ps__run_moment(const ps_run_times *times, uint32_t task, ps_ns offset_ns)
     return offset_ns >= 0 && at > times->end_ns[task] ? times->end_ns[task] : at;
 }
 
+ps_ns ps__run_step_time(const ps_plan *plan, const ps_run_times *times, size_t i)
+{
+    const ps_plan_step_table *step = &plan->step;
+    const ps_ns begin = step->begin_task[i] == PS_PLAN_WHOLE
+                            ? 0
+                            : ps__run_moment(times, step->begin_task[i], step->begin_offset_ns[i]);
+    const ps_ns end = step->end_task[i] == PS_PLAN_WHOLE
+                          ? times->makespan_ns
+                          : ps__run_moment(times, step->end_task[i], step->end_offset_ns[i]);
+    return end - begin;
+}
+
 static ps_code run_steps(const ps_plan *plan, const ps_run_times *times, ps_result *out,
                          ps_error *err)
 {
@@ -72,15 +88,9 @@ static ps_code run_steps(const ps_plan *plan, const ps_run_times *times, ps_resu
     }
     out->step_count = step->head.count;
     for (size_t i = 0; i < step->head.count; i++) {
-        const ps_ns begin =
-            step->begin_task[i] == PS_PLAN_WHOLE
-                ? 0
-                : ps__run_moment(times, step->begin_task[i], step->begin_offset_ns[i]);
-        const ps_ns end = step->end_task[i] == PS_PLAN_WHOLE
-                              ? times->makespan_ns
-                              : ps__run_moment(times, step->end_task[i], step->end_offset_ns[i]);
-        out->step[i] = (ps_result_step){
-            .name = step->name[i], .time_ns = end - begin, .recorded_ns = step->recorded_ns[i]};
+        out->step[i] = (ps_result_step){.name = step->name[i],
+                                        .time_ns = ps__run_step_time(plan, times, i),
+                                        .recorded_ns = step->recorded_ns[i]};
     }
     return PS_OK;
 }
@@ -133,7 +143,7 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
 
 static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out, ps_error *err)
 {
-    PS_TRY(run_times(plan, times, err));
+    PS_TRY(ps__run_times(plan, NULL, times, err));
     out->makespan_ns = times->makespan_ns;
     for (size_t i = 0; i < plan->task.head.count; i++) {
         out->basis_ns[plan->task.basis[i]] += times->end_ns[i] - times->start_ns[i];

@@ -13,6 +13,21 @@ typedef struct ps_run_times {
     ps_ns makespan_ns;
 } ps_run_times;
 
+/**
+ * Simulates the times of a plan.
+ *
+ * @param dur_ns  lengths of tasks in place of the plan's; NULL: the plan's
+ * @param times   its arrays are allocated when they are NULL, else filled again; freed by the caller
+ */
+ps_code ps__run_times(const ps_plan *plan, const int64_t *dur_ns, ps_run_times *times,
+                      ps_error *err) PS_MUST_USE;
+
+/** [ns] length of a step by simulated times. */
+ps_ns ps__run_step_time(const ps_plan *plan, const ps_run_times *times, size_t step);
+
+/** True for what a device computes: a faster or slower one changes its length. */
+bool ps__run_is_compute(const ps_plan *plan, size_t task);
+
 /** Simulated time of a moment: inside a task, or before it when the offset is negative. */
 ps_ns ps__run_moment(const ps_run_times *times, uint32_t task, ps_ns offset_ns);
 
