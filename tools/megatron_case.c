@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "workload/megatron/megatron.h"
+#include "model_recipe.h"
 #include "workload/script/build.h"
 
 #define TEXT_BYTES 256
-#define DEFAULT_STEPS 3
+
 #define DEFAULT_SEQUENCE 1024
 
 static bool names_megatron(const ps_args *args)
@@ -39,12 +39,16 @@ static int64_t number(const ps_args *args, const char *name, int64_t fallback)
 static ps_code refuse_others(const ps_args *args, ps_error *err)
 {
     static const char *const others[] = {
-        "optimizer",   "optimizer-kind", "optimizer-rank", "zero-grad", "attention",    "lora",
-        "lora-target", "quantize",       "lengths",        "mask",      "scheme-option"};
+        "optimizer-kind", "optimizer-rank", "zero-grad", "attention", "lora",
+        "lora-target",    "quantize",       "lengths",   "mask",      "scheme-option"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (ps_args_has(args, others[i])) {
             return ps_fail(err, PS_USAGE, "--%s is not one of Megatron's", others[i]);
         }
+    }
+    if (ps_args_has(args, "optimizer") && strcmp(ps_args_text(args, "optimizer"), "adamw") != 0) {
+        return ps_fail(err, PS_USAGE, "--optimizer %.40s: Megatron's is adamw",
+                       ps_args_text(args, "optimizer"));
     }
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
         if (strcmp(ps_args_at(args, "policy", i), "megatron") != 0) {
@@ -98,23 +102,22 @@ static void choose_program(const ps_megatron_shape *shape, ps_megatron_recipe *r
     }
 }
 
-static ps_code read_recipe(const ps_args *args, const ps_model_machine *machine,
-                           const ps_megatron_shape *shape, ps_megatron_recipe *r, ps_error *err)
+ps_code ps_megatron_case_recipe(const ps_args *args, const ps_megatron_shape *shape,
+                                ps_megatron_recipe *r, ps_error *err)
 {
     *r = ps_megatron_recipe_default();
     choose_program(shape, r);
     r->micro_batch = number(args, "batch", 1);
     r->micro_batches = number(args, "accumulate", 1);
     r->sequence = number(args, "seq", DEFAULT_SEQUENCE);
-    r->steps = number(args, "steps", DEFAULT_STEPS);
+    r->steps = number(args, "steps", PS_MODEL_STEPS);
     r->tensor = number(args, "tp", 1);
     r->context = number(args, "cp", 1);
     r->expert = number(args, "ep", 1);
     r->pipeline = number(args, "pp", 1);
     PS_TRY(refuse_others(args, err));
     PS_TRY(read_precision(args, r, err));
-    PS_TRY(read_checkpoint(args, r, err));
-    return read_replicas(machine, r, err);
+    return read_checkpoint(args, r, err);
 }
 
 /* ---- building ---- */
@@ -146,18 +149,32 @@ static ps_code build_rank(void *context, uint32_t rank, ps_workload **out, ps_er
     return code;
 }
 
+ps_code ps_megatron_case_shape(const ps_model_config *config, const ps_args *args,
+                               ps_megatron_shape *out, ps_error *err)
+{
+    return ps_megatron_shape_read(config, number(args, "layers", 0), out, err);
+}
+
+ps_code ps_megatron_case_build_recipe(const char *name, const ps_megatron_shape *shape,
+                                      const ps_megatron_recipe *given,
+                                      const ps_model_machine *machine, ps_ranks *out, ps_error *err)
+{
+    ps_megatron_recipe recipe = *given;
+    building self;
+    PS_TRY(read_replicas(machine, &recipe, err));
+    self.job = (ps_megatron_job){
+        .name = name, .shape = shape, .recipe = &recipe, .device = machine->device};
+    describe(&recipe, self.text);
+    return ps_ranks_build(machine->gpus, build_rank, &self, out, err);
+}
+
 ps_code ps_megatron_case_build(const ps_model_config *config, const ps_args *args,
                                const ps_model_machine *machine, ps_ranks *out, ps_error *err)
 {
     ps_megatron_shape shape;
     ps_megatron_recipe recipe;
-    building self;
-    PS_TRY(ps_megatron_shape_read(config, number(args, "layers", 0), &shape, err));
-    PS_TRY(read_recipe(args, machine, &shape, &recipe, err));
-    self.job = (ps_megatron_job){.name = ps_model_config_name(config),
-                                 .shape = &shape,
-                                 .recipe = &recipe,
-                                 .device = machine->device};
-    describe(&recipe, self.text);
-    return ps_ranks_build(machine->gpus, build_rank, &self, out, err);
+    PS_TRY(ps_megatron_case_shape(config, args, &shape, err));
+    PS_TRY(ps_megatron_case_recipe(args, &shape, &recipe, err));
+    return ps_megatron_case_build_recipe(ps_model_config_name(config), &shape, &recipe, machine,
+                                         out, err);
 }

@@ -66,17 +66,17 @@ ps_code ps_model_case_config(const char *input, ps_model_config **out, ps_error 
 typedef struct building {
     const ps_model_config *config;
     const ps_model_machine *machine;
-    ps_model_recipe recipe;
+    ps_recipe recipe;
     char text[PS_RECIPE_TEXT_BYTES];
 } building;
 
 static ps_code build_rank(void *context, uint32_t rank, ps_workload **out, ps_error *err)
 {
     building *self = context;
-    self->recipe.recipe.parallel.rank = rank;
+    self->recipe.parallel.rank = rank;
     const ps_build what = {.name = ps_model_config_name(self->config),
                            .config = self->config,
-                           .recipe = &self->recipe.recipe,
+                           .recipe = &self->recipe,
                            .device = self->machine->device};
     PS_TRY(ps_build_workload(&what, out, err));
     const ps_code code = ps_workload_set_meta(*out, PS_WORKLOAD_META_RECIPE, self->text, err);
@@ -99,30 +99,35 @@ static ps_code set_ranks(const ps_model_machine *machine, ps_parallel *parallel,
     return PS_OK;
 }
 
-static ps_code build_all(const ps_args *args, building *self, ps_ranks *out, ps_error *err)
+ps_code ps_model_case_build_recipe(const ps_model_config *config, const ps_recipe *recipe,
+                                   const ps_model_machine *machine, ps_ranks *out, ps_error *err)
 {
-    ps_code code = ps_model_recipe_read(args, &self->recipe, err);
+    building self = {.config = config, .machine = machine, .recipe = *recipe};
+    PS_TRY(set_ranks(machine, &self.recipe.parallel, err));
+    ps_model_recipe_describe(&self.recipe, self.text);
+    return ps_ranks_build(machine->gpus, build_rank, &self, out, err);
+}
+
+static ps_code build_all(const ps_model_config *config, const ps_args *args,
+                         const ps_model_machine *machine, ps_ranks *out, ps_error *err)
+{
+    ps_model_recipe recipe;
+    ps_code code = ps_model_recipe_read(args, &recipe, err);
     if (code == PS_OK) {
-        code = set_ranks(self->machine, &self->recipe.recipe.parallel, err);
+        code = ps_model_case_build_recipe(config, &recipe.recipe, machine, out, err);
     }
-    if (code == PS_OK) {
-        ps_model_recipe_describe(&self->recipe.recipe, self->text);
-        code = ps_ranks_build(self->machine->gpus, build_rank, self, out, err);
-    }
-    ps_model_recipe_fini(&self->recipe);
+    ps_model_recipe_fini(&recipe);
     return code;
 }
 
 ps_code ps_model_case_build(const char *input, const ps_args *args, const ps_model_machine *machine,
                             ps_ranks *out, ps_error *err)
 {
-    building self = {.machine = machine};
     ps_model_config *config;
     PS_TRY(ps_model_case_config(input, &config, err));
-    self.config = config;
     const ps_code code = ps_megatron_case_is(args)
                              ? ps_megatron_case_build(config, args, machine, out, err)
-                             : build_all(args, &self, out, err);
+                             : build_all(config, args, machine, out, err);
     ps_model_config_destroy(config);
     return code;
 }

@@ -9,6 +9,7 @@
 #include "job/ranks.h"
 #include "model_machine.h"
 #include "workload/config/config.h"
+#include "workload/script/recipe.h"
 
 /**
  * True when an input names a model: a file that is a model's configuration, or no file at all.
@@ -22,6 +23,11 @@ ps_code ps_model_case_config(const char *input, ps_model_config **out, ps_error 
 /** Builds a model's workloads, one for each kind of rank. Release with ps_ranks_fini. */
 ps_code ps_model_case_build(const char *input, const ps_args *args, const ps_model_machine *machine,
                             ps_ranks *out, ps_error *err) PS_MUST_USE;
+
+/** ps_model_case_build of a recipe that is there already; its ranks are the machine's GPUs. */
+ps_code ps_model_case_build_recipe(const ps_model_config *config, const ps_recipe *recipe,
+                                   const ps_model_machine *machine, ps_ranks *out,
+                                   ps_error *err) PS_MUST_USE;
 
 /** Workloads on a machine. PS_USAGE: of another number of GPUs than it has */
 ps_code ps_model_case_lower(const ps_ranks *ranks, const ps_args *args,

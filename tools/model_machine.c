@@ -78,7 +78,6 @@ static ps_code find_gpu(const ps_args *args, const ps_catalogue *catalogue, ps_m
                         ps_error *err)
 {
     const char *name = ps_args_text(args, "gpu");
-    out->gpus = ps_args_has(args, "gpus") ? (uint32_t)ps_args_quantity(args, "gpus") : 1;
     if (out->gpus > 1 || ps_args_has(args, "cluster")) {
         if (name == NULL && !ps_args_has(args, "cluster")) {
             return ps_fail(err, PS_USAGE, "--gpus needs to know of which kind: --gpu or --cluster");
@@ -145,7 +144,14 @@ static ps_code read_host(const ps_args *args, const ps_catalogue *catalogue, ps_
 ps_code ps_model_machine_read(const ps_args *args, const ps_catalogue *catalogue,
                               ps_model_machine *out, ps_error *err)
 {
-    *out = (ps_model_machine){0};
+    const uint32_t gpus = ps_args_has(args, "gpus") ? (uint32_t)ps_args_quantity(args, "gpus") : 1;
+    return ps_model_machine_of(args, catalogue, gpus, out, err);
+}
+
+ps_code ps_model_machine_of(const ps_args *args, const ps_catalogue *catalogue, uint32_t gpus,
+                            ps_model_machine *out, ps_error *err)
+{
+    *out = (ps_model_machine){.gpus = gpus};
     ps_code code = find_gpu(args, catalogue, out, err);
     if (code == PS_OK) {
         code = read_device(args, catalogue, out, err);

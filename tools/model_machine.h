@@ -38,6 +38,9 @@ ps_code ps_model_machine_read(const ps_args *args, const ps_catalogue *catalogue
 ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalogue,
                                  const char *gpu, uint32_t gpus, ps_cluster **out,
                                  ps_error *err) PS_MUST_USE;
+/** ps_model_machine_read with another number of GPUs than --gpus. */
+ps_code ps_model_machine_of(const ps_args *args, const ps_catalogue *catalogue, uint32_t gpus,
+                            ps_model_machine *out, ps_error *err) PS_MUST_USE;
 
 void ps_model_machine_fini(ps_model_machine *self);
 

@@ -13,7 +13,6 @@
 #include "scheme_options.h"
 #include "workload/script/lengths.h"
 
-#define DEFAULT_STEPS 3
 #define MAX_LENGTH 16777216
 #define MAX_LENGTHS 4096u
 #define POLICY_WORDS_BYTES 256
@@ -249,7 +248,7 @@ static void read_plain(const ps_args *args, ps_recipe *r)
 {
     r->batch = number(args, "batch", 1);
     r->length = number(args, "seq", 1024);
-    r->steps = number(args, "steps", DEFAULT_STEPS);
+    r->steps = number(args, "steps", PS_MODEL_STEPS);
     r->accumulate = number(args, "accumulate", 1);
     r->lora_rank = number(args, "lora", 0);
     r->optimizer = ps_args_has(args, "optimizer") ? ps_args_text(args, "optimizer") : "adamw";

@@ -11,6 +11,9 @@
 #include "scheme_options.h"
 #include "workload/script/recipe.h"
 
+/** Steps of a model's training where nobody names them. */
+#define PS_MODEL_STEPS 3
+
 /** Rows that traces and models share. */
 #define PS_BATCH_OPTION_ROWS                                                                      \
     {.name = "batch",                                                                             \

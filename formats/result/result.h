@@ -87,6 +87,7 @@ typedef struct ps_result_device {
     bool fits;
     uint64_t needed_bytes; /* peak on the device if memory were endless */
     ps_ns peak_time_ns;    /* of the allocated peak */
+    ps_phase peak_phase;   /* of the host's work at that moment; 0: none, as while loading */
     uint64_t request_count;
     uint64_t unmatched_free_count;
     uint64_t retry_count;

@@ -244,6 +244,14 @@ static void copy_stats(const ps_memory_walk *walk, ps_result_device *out)
     out->retry_count = stats->retry_count - walk->earlier_retries;
 }
 
+static void note_phase(const ps_memory_walk *walk, ps_result_device *out)
+{
+    if (walk->has_peak && walk->peak_memop != SIZE_MAX) {
+        out->peak_phase =
+            (ps_phase)walk->plan->task.phase[walk->plan->memop.task[walk->peak_memop]];
+    }
+}
+
 static void copy_facts(const ps_plan *plan, uint32_t device, ps_result_device *out)
 {
     const ps_plan_device_table *table = &plan->device;
@@ -288,6 +296,7 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
     }
     if (code == PS_OK || code == PS_DEVICE_FULL) {
         copy_stats(&walk, out);
+        note_phase(&walk, out);
         code = ps__run_breakdown(&walk, err);
     }
     ps__memory_walk_close(&walk);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ways in which a model can be trained on some GPUs: the space that a search
+ * walks through.
+ */
+#ifndef PS_SEARCH_METHOD_H
+#define PS_SEARCH_METHOD_H
+
+#include "workload/script/recipe.h"
+
+/** Who decides where states lie. */
+typedef enum ps_search_kind {
+    PS_SEARCH_SINGLE = 0, /* one GPU, everything on it */
+    PS_SEARCH_POLICY,     /* one GPU, a policy of PS_TRAIN_POLICIES */
+    PS_SEARCH_SCHEME,     /* data parallel, a scheme of schemes.def */
+    PS_SEARCH_MEGATRON,   /* tensor x pipeline x data */
+} ps_search_kind;
+
+/** What is trained. */
+typedef enum ps_search_training {
+    PS_SEARCH_AS_ASKED = 0, /* what the recipe says */
+    PS_SEARCH_LORA,         /* adapters in its place */
+    PS_SEARCH_QLORA,        /* adapters on weights of 4 bits */
+    PS_SEARCH_TRAINING_COUNT
+} ps_search_training;
+
+/** One way. Those that differ in recomputation and degrees alone are of one family. */
+typedef struct ps_search_method {
+    ps_search_kind kind;
+    ps_train_policy policy;
+    ps_parallel_scheme scheme;
+    ps_search_training training;
+    bool recomputes;          /* every block, in backward */
+    int64_t tensor, pipeline; /* degrees of Megatron, else 1 */
+    int64_t replicas;         /* GPUs or groups of them that train on data of their own, > 0 */
+} ps_search_method;
+
+/** What there is to choose from. Borrowed during a call. */
+typedef struct ps_search_space {
+    int64_t gpus; /* > 0 */
+    bool has_training[PS_SEARCH_TRAINING_COUNT];
+    bool has_recompute[2]; /* without it, with it */
+    bool only_megatron, only_others;
+    ps_train_policy policy;    /* not NONE: this one alone */
+    ps_parallel_scheme scheme; /* likewise */
+    int64_t tensor, pipeline;  /* degrees that were asked for; 0: any */
+    int64_t heads, layers;     /* that degrees must divide; 0: not known */
+} ps_search_space;
+
+/**
+ * Every method of a space: policies on one GPU and schemes on several, each in the order of its
+ * list, then Megatron by tensor and pipeline degree; without recomputation first.
+ *
+ * @param out  owned by the caller, to be released with ps_free; NULL where there is none
+ * @return PS_OK · PS_NOMEM
+ */
+ps_code ps_search_methods(const ps_search_space *space, ps_search_method **out, size_t *count,
+                          ps_error *err) PS_MUST_USE;
+
+/** True when two methods differ in recomputation and degrees alone. */
+bool ps_search_is_family(const ps_search_method *a, const ps_search_method *b);
+
+/** [bytes] enough for every name. */
+#define PS_SEARCH_NAME_BYTES 64
+
+/** "single GPU", "fsdp2 + LoRA": what all of a family have in common. */
+void ps_search_family_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES]);
+
+/** The family's name with degrees: "megatron tp 2 pp 1 dp 4". */
+void ps_search_method_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES]);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command that does a trial again: what was given, but for what belongs to
+ * the search alone, and what the search chose.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "search_report.h"
+
+static void append(char text[PS_SEARCH_COMMAND_BYTES], const char *format, ...) PS_PRINTF(2, 3);
+
+static void append(char text[PS_SEARCH_COMMAND_BYTES], const char *format, ...)
+{
+    va_list args;
+    const size_t used = strlen(text);
+    va_start(args, format);
+    (void)vsnprintf(text + used, PS_SEARCH_COMMAND_BYTES - used, format, args);
+    va_end(args);
+}
+
+/* A word as a shell reads it back. */
+static void append_word(char text[PS_SEARCH_COMMAND_BYTES], const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "%+,-./:=@_";
+    if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+        append(text, " %s", word);
+        return;
+    }
+    append(text, " '");
+    for (const char *at = word; *at != '\0'; at++) {
+        if (*at == '\'') {
+            append(text, "'\\''");
+        } else {
+            append(text, "%c", *at);
+        }
+    }
+    append(text, "'");
+}
+
+/* Options of the search alone, and those that the search decides. */
+static bool is_left_out(const char *name, const ps_search_change *change)
+{
+    static const char *const names[] = {
+        "global-batch", "min-tokens", "margin", "allow", "top", "chooser", "json", "quiet",
+        "batch",        "accumulate", "policy", "gpus",  "tp",  "pp",      "dtype"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return strcmp(name, "optimizer") == 0 && change->optimizer != NULL;
+}
+
+static void append_given(char text[PS_SEARCH_COMMAND_BYTES], const ps_args *args,
+                         const ps_search_change *change)
+{
+    for (size_t i = 0; i < args->value_count; i++) {
+        const char *name = args->value[i].option->name;
+        if (is_left_out(name, change)) {
+            continue;
+        }
+        append(text, " --%s", name);
+        if (args->value[i].text != NULL) {
+            append_word(text, args->value[i].text);
+        }
+    }
+}
+
+static const char *policy_word(ps_train_policy policy)
+{
+    static const char *const words[] = {
+#define POLICY(sym, word, doc) word,
+        PS_TRAIN_POLICIES(POLICY)
+#undef POLICY
+    };
+    return words[policy];
+}
+
+static void append_method(char text[PS_SEARCH_COMMAND_BYTES], const ps_search_method *method)
+{
+    if (method->kind == PS_SEARCH_MEGATRON) {
+        append(text, " --tp %lld --pp %lld", (long long)method->tensor,
+               (long long)method->pipeline);
+    }
+    if (method->kind == PS_SEARCH_SCHEME) {
+        append(text, " --policy %s", ps_parallel_word_at((size_t)method->scheme - 1));
+    }
+    if (method->policy != PS_TRAIN_POLICY_NONE) {
+        append(text, " --policy %s", policy_word(method->policy));
+    }
+}
+
+void ps_search_command(const ps_search_report *self, const ps_search_change *change,
+                       char out[PS_SEARCH_COMMAND_BYTES])
+{
+    const ps_search_point *point = &change->point;
+    const ps_args *args = self->of->args;
+    out[0] = '\0';
+    append(out, "peakstep simulate");
+    append_word(out, self->input);
+    append_given(out, args, change);
+    append(out, " --dtype %s", self->of->dtype);
+    if (change->gpus > 1) {
+        append(out, " --gpus %u", change->gpus);
+    }
+    append_method(out, &point->method);
+    if (change->optimizer != NULL) {
+        append(out, " --optimizer %s", change->optimizer);
+    }
+    if (point->method.training != PS_SEARCH_AS_ASKED && !ps_args_has(args, "lora")) {
+        append(out, " --lora %d", PS_SEARCH_LORA_RANK);
+    }
+    if (point->method.training == PS_SEARCH_QLORA) {
+        append(out, " --quantize nf4");
+    }
+    append(out, " --batch %lld", (long long)point->micro_batch);
+    if (point->accumulate > 1) {
+        append(out, " --accumulate %lld", (long long)point->accumulate);
+    }
+    if (point->method.recomputes) {
+        append(out, " --checkpoint full");
+    }
+}
+
+ps_search_change ps_search_no_change(const ps_search_report *self, const ps_search_point *point)
+{
+    return (ps_search_change){.point = *point, .gpus = self->of->machine.gpus};
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One trial: built, lowered and run as `peakstep simulate` does it, with
+ * endless memory, so that what does not fit says what it would need.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "model_case.h"
+#include "policy/whatif.h"
+#include "run/run.h"
+#include "search_case.h"
+
+/* A quick answer: the second step is the first one like all others. */
+#define QUICK_STEPS 2
+/* Micro-batches from which on each adds the same time: the first alone differs, or what fills a
+ * pipeline. */
+#define QUICK_MICRO_BATCHES 3
+
+/* ---- building ---- */
+
+static void set_training(const ps_search_method *method, ps_recipe *r)
+{
+    if (method->training == PS_SEARCH_AS_ASKED) {
+        return;
+    }
+    r->lora_rank = r->lora_rank > 0 ? r->lora_rank : PS_SEARCH_LORA_RANK;
+    r->quantize = method->training == PS_SEARCH_QLORA ? PS_QUANTIZE_NF4 : r->quantize;
+}
+
+static ps_code build_eager(const ps_search_case *self, const ps_search_point *point, int64_t steps,
+                           ps_ranks *out, ps_error *err)
+{
+    const ps_search_method *method = &point->method;
+    ps_recipe r = self->recipe.recipe;
+    r.batch = point->micro_batch;
+    r.accumulate = point->accumulate;
+    r.steps = steps;
+    if (!ps_args_has(self->args, "mask")) {
+        r.pads = r.batch > 1;
+    }
+    if (method->recomputes) {
+        r.checkpoint_every = 1;
+        r.has_no_cache = true;
+    }
+    set_training(method, &r);
+    r.policy = method->policy;
+    r.parallel.scheme = method->scheme;
+    return ps_model_case_build_recipe(self->config, &r, &self->machine, out, err);
+}
+
+static ps_code build_megatron(const ps_search_case *self, const ps_search_point *point,
+                              int64_t steps, ps_ranks *out, ps_error *err)
+{
+    ps_megatron_recipe r = self->megatron;
+    if (!self->has_megatron) {
+        return ps_fail(err, PS_USAGE, "%s", self->no_megatron);
+    }
+    r.micro_batch = point->micro_batch;
+    r.micro_batches = point->accumulate;
+    r.steps = steps;
+    r.tensor = point->method.tensor;
+    r.pipeline = point->method.pipeline;
+    r.recomputes = r.recomputes || point->method.recomputes;
+    return ps_megatron_case_build_recipe(ps_model_config_name(self->config), &self->shape, &r,
+                                         &self->machine, out, err);
+}
+
+static ps_code change(const ps_search_case *self, ps_plan *plan, ps_error *err)
+{
+    const ps_args *args = self->args;
+    const ps_whatif what = {
+        .memory_bytes = ps_args_quantity(args, "memory"),
+        .base_bytes = ps_args_quantity(args, "base"),
+        .has_base = ps_args_has(args, "base"),
+        .software = ps_args_text(args, "software"),
+        .allocator = ps_args_text(args, "allocator"),
+        .allocator_conf = ps_args_text(args, "allocator-conf"),
+    };
+    PS_TRY(ps_whatif_apply(plan, self->catalogue, &what, err));
+    for (size_t i = 0; i < plan->device.head.count; i++) {
+        plan->device.limit_bytes[i] = 0; /* none */
+    }
+    return PS_OK;
+}
+
+static ps_code make_plan(const ps_search_case *self, const ps_search_point *point, int64_t steps,
+                         ps_plan **out, ps_error *err)
+{
+    ps_ranks ranks;
+    PS_TRY(point->method.kind == PS_SEARCH_MEGATRON
+               ? build_megatron(self, point, steps, &ranks, err)
+               : build_eager(self, point, steps, &ranks, err));
+    ps_code code =
+        ps_model_case_lower(&ranks, self->args, self->catalogue, &self->machine, out, err);
+    ps_ranks_fini(&ranks);
+    PS_TRY(code);
+    code = change(self, *out, err);
+    if (code != PS_OK) {
+        ps_plan_destroy(*out);
+    }
+    return code;
+}
+
+/* ---- what a result says ---- */
+
+static void append(char text[PS_SEARCH_WHY_BYTES], const char *more)
+{
+    const size_t used = strlen(text);
+    (void)snprintf(text + used, PS_SEARCH_WHY_BYTES - used, "%s", more);
+}
+
+/* Roles at the peak, the largest first; shares of less than a twentieth are left out. */
+static void describe_roles(const ps_result_device *device, char text[PS_SEARCH_WHY_BYTES])
+{
+    uint64_t bytes[PS_ROLE_COUNT] = {0}, all = 1;
+    for (size_t i = 0; i < device->group_count; i++) {
+        bytes[device->group[i].role] += device->group[i].bytes;
+        all += device->group[i].bytes;
+    }
+    for (bool is_first = true;; is_first = false) {
+        char part[PS_QUANTITY_TEXT_BYTES + 64], size[PS_QUANTITY_TEXT_BYTES];
+        size_t largest = 0;
+        for (size_t role = 1; role < PS_ROLE_COUNT; role++) {
+            largest = bytes[role] > bytes[largest] ? role : largest;
+        }
+        if (bytes[largest] < all / 20) {
+            return;
+        }
+        (void)snprintf(part, sizeof part, "%s%s of %s", is_first ? "" : ", ",
+                       ps_quantity_format(PS_UNIT_SIZE, bytes[largest], size),
+                       ps_role_name((ps_role)largest));
+        append(text, part);
+        bytes[largest] = 0;
+    }
+}
+
+static void describe_peak(const ps_result_device *device, char text[PS_SEARCH_WHY_BYTES])
+{
+    static const char *const moments[] = {"loading", "forward", "backward", "the optimizer's step"};
+    text[0] = '\0';
+    append(text, "in ");
+    append(text, moments[device->peak_phase]);
+    append(text, ": ");
+    describe_roles(device, text);
+}
+
+static void read_result(const ps_search_case *self, const ps_result *result, ps_search_outcome *out)
+{
+    const ps_result_device *fullest = &result->device[0];
+    for (size_t i = 1; i < result->device_count; i++) {
+        if (result->device[i].peak_device_bytes > fullest->peak_device_bytes) {
+            fullest = &result->device[i];
+        }
+    }
+    const uint64_t capacity = fullest->capacity_bytes;
+    *out = (ps_search_outcome){
+        .peak_bytes = fullest->peak_device_bytes,
+        .capacity_bytes = capacity,
+        .limit_bytes = capacity - ps_mul_div_u64(capacity, self->margin, PS_RATIO_ONE),
+        .step_ns = result->step_time_ns,
+    };
+    out->verdict = out->peak_bytes <= out->limit_bytes ? PS_SEARCH_FITS : PS_SEARCH_TOO_LARGE;
+    describe_peak(fullest, out->why);
+}
+
+/* ---- one trial ---- */
+
+static uint64_t tokens_of(const ps_search_case *self, const ps_search_point *point)
+{
+    return (uint64_t)(point->method.replicas * point->micro_batch * point->accumulate) *
+           (uint64_t)ps_search_case_length(self);
+}
+
+/* Refused rather than failed: what cannot be built, or not for this machine. */
+static bool is_refusal(ps_code code)
+{
+    return code == PS_USAGE || code == PS_NOT_FOUND || code == PS_BAD_INPUT ||
+           code == PS_UNSUPPORTED || code == PS_LIMIT || code == PS_DEADLOCK;
+}
+
+static ps_code simulate(const ps_search_case *self, const ps_search_point *point, int64_t steps,
+                        ps_search_outcome *out, ps_error *err)
+{
+    ps_plan *plan;
+    ps_result result;
+    PS_TRY(make_plan(self, point, steps, &plan, err));
+    const ps_code code = ps_run_plan(plan, &result, err);
+    if (code == PS_OK) {
+        read_result(self, &result, out);
+        out->tokens = tokens_of(self, point);
+        ps_result_fini(&result);
+    }
+    ps_plan_destroy(plan);
+    return code;
+}
+
+/* Of many micro-batches each one more takes as long as the one before it. */
+static ps_code simulate_few(const ps_search_case *self, const ps_search_point *point, int64_t few,
+                            ps_search_outcome *out, ps_error *err)
+{
+    ps_search_point less = *point, more = *point;
+    ps_search_outcome before;
+    less.accumulate = few - 1;
+    more.accumulate = few;
+    PS_TRY(simulate(self, &less, QUICK_STEPS, &before, err));
+    PS_TRY(simulate(self, &more, QUICK_STEPS, out, err));
+    const ps_ns each = out->step_ns > before.step_ns ? out->step_ns - before.step_ns : 0;
+    for (int64_t i = few; i < point->accumulate; i++) {
+        out->step_ns = ps_time_add(out->step_ns, each);
+    }
+    out->tokens = tokens_of(self, point);
+    return PS_OK;
+}
+
+static ps_code ask(const ps_search_case *self, const ps_search_point *point, bool in_full,
+                   ps_search_outcome *out, ps_error *err)
+{
+    const int64_t few = QUICK_MICRO_BATCHES + (point->method.pipeline - 1);
+    const int64_t asked = ps_args_has(self->args, "steps")
+                              ? (int64_t)ps_args_quantity(self->args, "steps")
+                              : PS_MODEL_STEPS;
+    if (in_full) {
+        return simulate(self, point, asked, out, err);
+    }
+    return point->accumulate <= few ? simulate(self, point, QUICK_STEPS, out, err)
+                                    : simulate_few(self, point, few, out, err);
+}
+
+ps_code ps_search_case_evaluate(void *context, const ps_search_point *point, bool in_full,
+                                ps_search_outcome *out, ps_error *err)
+{
+    const ps_search_case *self = context;
+    ps_error why = {0};
+    const ps_code code = ask(self, point, in_full, out, &why);
+    if (code == PS_OK || !is_refusal(code)) {
+        if (err != NULL && code != PS_OK) {
+            *err = why;
+        }
+        return code;
+    }
+    *out = (ps_search_outcome){.verdict = PS_SEARCH_REFUSED};
+    (void)snprintf(out->why, sizeof out->why, "%.300s", why.message);
+    return PS_OK;
+}
