@@ -134,7 +134,7 @@ static bool find_policy(const char *word, ps_train_policy *out)
 
 static ps_code refuse_policy(const char *word, ps_error *err)
 {
-    char words[POLICY_WORDS_BYTES] = "none, zo2, gemini, megatron";
+    char words[POLICY_WORDS_BYTES] = "none, zo2, megatron";
     for (size_t i = 0; ps_parallel_word_at(i) != NULL; i++) {
         const size_t used = strlen(words);
         (void)snprintf(words + used, sizeof words - used, ", %s", ps_parallel_word_at(i));
@@ -166,18 +166,28 @@ static ps_code set_scheme(ps_parallel_scheme scheme, ps_recipe *r, ps_error *err
     return PS_OK;
 }
 
+/* One word may say both where parameters lie and how GPUs share them: Gemini's chunks. */
+static ps_code read_policy(const char *word, bool is_shared, ps_recipe *r, ps_error *err)
+{
+    const ps_parallel_scheme scheme = ps_parallel_scheme_of(word);
+    const bool is_scheme = scheme != PS_PARALLEL_NONE && scheme < PS_PARALLEL_SCHEME_COUNT;
+    ps_train_policy policy = PS_TRAIN_POLICY_NONE;
+    const bool is_policy = find_policy(word, &policy);
+    if (!is_policy && !is_scheme) {
+        return refuse_policy(word, err);
+    }
+    if (scheme == PS_PARALLEL_GEMINI_CDP) {
+        policy = PS_TRAIN_POLICY_GEMINI;
+    }
+    PS_TRY(set_policy(policy, r, err));
+    return is_scheme && (is_shared || !is_policy) ? set_scheme(scheme, r, err) : PS_OK;
+}
+
 static ps_code read_policies(const ps_args *args, ps_recipe *r, ps_error *err)
 {
+    const bool is_shared = ps_args_has(args, "gpus") && ps_args_quantity(args, "gpus") > 1;
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
-        const char *word = ps_args_at(args, "policy", i);
-        ps_train_policy policy;
-        if (find_policy(word, &policy)) {
-            PS_TRY(set_policy(policy, r, err));
-        } else if (ps_parallel_scheme_of(word) < PS_PARALLEL_SCHEME_COUNT) {
-            PS_TRY(set_scheme(ps_parallel_scheme_of(word), r, err));
-        } else {
-            return refuse_policy(word, err);
-        }
+        PS_TRY(read_policy(ps_args_at(args, "policy", i), is_shared, r, err));
     }
     return ps_scheme_options_read(args, &r->parallel, err);
 }
