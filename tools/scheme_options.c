@@ -125,8 +125,8 @@ static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
             continue;
         }
         if (equals == NULL || !set(of, equals + 1, out, &expected)) {
-            return ps_fail(err, PS_USAGE, "--scheme-option \"%s\": expected %s=%s", text, of->key,
-                           expected[0] == '\0' ? "VALUE" : expected);
+            return ps_fail(err, PS_USAGE, "--scheme-option \"%s\": expected %s=VALUE%s%s", text,
+                           of->key, expected[0] == '\0' ? "" : ", ", expected);
         }
         if (of->has_offset != 0) {
             const bool has = true;
