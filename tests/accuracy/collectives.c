@@ -2,11 +2,11 @@
  *
  * Predicted all-reduces against measured ones:
  *
- *     accuracy_collectives TRUTH.csv [FIGURES.csv]
+ *     accuracy_collectives TRUTH.csv [FIGURES.csv [GROUPS]]
  *
  * Prints half,gpu,gpus,bytes,measured_ns,predicted_ns,algorithm,protocol. "fit" are the rows that
- * figures may be calibrated on: every second size of groups 2, 4 and 8, and the largest of five
- * V100; "check" are all others. FIGURES.csv has rows in the form of collectives.csv.
+ * figures may be calibrated on: every second size of groups 2, 4 and 8 (or of GROUPS, "357"), and the
+ * largest of five V100; "check" are all others. FIGURES.csv has rows in the form of collectives.csv.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,7 @@ typedef struct run {
     ps_collective_model *model[MACHINES];
     uint64_t size[MOST_SIZES]; /* in the order in which they come first */
     size_t sizes;
+    const char *groups; /* digits */
     bool has_header;
 } run;
 
@@ -42,10 +43,10 @@ static size_t place_of(run *self, uint64_t bytes)
     return i;
 }
 
-static bool is_fit(size_t machine, uint32_t ranks, size_t size, uint64_t bytes)
+static bool is_fit(const run *self, size_t machine, uint32_t ranks, uint64_t bytes, size_t size)
 {
     const bool is_forwarded = machine == 0 && ranks == 5 && bytes == (uint64_t)1 << 30;
-    return ((ranks == 2 || ranks == 4 || ranks == 8) && size % 2 == 0) || is_forwarded;
+    return (strchr(self->groups, (int)('0' + ranks)) != NULL && size % 2 == 0) || is_forwarded;
 }
 
 static ps_code on_row(void *context, const char *const *field, size_t count, uint32_t line,
@@ -76,9 +77,9 @@ static ps_code on_row(void *context, const char *const *field, size_t count, uin
     PS_TRY(ps_collective_time(self->model[machine], &call, &got, err));
     const size_t size = place_of(self, call.bytes);
     (void)printf("%s,%s,%u,%llu,%s,%lld,%s,%s\n",
-                 is_fit(machine, ranks, size, call.bytes) ? "fit" : "check", machines[machine].gpu,
-                 (unsigned)ranks, (unsigned long long)call.bytes, field[4], (long long)got.dur_ns,
-                 ps_collective_algorithm_name(got.algorithm),
+                 is_fit(self, machine, ranks, call.bytes, size) ? "fit" : "check",
+                 machines[machine].gpu, (unsigned)ranks, (unsigned long long)call.bytes, field[4],
+                 (long long)got.dur_ns, ps_collective_algorithm_name(got.algorithm),
                  ps_collective_protocol_name(got.protocol));
     return PS_OK;
 }
@@ -109,7 +110,7 @@ int main(int argc, char **argv)
 {
     static char truth[MOST_TEXT], figures[MOST_TEXT];
     ps_error err = {0};
-    run self = {0};
+    run self = {.groups = argc > 3 ? argv[3] : "248"};
     ps_collective_options options = {0};
     const size_t bytes = argc > 1 ? read_file(argv[1], truth) : 0;
     if (argc > 2) { /* figures to try */
