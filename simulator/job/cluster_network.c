@@ -73,7 +73,9 @@ static bool are_equal(const ps_group_place *a, const ps_group_place *b)
     return a->ranks == b->ranks && a->nodes == b->nodes && a->least_per_node == b->least_per_node &&
            a->fabric == b->fabric && a->rings == b->rings && a->is_forwarded == b->is_forwarded &&
            a->fabric_bytes_per_s == b->fabric_bytes_per_s &&
-           a->network_bytes_per_s == b->network_bytes_per_s;
+           a->network_bytes_per_s == b->network_bytes_per_s &&
+           a->direct_bytes_per_s == b->direct_bytes_per_s &&
+           a->direct_network_bytes_per_s == b->direct_network_bytes_per_s;
 }
 
 /* Number of the kind of place; groups that could not be placed are alike and fail at their cost. */
