@@ -106,8 +106,7 @@ static void move(ps__meg *self, const char *name, ps_collective_op op, ps_eager_
                                 .axes = 1u << PS__MEG_PIPELINE,
                                 .peer = (uint32_t)(self->grid.place[PS__MEG_PIPELINE] + step),
                                 .dtype = self->dtype,
-                                .bytes = (uint64_t)(self->slice * self->shape->hidden) *
-                                         ps_dtype_bytes(self->dtype)};
+                                .bytes = transfer_bytes(self) / (uint64_t)parts_of_transfer(self)};
     ps_op_collective(self->e, &what);
 }
 
@@ -142,7 +141,10 @@ void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what)
     await_if(self, now.receives_forward, PS__MEG_LANE_FROM_PREVIOUS);
     await_if(self, now.sends_forward, PS__MEG_LANE_TO_NEXT);
     await_if(self, now.receives_backward, PS__MEG_LANE_FROM_NEXT);
-    if (now.receives_forward || now.receives_backward) {
+    if (now.receives_forward) {
+        gather_transfer(self);
+    }
+    if (now.receives_backward) {
         gather_transfer(self);
     }
     if (!self->program->waits_for_transfers) {
