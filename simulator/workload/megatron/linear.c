@@ -25,9 +25,25 @@ void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
 {
     const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
     const uint64_t item = ps_dtype_bytes(self->dtype), batch = (uint64_t)size[3];
-    /* gradients of weights are added to what is there */
-    const bool is_sum = layout == PS_OPERANDS_NT && batch == 1;
-    const uint64_t result = is_sum ? 2 * ps_dtype_bytes(self->grad_dtype) : item;
+    const ps_eager_kernel kernel = {.name = name,
+                                    .kind = PS_KERNEL_MATMUL,
+                                    .dtype = self->dtype,
+                                    .flop = 2 * m * n * k * batch,
+                                    .moved_bytes = (m * k + k * n + m * n) * item * batch,
+                                    .m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .batch = batch,
+                                    .launches = 1,
+                                    .layout = layout};
+    ps_op_tell(self->e, &kernel);
+}
+
+void ps__meg_weight_product(ps__meg *self, const char *name, const int64_t size[4])
+{
+    const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
+    const uint64_t batch = (uint64_t)size[3], item = ps_dtype_bytes(self->dtype);
+    const uint64_t result = 2 * ps_dtype_bytes(self->grad_dtype); /* read and written */
     const ps_eager_kernel kernel = {.name = name,
                                     .kind = PS_KERNEL_MATMUL,
                                     .dtype = self->dtype,
@@ -39,7 +55,7 @@ void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
                                     .k = k,
                                     .batch = batch,
                                     .launches = 1,
-                                    .layout = layout};
+                                    .layout = PS_OPERANDS_NT};
     ps_op_tell(self->e, &kernel);
 }
 
@@ -82,7 +98,7 @@ void ps__meg_stand_in(ps__meg *self, int64_t rows, int64_t columns)
 
 void ps__meg_linear_weight(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out)
 {
-    ps__meg_product(self, name, (int64_t[]){out, in, rows, 1}, PS_OPERANDS_NT);
+    ps__meg_weight_product(self, name, (int64_t[]){out, in, rows, 1});
 }
 
 /* ---- norm and columns ---- */

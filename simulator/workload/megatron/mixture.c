@@ -25,6 +25,12 @@ static int64_t local_experts(const ps__meg *self)
     return self->shape->experts.count / self->recipe->expert;
 }
 
+/* Of one expert, from all ranks. */
+static int64_t expert_rows(const ps__meg *self)
+{
+    return ps__meg_dispatched_rows(self) / local_experts(self);
+}
+
 /* ---- tokens move ---- */
 
 static ps_tensor rows_of(ps__meg *self, const char *name)
@@ -55,19 +61,6 @@ static ps_tensor sort(ps__meg *self, ps_tensor rows)
 
 /* ---- products of all local experts ---- */
 
-static void tell_experts(ps__meg *self, const char *name, int64_t columns, int64_t sum,
-                         ps_operand_layout layout)
-{
-    const int64_t count = local_experts(self), rows = ps__meg_dispatched_rows(self) / count;
-    for (int64_t i = 0; i < count; i++) {
-        const bool is_weight = layout == PS_OPERANDS_NT;
-        ps__meg_product(self, name,
-                        is_weight ? (int64_t[]){columns, sum, rows, 1}
-                                  : (int64_t[]){rows, columns, sum, 1},
-                        layout);
-    }
-}
-
 static ps_tensor grouped(ps__meg *self, int64_t in, int64_t out)
 {
     for (int i = 0; i < GROUPED_STREAMS && !self->has_grouped_workspaces; i++) {
@@ -75,15 +68,18 @@ static ps_tensor grouped(ps__meg *self, int64_t in, int64_t out)
     }
     self->has_grouped_workspaces = true;
     const ps_tensor result = ps__meg_make(self, ps__meg_dispatched_rows(self) * out);
-    tell_experts(self, "grouped_linear", out, in, PS_OPERANDS_TN);
+    ps__meg_product(self, "grouped_linear",
+                    (int64_t[]){expert_rows(self), out, in, local_experts(self)}, PS_OPERANDS_TN);
     return result;
 }
 
 static ps_tensor grouped_backward(ps__meg *self, int64_t in, int64_t out)
 {
     const ps_tensor result = ps__meg_make(self, ps__meg_dispatched_rows(self) * in);
-    tell_experts(self, "grouped_linear_backward", in, out, PS_OPERANDS_NN);
-    tell_experts(self, "grouped_linear_weight", out, in, PS_OPERANDS_NT);
+    const int64_t rows = expert_rows(self), count = local_experts(self);
+    ps__meg_product(self, "grouped_linear_backward", (int64_t[]){rows, in, out, count},
+                    PS_OPERANDS_NN);
+    ps__meg_weight_product(self, "grouped_linear_weight", (int64_t[]){out, in, rows, count});
     ps__meg_stand_in(self, out, in);
     return result;
 }

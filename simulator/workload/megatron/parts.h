@@ -253,6 +253,8 @@ void ps__meg_exchange(ps__meg *self, const int64_t *width, uint32_t count, bool 
 /** A product of size = {rows of the result, its columns, length of the sums, products}. */
 void ps__meg_product(ps__meg *self, const char *name, const int64_t size[4],
                      ps_operand_layout layout);
+/** A product that is added to gradients of weights. */
+void ps__meg_weight_product(ps__meg *self, const char *name, const int64_t size[4]);
 
 /** rows x in times in x out, in a new tensor. */
 ps_tensor ps__meg_linear(ps__meg *self, const char *name, int64_t rows, int64_t in, int64_t out);
