@@ -137,12 +137,42 @@ static void test_units_come_and_go_in_the_order_of_fsdp1(void **state)
     assert_order(&r);
 }
 
+/*
+ * Two micro-batches of recomputed blocks: the first gathers all twice, gathers nothing again for the
+ * recomputation, and scatters nothing.
+ */
+static void test_a_micro_batch_without_exchange_gathers_alone(void **state)
+{
+    const ps_parallel_scheme schemes[] = {PS_PARALLEL_FSDP1, PS_PARALLEL_FSDP2};
+    const observed *of = &models[2];
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        exchange seen[MOST], wanted[MOST];
+        ps_recipe r = small_recipe(schemes[i], 2);
+        r.accumulate = 2;
+        r.checkpoint_every = 1;
+        ps_workload *w = build(of->config, &r);
+        const size_t count = list(w, 1, seen), alone = 1 + 2 * BLOCKS;
+        assert_int_equal(count, alone + expect(of, wanted));
+        for (size_t j = 0; j < alone; j++) {
+            assert_int_equal(seen[j].op, PS_COLLECTIVE_ALL_GATHER);
+            assert_int_equal(seen[j].bytes, j == 0 ? of->root : of->block);
+        }
+        for (size_t j = alone; j < count; j++) {
+            assert_int_equal(seen[j].op, wanted[j - alone].op);
+            assert_int_equal(seen[j].bytes, wanted[j - alone].bytes);
+        }
+        ps_workload_destroy(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buckets_are_those_of_the_reducer),
         cmocka_unit_test(test_units_come_and_go_in_the_order_of_fully_shard),
         cmocka_unit_test(test_units_come_and_go_in_the_order_of_fsdp1),
+        cmocka_unit_test(test_a_micro_batch_without_exchange_gathers_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
