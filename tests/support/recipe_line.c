@@ -53,6 +53,18 @@ static size_t read_targets(const char *line, recipe_words *words)
     return count;
 }
 
+static void read_scheme(const char *line, ps_parallel *parallel)
+{
+    const char *word = value_of(line, "scheme");
+    if (*word != '\0') {
+        parallel->scheme = ps_parallel_scheme_of(word);
+        parallel->ranks = strtoll(value_of(line, "ranks"), NULL, 10);
+        parallel->ddp.gradient_as_bucket_view = is_on(line, "view");
+        parallel->ddp.find_unused_parameters = true; /* as recorded */
+        parallel->fsdp.keeps_gathered = is_on(line, "keep");
+    }
+}
+
 ps_recipe recipe_of_line(const char *line, recipe_words *words)
 {
     ps_recipe r = ps_recipe_default();
@@ -96,5 +108,7 @@ ps_recipe recipe_of_line(const char *line, recipe_words *words)
                  : strcmp(quantize, "nf4-single") == 0 ? PS_QUANTIZE_NF4_SINGLE
                                                        : PS_QUANTIZE_NONE;
     r.begins_at_inputs = r.lora_rank > 0;
+    read_scheme(line, &r.parallel);
+    r.has_no_cache = r.has_no_cache || r.parallel.scheme != PS_PARALLEL_NONE;
     return r;
 }

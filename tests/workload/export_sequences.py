@@ -16,6 +16,7 @@ import sys
 
 import adapters
 import record_sequences
+import schemes
 
 
 def recipe_of(name):
@@ -43,6 +44,12 @@ def recipe_of(name):
         recipe["checkpoint_attention"] = 1
     if "unpadded" in extras:
         recipe["unpadded"] = 1
+    scheme = schemes.scheme_of(extras)
+    if scheme:
+        recipe["ranks"] = schemes.RANKS
+        recipe["scheme"] = scheme.removesuffix("view").removesuffix("keep")
+        recipe["view"] = int(scheme.endswith("view"))
+        recipe["keep"] = int(scheme.endswith("keep"))
     return recipe
 
 

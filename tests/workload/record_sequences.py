@@ -43,6 +43,7 @@ import masters
 import published_configs
 from recorded_models import MODELS
 import quantized_models
+import schemes
 import selective
 from quantized_models import NF4, QUANTIZED
 
@@ -169,7 +170,8 @@ SPECIAL = {"gpt2-gelu", "gpt2-scaled", "gpt2-upcast", "gpt2-head", "t5-head"}  #
 def configurations():
     names = [f"{model}-{rest}" for model in MODELS if model not in SPECIAL
              for rest in (FEW if model in MEMBERS else EVERYWHERE)]
-    return names + MORE + DECODERS + OPTIMIZERS + QUANTIZED + selective.CONFIGURATIONS + masters.CONFIGURATIONS
+    return names + MORE + DECODERS + OPTIMIZERS + QUANTIZED + (
+        selective.CONFIGURATIONS + masters.CONFIGURATIONS + schemes.CONFIGURATIONS)
 
 
 def parts_of(name):
@@ -394,16 +396,18 @@ def train(model, optimizer, kind, extras, phases):
         train_without_optimizer(model, optimizer, kind, extras, phases, (batch, length))
         return
     for step in range(STEPS):
-        for _ in range(2 if "accumulate" in extras else 1):
+        count = 2 if "accumulate" in extras else 1
+        for number in range(count):
             phases.begin(step, "forward")
             tokens = torch.zeros(batch, length, dtype=torch.long).cuda()
             given = {"input_ids": tokens, "labels": tokens}
             if "masked" in extras:
                 given["attention_mask"] = torch.ones(batch, length, dtype=torch.long).cuda()
-            with torch.autocast("cuda", autocast, enabled=kind in AUTOCAST_TYPES):
-                loss = model(**given).loss
-            phases.begin(step, "backward")
-            scaler.scale(loss).backward()
+            with schemes.synchronise(model, extras, number + 1 == count):
+                with torch.autocast("cuda", autocast, enabled=kind in AUTOCAST_TYPES):
+                    loss = model(**given).loss
+                phases.begin(step, "backward")
+                scaler.scale(loss).backward()
         phases.begin(step, "optimizer")
         if "masters" in extras:
             optimizer.take_gradients()
@@ -509,7 +513,11 @@ def record(task):
     try:
         with torch.profiler.profile(activities=activities, profile_memory=True) as profile, chosen, \
                 even_routing(model):
-            model.cuda()
+            if schemes.scheme_of(extras):
+                schemes.begin(extras)
+                model = schemes.wrap(model, extras)
+            else:
+                model.cuda()
             if extras & NF4 and kind in AUTOCAST_TYPES:
                 quantized_models.widen_the_rest(model)
             trained = [p for p in model.parameters() if p.requires_grad]

@@ -224,6 +224,9 @@ void ps_eager_set_mark_hook(ps_eager *self, void (*hook)(void *context, uint32_t
 /** Marks the node that made a tensor, if there is one; a node has one mark, not 0. */
 void ps_eager_mark(ps_eager *self, ps_tensor tensor, uint32_t mark);
 
+/** Calls something when backward has run all nodes, before it is over. NULL: nothing more. */
+void ps_eager_set_end_hook(ps_eager *self, void (*hook)(void *context), void *context);
+
 /** Calls something when a parameter's gradient has been stored or added. NULL: nothing more. */
 void ps_eager_set_grad_hook(ps_eager *self, void (*hook)(void *context, ps_tensor leaf),
                             void *context);

@@ -276,9 +276,10 @@ static void run_graph(ps_eager *self, ps_tensor loss, bool retains)
     while (ready.count > 0 && !ps_eager_has_failed(self)) {
         run_node(self, pop(self, &ready), retains, &ready);
     }
+    ps_eager_set_block(self, block);
+    ps_eager_call_end_hook(self);
     ps_eager_drop(self, one);
     ps_eager_set_backward(self, false);
-    ps_eager_set_block(self, block);
     (void)ps_eager_set_grad_mode(self, was_recording);
     ps_free(ready.node);
 }

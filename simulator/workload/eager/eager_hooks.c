@@ -56,6 +56,19 @@ void ps_eager_call_mark_hook(ps_eager *self, uint32_t mark)
     }
 }
 
+void ps_eager_set_end_hook(ps_eager *self, void (*hook)(void *context), void *context)
+{
+    self->end_hook = hook;
+    self->end_hook_context = context;
+}
+
+void ps_eager_call_end_hook(ps_eager *self)
+{
+    if (self->end_hook != NULL && self->code == PS_OK) {
+        self->end_hook(self->end_hook_context);
+    }
+}
+
 void ps_eager_set_grad_hook(ps_eager *self, void (*hook)(void *context, ps_tensor leaf),
                             void *context)
 {

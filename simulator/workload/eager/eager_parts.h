@@ -132,6 +132,7 @@ void ps_eager_set_backward(ps_eager *self, bool is_backward);
 bool ps_eager_is_backward(const ps_eager *self);
 bool ps_eager_is_skipping(const ps_eager *self);
 void ps_eager_call_leaf_hook(ps_eager *self);
+void ps_eager_call_end_hook(ps_eager *self);
 void ps_eager_call_mark_hook(ps_eager *self, uint32_t mark);
 void ps_eager_call_grad_hook(ps_eager *self, ps_tensor leaf);
 /** Hands a gradient over; false: nobody takes it. */

@@ -63,6 +63,8 @@ struct ps_eager {
     void *leaf_hook_context;
     void (*mark_hook)(void *context, uint32_t mark);
     void *mark_hook_context;
+    void (*end_hook)(void *context);
+    void *end_hook_context;
     void (*grad_hook)(void *context, ps_tensor leaf);
     void *grad_hook_context;
     void (*grad_taker)(void *context, ps_tensor leaf, ps_tensor owned);

@@ -168,12 +168,19 @@ ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns)
 
 ps_tensor ps_model_buffer(ps_model *m, int64_t elements, ps_dtype dtype)
 {
-    const ps_tensor made = ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
-    if (ps_grow((void **)&m->buffer, &m->buffer_capacity, m->buffer_count + 1, MAX_ITEMS,
-                sizeof *m->buffer, NULL) != PS_OK) {
+    /* with parameters that are divided it comes when the scheme brings them */
+    const ps_tensor made = ps_parallel_shards(&m->recipe->parallel)
+                               ? ps_eager_make_away(m->e, elements, dtype)
+                               : ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
+    const size_t count = m->buffer_count + 1;
+    if (ps_grow((void **)&m->buffer, &m->buffer_capacity, count, MAX_ITEMS, sizeof *m->buffer,
+                NULL) != PS_OK ||
+        ps_grow((void **)&m->buffer_block, &m->buffer_block_capacity, count, MAX_ITEMS,
+                sizeof *m->buffer_block, NULL) != PS_OK) {
         ps_eager_fail(m->e, PS_NOMEM, "out of memory");
         return 0;
     }
+    m->buffer_block[m->buffer_count] = m->making;
     m->buffer[m->buffer_count++] = made;
     return made;
 }
@@ -186,6 +193,7 @@ void ps_model_fini(ps_model *m)
     ps_free(m->every);
     ps_free(m->every_shape);
     ps_free(m->buffer);
+    ps_free(m->buffer_block);
 }
 
 ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err)

@@ -51,8 +51,9 @@ typedef struct ps_model {
     ps_tensor *every;     /* parameter, trained or not, in the order in which they are made */
     ps_parameter_shape *every_shape;
     size_t every_count, every_capacity, every_shape_capacity;
-    ps_tensor *buffer; /* that moves to the device with it */
-    size_t buffer_count, buffer_capacity;
+    ps_tensor *buffer;      /* that moves to the device with it */
+    uint32_t *buffer_block; /* each belongs to, from 1; 0: to none */
+    size_t buffer_count, buffer_capacity, buffer_block_capacity;
     const ps_model_hooks
         *hooks; /* NULL: nobody listens; its members may be NULL, enter and leave or
                                     use and unuse together */

@@ -189,8 +189,9 @@ static void copy_back(ps_scheme *self, const ps_bucket *bucket)
 }
 
 /* Parameters that this rank has no gradient of are still reduced; then everything is waited for. */
-static void end_backward(ps_scheme *self)
+static void end_backward(void *context)
 {
+    ps_scheme *self = context;
     ddp *d = own(self);
     if (!self->syncs) {
         return;
@@ -228,7 +229,36 @@ static void begin_forward(ps_scheme *self)
     d->syncs_buffers = self->syncs;
 }
 
+/* What backward may leave unused is given out as copies, which tell the reducer where it begins. */
+static void end_forward(ps_scheme *self, ps_model_output *out)
+{
+    if (!self->settings->ddp.find_unused_parameters) {
+        return;
+    }
+    const ps_tensor loss = ps_op_copy(self->e, out->loss);
+    const ps_tensor logits = ps_op_copy(self->e, out->logits);
+    ps_eager_assign(self->e, &out->loss, loss);
+    ps_eager_assign(self->e, &out->logits, logits);
+}
+
 /* ---- making ---- */
+
+/* Parameters, then buffers. */
+static void sync_states(ps_scheme *self)
+{
+    const ps_model *m = self->m;
+    ps_tensor *list = ps_scheme_calloc(self, m->every_count + m->buffer_count, sizeof *list);
+    for (size_t i = 0; i < m->every_count && list != NULL; i++) {
+        list[i] = m->every[i];
+    }
+    for (size_t i = 0; i < m->buffer_count && list != NULL; i++) {
+        list[m->every_count + i] = m->buffer[i];
+    }
+    if (list != NULL) {
+        ps_scheme_broadcast(self, list, m->every_count + m->buffer_count, COMMUNICATOR);
+    }
+    ps_free(list);
+}
 
 static ps_code wrap(ps_scheme *self, ps_error *err)
 {
@@ -244,15 +274,15 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     d->ready = ps_scheme_calloc(self, m->parameter_count, sizeof *d->ready);
     PS_TRY(ps_eager_code(self->e, err));
     d->syncs_buffers = true;
-    ps_scheme_broadcast(self, m->every, m->every_count, COMMUNICATOR);
-    ps_scheme_broadcast(self, m->buffer, m->buffer_count, COMMUNICATOR);
+    sync_states(self);
+    first_buckets(self);
     if (self->settings->ddp.find_unused_parameters) {
         enum { NUMBER_BYTES = 4 };
         d->used = ps_scheme_make(self, (int64_t)m->parameter_count * NUMBER_BYTES, PS_DTYPE_BOOL,
                                  PS_ROLE_WORKSPACE);
     }
-    first_buckets(self);
     ps_eager_set_grad_hook(self->e, on_grad, self);
+    ps_eager_set_end_hook(self->e, end_backward, self);
     return PS_OK;
 }
 
@@ -273,4 +303,4 @@ const ps_scheme_ops ps_scheme_ddp = {.check = check,
                                      .wrap = wrap,
                                      .destroy = destroy,
                                      .begin_forward = begin_forward,
-                                     .end_backward = end_backward};
+                                     .end_forward = end_forward};

@@ -217,9 +217,9 @@ static void begin_forward(ps_scheme *self)
     enter(self, 0);
 }
 
-static void end_forward(ps_scheme *self, ps_tensor loss)
+static void end_forward(ps_scheme *self, ps_model_output *out)
 {
-    leave(self, 0, loss, false);
+    leave(self, 0, out->loss, false);
     own(self)->knows_order = true;
 }
 
@@ -410,8 +410,9 @@ static void show_grads(ps_scheme *self, size_t which)
 }
 
 /* What backward did not come to is caught up with; the main lane waits, and all are freed. */
-static void end_backward(ps_scheme *self)
+static void end_backward(void *context)
 {
+    ps_scheme *self = context;
     fsdp1 *f = own(self);
     for (size_t which = 0; which < f->units.count; which++) {
         if (f->unit[which].come > 0) {
@@ -508,6 +509,7 @@ static void shard(ps_scheme *self, size_t which)
                         s->has_param_dtype ? s->stored_dtype : ps_eager_dtype(self->e, list[i]));
         ps_eager_bring(self->e, list[i], PS_ROLE_PARAMETER);
     }
+    ps_scheme_bring_buffers(self, (uint32_t)which);
     if (list == NULL || count == 0) {
         ps_free(list);
         return;
@@ -577,6 +579,7 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     self->hooks.leave = leave_block;
     self->m->hooks = &self->hooks;
     ps_eager_set_mark_hook(self->e, on_mark, self);
+    ps_eager_set_end_hook(self->e, end_backward, self);
     ps_eager_set_grad_taker(self->e, take_grad, self);
     return PS_OK;
 }
@@ -601,5 +604,4 @@ const ps_scheme_ops ps_scheme_fsdp1 = {.check = ps_fsdp_check,
                                        .destroy = destroy,
                                        .begin_forward = begin_forward,
                                        .end_forward = end_forward,
-                                       .end_backward = end_backward,
                                        .has_local_norms = true};

@@ -117,33 +117,58 @@ static void drop_before(ps_scheme *self)
     }
 }
 
+/*
+ * Kernels over the parts of many tensors are told what each of their blocks does: numbers of 64 bits
+ * on the device, one a block of 2 KiB and `each` a tensor.
+ */
+static void tell_blocks(ps_scheme *self, const char *name, uint64_t moved_bytes, int64_t blocks,
+                        int64_t numbers)
+{
+    ps_tensor told = ps_scheme_make(self, blocks + numbers, PS_DTYPE_I64, PS_ROLE_TEMPORARY);
+    ps_scheme_kernel(self, name, moved_bytes);
+    ps_eager_clear(self->e, &told);
+}
+
+static int64_t blocks_of(uint64_t bytes)
+{
+    enum { BLOCK_BYTES = 2048 };
+    return ps_scheme_share((int64_t)bytes, BLOCK_BYTES);
+}
+
 static void copy_out(ps_scheme *self, size_t which)
 {
+    int64_t blocks = 0, count = 0;
     fsdp2 *f = own(self);
     const uint64_t shards = (uint64_t)self->shards;
     for (size_t i = f->units.begin[which]; i < f->units.begin[which + 1]; i++) {
         ps_eager_refill(self->e, f->units.member[i].tensor, padded_bytes(self, i) * shards,
                         PS_ROLE_PARAMETER);
+        blocks += blocks_of(padded_bytes(self, i));
+        count++;
     }
-    ps_scheme_kernel(self, "split_with_sizes_copy", 2 * part_bytes(self, which) * shards);
+    /* of each tensor: where it lies, its size, where it begins, and its first block */
+    tell_blocks(self, "split_with_sizes_copy", 2 * part_bytes(self, which) * shards, blocks,
+                4 * count + 1);
     f->unit[which].is_gathered = true;
 }
 
+/* In forward a variable of the function that waits holds the buffer before to its end. */
 static void await(ps_scheme *self, size_t which)
 {
     fsdp2 *f = own(self);
     unit *u = &f->unit[which];
+    const bool is_forward = u->now == FORWARD;
     if (u->buffer == 0) {
         return;
     }
-    if (u->now == FORWARD) {
-        drop_before(self);
+    if (is_forward && f->before != 0) {
+        wait_for_event(self);
     }
     ps_op_join(self->e, PS_EAGER_MAIN, GATHER);
     copy_out(self, which);
     ps_op_join(self->e, EVENT, PS_EAGER_MAIN);
-    if (u->now == FORWARD) {
-        f->before = u->buffer;
+    if (is_forward) {
+        ps_eager_assign(self->e, &f->before, u->buffer);
         u->buffer = 0;
         return;
     }
@@ -190,9 +215,9 @@ static void begin_forward(ps_scheme *self)
     enter(self, 0);
 }
 
-static void end_forward(ps_scheme *self, ps_tensor loss)
+static void end_forward(ps_scheme *self, ps_model_output *out)
 {
-    leave(self, 0, loss, false);
+    leave(self, 0, out->loss, false);
     drop_before(self);
 }
 
@@ -255,11 +280,18 @@ static void accumulate(ps_scheme *self, size_t member)
     ps_eager_forget_grad(self->e, leaf);
 }
 
-static bool has_grad(const ps_scheme *self, size_t member)
+/* Borrowed; 0: none. */
+static ps_tensor grad_of(const ps_scheme *self, size_t member)
 {
     const fsdp2 *f = own(self);
-    return f->part[member].accumulated != 0 ||
-           ps_eager_grad(self->e, f->units.member[member].tensor) != 0;
+    return f->part[member].accumulated != 0
+               ? f->part[member].accumulated
+               : ps_eager_grad(self->e, f->units.member[member].tensor);
+}
+
+static bool has_grad(const ps_scheme *self, size_t member)
+{
+    return grad_of(self, member) != 0;
 }
 
 /* Elements of this rank's part of the gradients of a unit, and a member that has one. */
@@ -282,10 +314,16 @@ static ps_tensor copy_in(ps_scheme *self, size_t which, int64_t elements, ps_dty
     fsdp2 *f = own(self);
     const ps_tensor out = ps_scheme_make(self, elements, type, PS_ROLE_WORKSPACE);
     uint64_t bytes = (uint64_t)elements * ps_dtype_bytes(type);
+    int64_t blocks = 0, count = 0;
     for (size_t i = f->units.begin[which]; i < f->units.begin[which + 1]; i++) {
-        bytes += has_grad(self, i) ? ps_eager_bytes(self->e, f->units.member[i].tensor) : 0;
+        if (has_grad(self, i)) {
+            bytes += ps_eager_bytes(self->e, f->units.member[i].tensor);
+            blocks += blocks_of((uint64_t)f->part[i].padded_elements * ps_dtype_bytes(type));
+            count++;
+        }
     }
-    ps_scheme_kernel(self, "chunk_cat", bytes);
+    /* of each tensor: where it lies, its size, its part's, and that in blocks; where both begin */
+    tell_blocks(self, "chunk_cat", bytes, blocks, 6 * count + 2);
     return out;
 }
 
@@ -378,14 +416,21 @@ static void reduce(ps_scheme *self, size_t which)
     }
     drop_reducing(self);
     f->reducing = copy_in(self, which, elements, reduced_type(self, example));
+    ps_tensor last = 0; /* which a variable of the function that reduces holds to its end */
     for (size_t i = 0; i < count; i++) {
         has[i] = has_grad(self, begin + i);
+        if (has[i]) {
+            ps_eager_assign(self->e, &last, ps_eager_hold(self->e, grad_of(self, begin + i)));
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
         ps_eager_clear(self->e, &f->part[begin + i].accumulated);
         ps_eager_forget_grad(self->e, f->units.member[begin + i].tensor);
     }
     if (!ps_eager_has_failed(self->e)) {
         exchange(self, which, has, example);
     }
+    ps_eager_clear(self->e, &last);
     ps_free(has);
 }
 
@@ -435,8 +480,9 @@ static void on_mark(void *context, uint32_t mark)
 }
 
 /* Units whose input wants no gradient are through now; then the main lane waits for all. */
-static void end_backward(ps_scheme *self)
+static void end_backward(void *context)
 {
+    ps_scheme *self = context;
     fsdp2 *f = own(self);
     for (size_t i = 0; i < f->units.count; i++) {
         if (f->unit[i].now != POST_BACKWARD) {
@@ -496,6 +542,7 @@ static void shard(ps_scheme *self, size_t which)
         }
         ps_eager_bring(self->e, f->units.member[i].tensor, PS_ROLE_PARAMETER);
     }
+    ps_scheme_bring_buffers(self, (uint32_t)which);
     for (size_t i = begin; i < end; i++) {
         make_part(self, i);
     }
@@ -528,6 +575,7 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     self->hooks.leave = leave_block;
     self->m->hooks = &self->hooks;
     ps_eager_set_mark_hook(self->e, on_mark, self);
+    ps_eager_set_end_hook(self->e, end_backward, self);
     return PS_OK;
 }
 
@@ -549,5 +597,4 @@ const ps_scheme_ops ps_scheme_fsdp2 = {.check = ps_fsdp_check,
                                        .destroy = destroy,
                                        .begin_forward = begin_forward,
                                        .end_forward = end_forward,
-                                       .end_backward = end_backward,
                                        .has_local_norms = true};

@@ -143,10 +143,10 @@ void ps_scheme_begin_forward(ps_scheme *self, bool syncs)
     }
 }
 
-void ps_scheme_end_forward(ps_scheme *self, ps_tensor loss)
+void ps_scheme_end_forward(ps_scheme *self, ps_model_output *out)
 {
     if (self != NULL && self->ops->end_forward != NULL) {
-        self->ops->end_forward(self, loss);
+        self->ops->end_forward(self, out);
     }
 }
 
@@ -246,6 +246,15 @@ void ps_scheme_collect(ps_scheme *self, ps_collective_op op, ps_eager_lane lane,
         .name = names[op], .op = op, .lane = lane, .axes = axes, .dtype = dtype, .bytes = bytes};
     if (bytes > 0) {
         ps_op_collective(self->e, &what);
+    }
+}
+
+void ps_scheme_bring_buffers(ps_scheme *self, uint32_t block)
+{
+    for (size_t i = 0; i < self->m->buffer_count; i++) {
+        if (self->m->buffer_block[i] == block) {
+            ps_eager_bring(self->e, self->m->buffer[i], PS_ROLE_PARAMETER);
+        }
     }
 }
 

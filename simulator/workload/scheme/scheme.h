@@ -52,8 +52,8 @@ bool ps_scheme_has_masters(const ps_scheme *self);
 
 /** @param syncs  gradients of this micro-batch are exchanged */
 void ps_scheme_begin_forward(ps_scheme *self, bool syncs);
-/** @param loss  whose backward comes next; 0: none does */
-void ps_scheme_end_forward(ps_scheme *self, ps_tensor loss);
+/** @param out  what the program gets, which may be other tensors then */
+void ps_scheme_end_forward(ps_scheme *self, ps_model_output *out);
 void ps_scheme_begin_backward(ps_scheme *self);
 void ps_scheme_end_backward(ps_scheme *self);
 /** Before gradients are clipped. */

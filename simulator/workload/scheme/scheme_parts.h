@@ -16,7 +16,7 @@ typedef struct ps_scheme_ops {
     ps_code (*wrap)(ps_scheme *self, ps_error *err);
     void (*destroy)(ps_scheme *self); /* also after a failed wrap */
     void (*begin_forward)(ps_scheme *self);
-    void (*end_forward)(ps_scheme *self, ps_tensor loss);
+    void (*end_forward)(ps_scheme *self, ps_model_output *out);
     void (*begin_backward)(ps_scheme *self);
     void (*end_backward)(ps_scheme *self);
     void (*begin_step)(ps_scheme *self);
@@ -63,6 +63,9 @@ static inline void ps_scheme_kernel(ps_scheme *self, const char *name, uint64_t 
  * @param lane  of the communicator
  */
 void ps_scheme_broadcast(ps_scheme *self, const ps_tensor *list, size_t count, ps_eager_lane lane);
+
+/** Buffers of a block, or of none (0), come to the device. */
+void ps_scheme_bring_buffers(ps_scheme *self, uint32_t block);
 
 /** Bytes go to the host or come from there, and the host waits. */
 void ps_scheme_copy_host(ps_scheme *self, uint64_t bytes);

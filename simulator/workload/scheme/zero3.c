@@ -330,6 +330,9 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
         divide(self, i, &z->frozen_part[i]);
     }
     ps_eager_set_block(self->e, 0);
+    for (size_t unit = 0; unit < z->units.count; unit++) {
+        ps_scheme_bring_buffers(self, (uint32_t)unit);
+    }
     PS_TRY(ps_eager_code(self->e, err));
     make_optimizer_side(self);
     self->of = &z->of;

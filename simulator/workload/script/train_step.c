@@ -68,7 +68,7 @@ static void run_forward(ps_script *self, bool syncs)
     ps_eager_set_autocast(e, self->run->recipe->autocast);
     ps_scheme_begin_forward(self->scheme, syncs);
     self->m.family->forward(&self->m, &self->batch, &out);
-    ps_scheme_end_forward(self->scheme, out.loss);
+    ps_scheme_end_forward(self->scheme, &out);
     if (self->run->recipe->keeps_output) {
         ps_output_drop(&self->m, &self->output);
         self->output = out;
