@@ -358,13 +358,21 @@ void ps_model_recipe_fini(ps_model_recipe *self)
     self->targets = NULL;
 }
 
+/* What says how ranks train together, or how they differ, is asked of recorded jobs too. */
+static bool is_of_ranks(const ps_args *args, const char *option)
+{
+    const bool has_ranks = ps_args_has(args, "gpus");
+    if (strcmp(option, "seed") == 0) {
+        return ps_args_has(args, "jitter");
+    }
+    return has_ranks && (strcmp(option, "policy") == 0 || strcmp(option, "scheme-option") == 0);
+}
+
 const char *ps_model_recipe_given(const ps_args *args)
 {
     static const ps_option rows[] = {PS_MODEL_OPTION_ROWS};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        /* a seed of jitter is nobody's recipe */
-        const bool is_other = strcmp(rows[i].name, "seed") == 0 && ps_args_has(args, "jitter");
-        if (ps_args_has(args, rows[i].name) && !is_other) {
+        if (ps_args_has(args, rows[i].name) && !is_of_ranks(args, rows[i].name)) {
             return rows[i].name;
         }
     }

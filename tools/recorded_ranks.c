@@ -11,6 +11,7 @@
 #include "model_machine.h"
 #include "run/jitter.h"
 #include "run/rank_speed.h"
+#include "scheme_options.h"
 
 #define DEFAULT_DRAWS 100u
 
@@ -57,6 +58,40 @@ void ps_recorded_network_close(ps_recorded_network *self)
     ps_collective_destroy(self->model);
     ps_cluster_destroy(self->cluster);
     *self = (ps_recorded_network){0};
+}
+
+/* ---- the framework ---- */
+
+static bool begins(const char *text, const char *beginning)
+{
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+ps_code ps_recorded_ranks_scheme(const ps_args *args, ps_data_parallel *out, ps_error *err)
+{
+    ps_parallel settings = ps_parallel_default();
+    for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
+        const char *policy = ps_args_at(args, "policy", i);
+        if (strcmp(policy, "ddp") != 0) {
+            return ps_fail(err, PS_USAGE,
+                           "--policy \"%s\": a recorded job goes on several GPUs with ddp, which "
+                           "leaves its tensors whole",
+                           policy);
+        }
+    }
+    for (size_t i = 0; i < ps_args_count(args, "scheme-option"); i++) {
+        const char *option = ps_args_at(args, "scheme-option", i);
+        if (!begins(option, "bucket_cap_mb=") && !begins(option, "gradient_as_bucket_view=")) {
+            return ps_fail(err, PS_USAGE,
+                           "--scheme-option %s: of a recorded job bucket_cap_mb and "
+                           "gradient_as_bucket_view can be asked",
+                           option);
+        }
+    }
+    PS_TRY(ps_scheme_options_read(args, &settings, err));
+    out->bucket_bytes = (uint64_t)settings.ddp.bucket_cap_mib << 20;
+    out->has_views = settings.ddp.gradient_as_bucket_view;
+    return PS_OK;
 }
 
 /* ---- ranks that differ ---- */

@@ -10,6 +10,7 @@
 #include "cost/collective.h"
 #include "job/bus_network.h"
 #include "job/cluster_network.h"
+#include "policy/data_parallel.h"
 #include "result/result.h"
 
 /** Rows for a verb's table of options, beside --gpus and --cluster. */
@@ -38,6 +39,16 @@
         .name = "draws", .kind = PS_OPTION_QUANTITY, .value = "N", .unit = PS_UNIT_COUNT,         \
         .min = 1, .max = 1000000, .help = "of --jitter; 100 when absent"                          \
     }
+
+/**
+ * How a recorded job of one GPU is to be trained on several: --policy, and --scheme-option of
+ * DistributedDataParallel.
+ *
+ * @param out  receives the framework's settings; the rest stays
+ * @return PS_OK · PS_USAGE another policy, or a setting that recordings do not take
+ */
+ps_code ps_recorded_ranks_scheme(const ps_args *args, ps_data_parallel *out,
+                                 ps_error *err) PS_MUST_USE;
 
 /** Gives ranks the speeds of --rank-speed; the plan may become another one. */
 ps_code ps_recorded_ranks_speeds(const ps_args *args, ps_plan **plan, ps_error *err) PS_MUST_USE;

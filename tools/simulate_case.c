@@ -164,13 +164,14 @@ static ps_code apply(const ps_args *args, const ps_catalogue *catalogue, ps_what
     }
     ps_recorded_network network;
     const uint32_t gpus = (uint32_t)ps_args_quantity(args, "gpus");
+    ps_data_parallel ranks = {.ranks = gpus,
+                              .rates_are_reached = ps_args_has(args, "bus"),
+                              .trace = input->trace,
+                              .structure = input->structure};
+    PS_TRY(ps_recorded_ranks_scheme(args, &ranks, err));
     PS_TRY(
         ps_recorded_network_open(args, catalogue, gpu_of(args, input->plan), gpus, &network, err));
-    const ps_data_parallel ranks = {.ranks = gpus,
-                                    .network = network.network,
-                                    .rates_are_reached = ps_args_has(args, "bus"),
-                                    .trace = input->trace,
-                                    .structure = input->structure};
+    ranks.network = network.network;
     change->data_parallel = &ranks;
     const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);
     ps_recorded_network_close(&network);

@@ -264,9 +264,11 @@ static ps_code build(ps_ddp_building *b, ps_error *err)
         PS_TRY(exchange_pass(b, &b->gradients->backward[i], err));
     }
     PS_TRY(write_facts(b, err));
-    PS_TRY(ps__insertion_finish(&b->insertion, err));
+    if (!b->gradients->has_buckets) {
+        PS_TRY(ps__ddp_hold_buckets(b, err)); /* while tasks have the rows that gradients name */
+    }
     b->insertion.plan->device.stands_for[0] = b->change->ranks;
-    return b->gradients->has_buckets ? PS_OK : ps__ddp_hold_buckets(b, err);
+    return ps__insertion_finish(&b->insertion, err);
 }
 
 ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, const ps_hardware_id *gpu,
@@ -275,6 +277,12 @@ ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, const ps
 {
     ps_ddp_building b = {
         .change = change, .gradients = gradients, .old_dep_count = plan->dep.head.count};
+    if (gradients->has_buckets && change->has_views) {
+        return ps_fail(
+            err, PS_USAGE,
+            "the recording is of DistributedDataParallel without gradient_as_bucket_view: "
+            "what it would have allocated with it is not recorded");
+    }
     ps_code code = PS_OK;
     ps__insertion_init(&b.insertion, plan);
     ps__ddp_read_overlap(&b, catalogue, gpu);

@@ -10,9 +10,6 @@
 #include "lower/lower.h"
 #include "policy/data_parallel_parts.h"
 
-#define BLOCK_BYTES 512u
-#define BUCKET_LABEL "DistributedDataParallel bucket"
-
 ps_code ps__data_parallel_check(const ps_data_parallel *change, const ps_plan *plan, ps_error *err)
 {
     if (change->trace == NULL) {
@@ -153,55 +150,4 @@ void ps__ddp_release(ps_ddp_building *self)
     ps_free(self->bucket);
     ps_free(self->bucket_of);
     ps_free(self->part);
-}
-
-/* ---- memory ---- */
-
-static ps_code add_bucket(ps_plan *plan, uint64_t bytes, size_t first_memop, ps_error *err)
-{
-    size_t buffer, memop;
-    PS_TRY(ps_plan_add(plan, PS_PLAN_BUFFER, &buffer, err));
-    PS_TRY(ps_plan_add(plan, PS_PLAN_MEMOP, &memop, err));
-    plan->buffer.bytes[buffer] =
-        plan->device.sizes_are_blocks[0] != 0 ? ps_round_up_u64(bytes, BLOCK_BYTES) : bytes;
-    plan->buffer.role[buffer] = PS_ROLE_GRADIENT;
-    plan->memop.op[memop] = PS_MEMOP_ALLOC;
-    plan->memop.buffer[memop] = (uint32_t)buffer;
-    plan->memop.task[memop] = plan->memop.task[first_memop];
-    plan->memop.offset_ns[memop] = plan->memop.offset_ns[first_memop];
-    return ps_strings_put_z(plan->strings, BUCKET_LABEL, &plan->buffer.label[buffer], err);
-}
-
-/* The rows from `from` on come first. */
-static ps_code move_to_front(ps_plan *plan, size_t from, ps_error *err)
-{
-    const size_t count = plan->memop.head.count;
-    uint32_t *order = ps_calloc(count, sizeof *order);
-    if (order == NULL) {
-        return ps_fail_nomem(err);
-    }
-    for (size_t i = 0; i < count; i++) {
-        order[i] = (uint32_t)(i < count - from ? from + i : i - (count - from));
-    }
-    const ps_code code =
-        ps_table_permute(&ps_plan_specs()[PS_PLAN_MEMOP], &plan->memop.head, order, err);
-    ps_free(order);
-    return code;
-}
-
-ps_code ps__ddp_hold_buckets(ps_ddp_building *self, ps_error *err)
-{
-    ps_plan *plan = self->insertion.plan;
-    const size_t old_count = plan->memop.head.count;
-    if (old_count == 0) {
-        return PS_OK; /* nothing is known of the job's memory */
-    }
-    for (size_t i = 0; i < self->bucket_count; i++) {
-        PS_TRY(add_bucket(plan, self->bucket[i].bytes, 0, err));
-    }
-    PS_TRY(move_to_front(plan, old_count, err));
-    for (size_t i = 0; i < plan->memop.head.count; i++) {
-        plan->memop.expect[i] = 0; /* totals were recorded without buckets */
-    }
-    return PS_OK;
 }

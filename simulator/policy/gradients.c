@@ -22,7 +22,7 @@ typedef struct event {
     uint64_t tid;
     uint64_t bytes; /* 0 unknown */
     uint32_t element_bytes;
-    uint32_t copied_back;
+    uint32_t copied_back, buffer;
 } event;
 
 typedef struct search {
@@ -85,7 +85,8 @@ static ps_code find_accumulations(search *self, ps_error *err)
             strcmp(range_name(self, i), ACCUMULATE) == 0) {
             event found = {.ready_ns = range->start_ns[i] + range->dur_ns[i],
                            .tid = range->tid[i],
-                           .copied_back = NONE};
+                           .copied_back = NONE,
+                           .buffer = NONE};
             read_size(self, i, &found);
             PS_TRY(add_event(self, found, err));
         }
@@ -178,7 +179,7 @@ static bool is_gradient_of_backward(const search *self, size_t buffer)
            self->trace->memory.action[of->birth_row] == PS_ACTION_ALLOC;
 }
 
-/* Without ranges: births of gradients. With them, and as many births: their sizes. */
+/* Without ranges: births of gradients. With them, and as many births: their buffers and sizes. */
 static ps_code find_births(search *self, ps_error *err)
 {
     const bool has_events = self->count > 0;
@@ -202,8 +203,10 @@ static ps_code find_births(search *self, ps_error *err)
                                      .copied_back = NONE},
                              err));
         }
-        self->event[at].bytes = self->plan->buffer.bytes[b];
-        at++;
+        if (self->event[at].bytes == 0) {
+            self->event[at].bytes = self->plan->buffer.bytes[b];
+        }
+        self->event[at++].buffer = (uint32_t)b;
     }
     return PS_OK;
 }
@@ -227,8 +230,8 @@ static ps_code find_events(search *self, ps_error *err)
     PS_TRY(find_bucket_copies(self, err));
     if (self->count == 0 || count_unknown(self) > 0) {
         self->out->how = "buffers with the role of a gradient";
-        PS_TRY(find_births(self, err));
     }
+    PS_TRY(find_births(self, err));
     if (self->count == 0) {
         return ps_fail(err, PS_BAD_INPUT,
                        "no gradients are recorded: neither autograd's operators nor buffers of a "
@@ -341,6 +344,7 @@ static ps_code place_events(search *self, ps_error *err)
         out->gradient[i] = (ps_gradient){
             .ready_after = ps__last_begun(&self->times, rows, row_count, from->ready_ns),
             .copied_back = from->copied_back,
+            .buffer = from->buffer,
             .bytes = from->bytes,
             .element_bytes = from->element_bytes,
         };

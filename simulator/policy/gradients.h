@@ -22,6 +22,7 @@
 typedef struct ps_gradient {
     uint32_t ready_after; /* host task behind which it is ready */
     uint32_t copied_back; /* recorded task that copies it out of its bucket, or PS_GRADIENT_NONE */
+    uint32_t buffer;      /* of the plan, or PS_GRADIENT_NONE: not told apart */
     uint64_t bytes;
     uint32_t element_bytes; /* gradients of different ones go to buckets of their own; 0 unknown */
 } ps_gradient;
