@@ -22,6 +22,12 @@
      .min = 1000,                                                                                 \
      .help = "of a recording: bus bandwidth that collectives reach, as nccl-tests prints it, in " \
              "place of what is known of the cluster"},                                            \
+        {.name = "data-parallel-group",                                                           \
+         .kind = PS_OPTION_TEXT,                                                                  \
+         .value = "NAME",                                                                         \
+         .is_repeatable = true,                                                                   \
+         .help = "of a recording of several ranks: a group of ranks that train on data of their " \
+                 "own, whose number --gpus changes; all: every group"},                           \
         {.name = "rank-speed",                                                                    \
          .kind = PS_OPTION_TEXT,                                                                  \
          .value = "RANK=SPEED",                                                                   \

@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include "cli/text.h"
 #include "policy/data_parallel.h"
+#include "policy/rank_change.h"
 #include "simulate_devices.h"
 #include "workload/script/build.h"
 
@@ -338,9 +339,12 @@ static ps_code print_device(const ps_result *result, const ps_result_device *dev
 /* Of a recorded job on other numbers of GPUs: what was assumed. */
 static void print_ranks(const ps_result *result, ps_output *out)
 {
-    const char *how = fact(result, PS_PLAN_META_DATA_PARALLEL);
-    if (how[0] != '\0') {
-        ps_output_print(out, "%s\n", how);
+    static const char *const keys[] = {PS_PLAN_META_DATA_PARALLEL, PS_PLAN_META_RANK_CHANGE};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *how = fact(result, keys[i]);
+        if (how[0] != '\0') {
+            ps_output_print(out, "%s\n", how);
+        }
     }
 }
 

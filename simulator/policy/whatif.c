@@ -71,5 +71,8 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
     } else {
         PS_TRY(change_work(plan, catalogue, change, wanted, &is_scaled, err));
     }
+    if (change->rank_change != NULL) {
+        PS_TRY(ps__rank_change(plan, change->rank_change, err));
+    }
     return ps__whatif_memory(plan, catalogue, change, wanted, is_scaled, err);
 }

@@ -10,6 +10,7 @@
 #include "cluster/catalogue.h"
 #include "plan/plan.h"
 #include "policy/data_parallel.h"
+#include "policy/rank_change.h"
 #include "policy/whatif_scale.h"
 
 /** What to change; zero-initialised: nothing. */
@@ -27,7 +28,8 @@ typedef struct ps_whatif {
     size_t allocator_option_count;
     const char *cache; /* recovered, empty, steady; NULL: recovered where possible and valid */
     const ps_whatif_scale *scale;          /* another batch or sequence; NULL: as recorded */
-    const ps_data_parallel *data_parallel; /* several GPUs; NULL: as recorded */
+    const ps_data_parallel *data_parallel; /* several GPUs in place of one; NULL: as recorded */
+    const ps_rank_change *rank_change;     /* another number of several; NULL: as recorded */
 } ps_whatif;
 
 /**
