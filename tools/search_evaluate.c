@@ -205,8 +205,11 @@ static ps_code simulate_few(const ps_search_case *self, const ps_search_point *p
     ps_search_outcome before;
     less.accumulate = few - 1;
     more.accumulate = few;
-    PS_TRY(simulate(self, &less, QUICK_STEPS, &before, err));
     PS_TRY(simulate(self, &more, QUICK_STEPS, out, err));
+    if (out->verdict != PS_SEARCH_FITS) {
+        return PS_OK; /* nobody asks how fast it would be */
+    }
+    PS_TRY(simulate(self, &less, QUICK_STEPS, &before, err));
     const ps_ns each = out->step_ns > before.step_ns ? out->step_ns - before.step_ns : 0;
     for (int64_t i = few; i < point->accumulate; i++) {
         out->step_ns = ps_time_add(out->step_ns, each);

@@ -13,6 +13,7 @@
 typedef struct looking {
     const ps_search_case *of;
     const ps_search_point *from;
+    size_t most;
     ps_search_remedies *out;
 } looking;
 
@@ -22,9 +23,13 @@ static ps_code look(looking *self, const ps_search_case *changed, const ps_searc
 {
     ps_search_outcome outcome;
     ps_search_case copy = *changed; /* the search's context is not const */
+    *fits = false;
+    if (self->out->count >= self->most) {
+        return PS_OK;
+    }
     PS_TRY(ps_search_case_evaluate(&copy, &change->point, false, &outcome, err));
     *fits = outcome.verdict == PS_SEARCH_FITS;
-    if (*fits && self->out->count < PS_SEARCH_REMEDIES) {
+    if (*fits) {
         self->out->remedy[self->out->count++] =
             (ps_search_remedy){.change = *change, .outcome = outcome};
     }
@@ -96,7 +101,8 @@ static ps_code look_more_gpus(looking *self, ps_error *err)
 {
     const ps_search_case *of = self->of;
     bool fits = false;
-    for (uint32_t times = 2; times <= MOST_TIMES_GPUS && !fits; times *= 2) {
+    for (uint32_t times = 2; times <= MOST_TIMES_GPUS && !fits && self->out->count < self->most;
+         times *= 2) {
         ps_search_case changed = *of;
         ps_error why = {0};
         const uint32_t gpus = of->machine.gpus * times;
@@ -110,10 +116,10 @@ static ps_code look_more_gpus(looking *self, ps_error *err)
     return PS_OK;
 }
 
-ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_point *from,
+ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_point *from, size_t most,
                                 ps_search_remedies *out, ps_error *err)
 {
-    looking self = {.of = of, .from = from, .out = out};
+    looking self = {.of = of, .from = from, .most = most, .out = out};
     *out = (ps_search_remedies){0};
     if (from->method.kind != PS_SEARCH_MEGATRON) {
         PS_TRY(look_optimizer(&self, err));

@@ -42,8 +42,9 @@ typedef struct ps_search_report {
  * states of 8 bits, adapters, adapters on weights of 4 bits, more GPUs.
  *
  * @param from  trial of the family that needs least
+ * @param most  remedies to find, at most PS_SEARCH_REMEDIES
  */
-ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_point *from,
+ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_point *from, size_t most,
                                 ps_search_remedies *out, ps_error *err) PS_MUST_USE;
 
 /** [bytes] that hold every command. */

@@ -65,7 +65,7 @@ static void print_answer(const ps_search_report *self, ps_output *out)
     char name[PS_SEARCH_NAME_BYTES], a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
     ps_search_method_name(&best->point.method, name);
     ps_output_print(out,
-                    "Fastest that fits: %s, %lld x %lld sequences a GPU%s: %llu tokens/s, "
+                    "Fastest that fits: %s, %lld x %lld sequences%s: %llu tokens/s, "
                     "%s of %s\n",
                     name, (long long)best->point.accumulate, (long long)best->point.micro_batch,
                     best->point.method.recomputes ? ", every block recomputed" : "",
@@ -252,14 +252,11 @@ static void print_losers(const ps_search_report *self, ps_output *out)
 static void print_notes(const ps_search_report *self, ps_output *out)
 {
     const ps_search_case *of = self->of;
-    ps_output_print(out, "\n%zu trials; %llu.%llu %% of a GPU's memory stay free (--margin)%s\n",
+    ps_output_print(out,
+                    "\n%zu trials; %llu.%llu %% of a GPU's memory stay free (--margin); frameworks "
+                    "differ in the copies of\nweights that they keep (docs/MODEL.md)\n",
                     self->result.trial_count, (unsigned long long)of->margin / 10000,
-                    (unsigned long long)of->margin / 1000 % 10,
-                    ps_search_case_space(of).gpus > 1 && of->has_megatron &&
-                            strcmp(of->dtype, "bf16-fp32-master") != 0
-                        ? "; megatron keeps 32-bit copies and gradients, the others what --dtype "
-                          "says"
-                        : "");
+                    (unsigned long long)of->margin / 1000 % 10);
 }
 
 ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *err)

@@ -147,10 +147,13 @@ static ps_code find_remedies(ps_search_report *report, ps_error *err)
     if (report->remedies == NULL) {
         return ps_fail_nomem(err);
     }
+    /* beside an answer the smallest change will do */
+    const size_t most = result->fitting_count > 0 ? 1 : PS_SEARCH_REMEDIES;
     for (size_t i = result->fitting_count; i < result->family_count; i++) {
         const ps_search_trial *trial = &result->family[i].trial;
         if (trial->outcome.verdict == PS_SEARCH_TOO_LARGE) {
-            PS_TRY(ps_search_find_remedies(report->of, &trial->point, &report->remedies[i], err));
+            PS_TRY(ps_search_find_remedies(report->of, &trial->point, most, &report->remedies[i],
+                                           err));
         }
     }
     return PS_OK;

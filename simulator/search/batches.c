@@ -149,7 +149,7 @@ static ps_code narrow(gap g, ps_search_ask ask, void *context, size_t *best, ps_
     return PS_OK;
 }
 
-ps_code ps_search_largest(size_t count, ps_search_ask ask, void *context, size_t *best,
+ps_code ps_search_largest(size_t count, size_t skip, ps_search_ask ask, void *context, size_t *best,
                           ps_error *err)
 {
     gap g = {0};
@@ -168,7 +168,11 @@ ps_code ps_search_largest(size_t count, ps_search_ask ask, void *context, size_t
         if (i + 1 == count) {
             return PS_OK;
         }
-        const size_t next = 2 * i + 1; /* sizes 1, 2, 4 ... when they are not listed */
+        size_t next = 2 * i + 1; /* sizes 1, 2, 4 ... when they are not listed */
+        next = next < skip ? skip : next;
+        if (skip >= count) {
+            return PS_OK;
+        }
         i = next < count ? next : count - 1;
     }
     return PS_OK;

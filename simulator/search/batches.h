@@ -59,11 +59,12 @@ typedef ps_code (*ps_search_ask)(void *context, size_t i, ps_search_need *out, p
  * Finds the largest size that fits, taking memory as rising with the size: sizes are doubled until
  * one does not fit, then the gap is narrowed, first along the line through its ends, then by halves.
  *
+ * @param skip  sizes that are of no interest but for the first, which tells whether any fits
  * @param ask   asked once for each size that is looked at
  * @param best  number of the size; SIZE_MAX: none fits, or none is possible
  * @return PS_OK · what `ask` says
  */
-ps_code ps_search_largest(size_t count, ps_search_ask ask, void *context, size_t *best,
+ps_code ps_search_largest(size_t count, size_t skip, ps_search_ask ask, void *context, size_t *best,
                           ps_error *err) PS_MUST_USE;
 
 #endif

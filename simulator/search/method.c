@@ -135,6 +135,12 @@ bool ps_search_is_family(const ps_search_method *a, const ps_search_method *b)
            a->training == b->training;
 }
 
+bool ps_search_is_method(const ps_search_method *a, const ps_search_method *b)
+{
+    return ps_search_is_family(a, b) && a->recomputes == b->recomputes && a->tensor == b->tensor &&
+           a->pipeline == b->pipeline && a->replicas == b->replicas;
+}
+
 static const char *policy_word(ps_train_policy policy)
 {
     static const char *const words[] = {

@@ -60,6 +60,9 @@ ps_code ps_search_methods(const ps_search_space *space, ps_search_method **out, 
 /** True when two methods differ in recomputation and degrees alone. */
 bool ps_search_is_family(const ps_search_method *a, const ps_search_method *b);
 
+/** True when nothing differs. */
+bool ps_search_is_method(const ps_search_method *a, const ps_search_method *b);
+
 /** [bytes] enough for every name. */
 #define PS_SEARCH_NAME_BYTES 64
 

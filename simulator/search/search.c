@@ -19,6 +19,8 @@ typedef struct searching {
     size_t count, capacity;
     const ps_search_method *method; /* whose sizes are tried */
     const ps_search_sizes *sizes;
+    const ps_search_method *plain; /* tried last without recomputation; NULL: none */
+    size_t plain_count;            /* of its sizes fit */
 } searching;
 
 /* ---- order ---- */
@@ -115,11 +117,30 @@ static ps_code keep_refusal(searching *self, const ps_error *why, ps_error *err)
     return keep(self, &trial, err);
 }
 
+/* Recomputation costs time: it is of use for sizes that do not fit without it. */
+static size_t skipped(const searching *self)
+{
+    ps_search_method plain = *self->method;
+    plain.recomputes = false;
+    return self->method->recomputes && self->plain != NULL &&
+                   ps_search_is_method(self->plain, &plain)
+               ? self->plain_count
+               : 0;
+}
+
+static void note_plain(searching *self, size_t largest)
+{
+    if (!self->method->recomputes) {
+        self->plain = self->method;
+        self->plain_count = largest == SIZE_MAX ? 0 : largest + 1;
+    }
+}
+
 static ps_code try_method(searching *self, ps_error *err)
 {
     ps_search_sizes sizes;
     ps_error why = {0};
-    size_t largest;
+    size_t largest = SIZE_MAX;
     ps_code code = ps_search_sizes_of(&self->what->rule, self->method, &sizes, &why);
     if (code == PS_USAGE) {
         return keep_refusal(self, &why, err);
@@ -128,8 +149,9 @@ static ps_code try_method(searching *self, ps_error *err)
         return ps_fail_nomem(err);
     }
     self->sizes = &sizes;
-    code = ps_search_largest(sizes.count, try_size, self, &largest, err);
+    code = ps_search_largest(sizes.count, skipped(self), try_size, self, &largest, err);
     ps_search_sizes_fini(&sizes);
+    note_plain(self, largest);
     return code;
 }
 
