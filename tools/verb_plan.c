@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/progress.h"
 #include "cli/verb.h"
+#include "llmem_chooser.h"
 #include "model_case.h"
 #include "search_report.h"
 
@@ -43,6 +44,12 @@ static const ps_option options[] = {
      .unit = PS_UNIT_RATIO,
      .max = 900000,
      .help = "share of a GPU's memory that must stay free"},
+    {.name = "chooser",
+     .kind = PS_OPTION_CHOICE,
+     .value = "simulation|llmem",
+     .help =
+         "llmem: in place of a search what LLMem (Kim et al., 2024) chooses by its estimates "
+         "of memory, on GPUs that train in Gemini's chunks; --base is what lies beside tensors"},
     {.name = "top",
      .kind = PS_OPTION_QUANTITY,
      .value = "N",
@@ -99,6 +106,7 @@ static const ps_example examples[] = {
      "The same step of 256 sequences, divided in every way."},
     {"peakstep plan llama-3-8b --gpus 8 --gpu H100-SXM-80 --policy fsdp2 --min-tokens 500000",
      "What is given is kept: of this scheme the best batch and recomputation."},
+    {"peakstep plan opt-2.7b --gpus 4 --gpu V100-SXM2-16 --chooser llmem", "LLMem's choice."},
     {0},
 };
 
@@ -182,7 +190,13 @@ static ps_code run(const ps_args *args, ps_output *out, ps_error *err)
 {
     ps_catalogue *catalogue;
     running self = {0};
+    enum { BY_SIMULATION, BY_LLMEM };
     PS_TRY(ps_model_case_catalogue(args, &catalogue, err));
+    if (ps_args_has(args, "chooser") && ps_args_choice(args, "chooser") == BY_LLMEM) {
+        const ps_code chosen = ps_llmem_chooser(args, catalogue, out, err);
+        ps_catalogue_destroy(catalogue);
+        return chosen;
+    }
     ps_code code = ps_search_case_read(args->operand[0], args, catalogue, &self.of, err);
     if (code == PS_OK) {
         code = report(&self, args->operand[0], out, err);

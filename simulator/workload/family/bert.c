@@ -138,7 +138,7 @@ static void make_head(ps_model *m, bert *self)
     self->transformed = ps_norm_make(m, n->hidden);
     self->decoder = (ps_linear){.in = n->hidden, .out = n->vocabulary};
     self->decoder.weight = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
-    self->decoder.bias = ps_model_parameter(m, n->vocabulary);
+    self->decoder.bias = ps_model_bias(m, n->vocabulary);
     ps_model_place_parameter(m, place);
 }
 

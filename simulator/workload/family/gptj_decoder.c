@@ -69,7 +69,7 @@ static void make_modules(ps_model *m, ps_gptj *self)
     self->final = ps_norm_make(m, n->hidden);
     self->head = (ps_linear){.in = n->hidden, .out = n->vocabulary};
     self->head.weight = n->is_tied ? self->words : ps_model_matrix(m, n->vocabulary, n->hidden);
-    self->head.bias = ps_model_parameter(m, n->vocabulary);
+    self->head.bias = ps_model_bias(m, n->vocabulary);
 }
 
 void ps_gptj_destroy(ps_model *m)

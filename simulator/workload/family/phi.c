@@ -100,7 +100,7 @@ static ps_linear make_head(ps_model *m, const shape *n, ps_tensor words)
 {
     ps_linear made = {.in = n->hidden, .out = n->vocabulary};
     made.weight = n->is_tied ? words : ps_model_matrix(m, n->vocabulary, n->hidden);
-    made.bias = ps_model_parameter(m, n->vocabulary);
+    made.bias = ps_model_bias(m, n->vocabulary);
     return made;
 }
 

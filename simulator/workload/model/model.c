@@ -116,6 +116,11 @@ ps_tensor ps_model_parameter(ps_model *m, int64_t elements)
     return make_own(m, (ps_parameter_shape){.columns = elements});
 }
 
+ps_tensor ps_model_bias(ps_model *m, int64_t elements)
+{
+    return make_own(m, (ps_parameter_shape){.columns = elements, .is_bias = true});
+}
+
 ps_tensor ps_model_matrix(ps_model *m, int64_t rows, int64_t columns)
 {
     return make_own(m, (ps_parameter_shape){.rows = rows, .columns = columns});

@@ -33,6 +33,7 @@ typedef struct ps_model_hooks {
 typedef struct ps_parameter_shape {
     int64_t rows, columns; /* rows 0: a vector */
     bool is_linear;        /* weight of a linear module, not of an embedding or the head */
+    bool is_bias;          /* of a linear module */
     uint32_t block;        /* it belongs to, from 1; 0: to none */
 } ps_parameter_shape;
 
@@ -118,6 +119,9 @@ ps_dtype ps_model_loaded_type(const ps_model *m);
 
 /** A trained vector; frozen when adapters are trained in its place. */
 ps_tensor ps_model_parameter(ps_model *m, int64_t elements);
+
+/** A bias of a linear module: ps_model_parameter. */
+ps_tensor ps_model_bias(ps_model *m, int64_t elements);
 
 /** A trained matrix, such as an embedding: `rows` embeddings of `columns` elements. */
 ps_tensor ps_model_matrix(ps_model *m, int64_t rows, int64_t columns);

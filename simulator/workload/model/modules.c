@@ -34,7 +34,7 @@ static ps_linear make(ps_model *m, const char *name, ps_linear made, bool has_bi
     made.weight = made.is_quantized ? ps_quantized_make(m, in * out)
                   : made.is_conv1d  ? ps_model_matrix(m, in, out)
                                     : ps_model_weight(m, out, in);
-    made.bias = has_bias ? ps_model_parameter(m, out) : 0;
+    made.bias = has_bias ? ps_model_bias(m, out) : 0;
     if (m->recipe->lora_rank > 0 && is_target(m, name)) {
         made.rank = m->recipe->lora_rank;
         made.adapter_a = ps_model_adapter(m, made.rank, in);
