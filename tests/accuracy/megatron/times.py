@@ -4,7 +4,7 @@
 
 times.py PEAKSTEP TRUTH [--catalogue FILE] [--gate]
 
-Every row of the table is simulated as the command would do it for a user. Four rows are those that
+Every row of the table is simulated as the command would do it for a user. Six rows are those that
 tools/dev/calibrate_training.py sees; the others are not used anywhere and are scored apart.
 """
 import argparse
@@ -30,15 +30,15 @@ def kind_of(row):
 
 
 def is_calibrated_on(row):
-    """Llama 3 70B without tensor parallelism and with most of it: short steps and long ones."""
-    return row["model"] == "llama3-70b" and row["parallel"] in ("tp1pp2", "tp8pp1") and \
-        int(row["cp"]) == 1
+    """Short steps and long ones, without tensor parallelism and, of two models, with most of it."""
+    chosen = {"llama3-70b": ("tp1pp2", "tp8pp1"), "llama3-405b": ("tp8pp1",)}
+    return row["parallel"] in chosen.get(row["model"], ()) and int(row["cp"]) == 1
 
 
 def options_of(row):
     found = degrees(row["parallel"])
     options = ["--gpus", row["gpus"], "--gpu", "B200-SXM", "--pytorch", "2.11",
-               "--seq", row["seq"], "--layers", row["layers"], "--accumulate", row["micro_batches"],
+               "--steps", "2", "--seq", row["seq"], "--layers", row["layers"], "--accumulate", row["micro_batches"],
                "--tp", str(found.get("tp", 1)), "--pp", str(found.get("pp", 1))]
     if int(row["cp"]) > 1:
         options += ["--cp", row["cp"]]
