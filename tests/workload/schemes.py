@@ -9,11 +9,14 @@ SCHEMES = {"ddp", "ddpview", "fsdp1", "fsdp2", "fsdp2keep"}
 CONFIGURATIONS = [f"{model}-{rest}-{scheme}"
                   for scheme in ("ddp", "ddpview", "fsdp1", "fsdp2")
                   for model, rest in (("gpt2", "fp32-sdpa-adamw"), ("llama", "bf16-sdpa-adamw"),
-                                      ("opt", "fp32-eager-sgd"), ("llama", "amp-sdpa-adamw"))] + [
+                                      ("opt", "fp32-eager-adamw"), ("llama", "amp-sdpa-adamw"))] + [
     "llama-fp32-sdpa-adamw-checkpoint-ddp", "llama-fp32-sdpa-adamw-accumulate-ddp",
     "llama-fp32-sdpa-adamw-checkpoint-fsdp2", "llama-fp32-sdpa-adamw-fsdp2keep",
     "llama-fp32-sdpa-adamw-checkpoint-fsdp1", "llama-bf16-sdpa-adamw-lora-ddp",
-    "llama-bf16-sdpa-adamw-lora-fsdp2", "llama-fp32-sdpa-adamw-lora-fsdp2",
+    "llama-fp32-sdpa-adamw-lora-fsdp1", "llama-fp32-sdpa-adamw-lora-fsdp2",
+    "llama-fp32-sdpa-adamw-accumulate-fsdp1", "llama-fp32-sdpa-adamw-accumulate-fsdp2",
+    "gpt2-amp-sdpa-adamw-checkpoint-fsdp1", "bloom-fp32-eager-adamw-fsdp2",
+    "qwen3-bf16-sdpa-adamw-fsdp1",
 ]
 
 
@@ -39,6 +42,15 @@ def begin(extras):
     dist.init_process_group("fake", rank=0, world_size=RANKS, store=FakeStore())
 
 
+def move_in_order(model):
+    """FSDP1 brings parameters to the device by the depth of their modules; here in their order."""
+    from torch.distributed.fsdp import _init_utils
+    place = {parameter: number for number, parameter in enumerate(model.parameters())}
+    move = _init_utils._move_states_to_device
+    _init_utils._move_states_to_device = lambda parameters, *rest: move(
+        sorted(parameters, key=place.get), *rest)
+
+
 def wrap(model, extras):
     """The model as a rank has it, on the device."""
     import torch
@@ -53,11 +65,13 @@ def wrap(model, extras):
             model, device_ids=[0], gradient_as_bucket_view=scheme == "ddpview",
             find_unused_parameters=True)
     if scheme == "fsdp1":
+        move_in_order(model)
         from torch.distributed.fsdp import FullyShardedDataParallel
         from torch.distributed.fsdp.wrap import ModuleWrapPolicy
         return FullyShardedDataParallel(
             model, auto_wrap_policy=ModuleWrapPolicy({type(blocks_of(model)[0])}),
-            use_orig_params=True, device_id=torch.device("cuda", 0), sync_module_states=True)
+            use_orig_params=True, device_id=torch.device("cuda", 0), sync_module_states=True,
+            limit_all_gathers=False)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     mesh = init_device_mesh("cuda", (RANKS,))

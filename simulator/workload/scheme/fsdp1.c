@@ -39,6 +39,7 @@ typedef struct unit {
     size_t trained, come;         /* gradients that it has, and those that are there */
     bool is_prefetched, is_ready; /* gathered ahead; backward has reached it */
     bool needs_gather;            /* for backward */
+    bool is_entered;              /* by a tensor that wants a gradient */
 } unit;
 
 typedef struct fsdp1 {
@@ -208,9 +209,35 @@ static void forget_grads(ps_scheme *self)
     }
 }
 
+static void show(ps_scheme *self, int64_t elements, ps_dtype dtype)
+{
+    ps_tensor made = ps_scheme_make(self, elements, dtype, PS_ROLE_TEMPORARY);
+    ps_eager_clear(self->e, &made);
+}
+
+/* Before the first forward each unit's tensors are made once, and lose their memory at once. */
+static void make_tensors(ps_scheme *self)
+{
+    const fsdp1 *f = own(self);
+    const ps_fsdp_settings *s = &self->settings->fsdp;
+    for (size_t which = 0; which < f->units.count; which++) {
+        const unit *u = &f->unit[which];
+        if (s->has_param_dtype) {
+            show(self, u->elements / self->shards, s->param_dtype);
+        }
+        show(self, u->elements, ps_eager_dtype(self->e, u->flat));
+        if (s->has_param_dtype) {
+            show(self, u->elements, s->stored_dtype);
+        }
+    }
+}
+
 static void begin_forward(ps_scheme *self)
 {
     own(self)->turn_count = 0;
+    if (!own(self)->knows_order) {
+        make_tensors(self);
+    }
     ps_op_join(self->e, UNSHARD, PS_EAGER_MAIN);
     ps_op_join(self->e, PRE_UNSHARD, PS_EAGER_MAIN);
     forget_grads(self);
@@ -225,7 +252,10 @@ static void end_forward(ps_scheme *self, ps_model_output *out)
 
 static ps_tensor enter_block(void *context, uint32_t block, ps_tensor owned)
 {
-    enter(context, block);
+    ps_scheme *self = context;
+    enter(self, block);
+    own(self)->unit[block].is_entered = ps_eager_requires_grad(self->e, owned);
+    ps_eager_assign(self->e, &owned, ps_op_boundary(self->e, owned, ps_fsdp_mark(block, true)));
     return owned;
 }
 
@@ -301,6 +331,9 @@ static void reduce(ps_scheme *self, unit *u)
     }
     add_own(self, u, out);
     ps_eager_clear(self->e, &in);
+    if (s->gathers_unlimited) {
+        ps_eager_clear(self->e, &f->reducing); /* as all that the host does not wait for */
+    }
     (void)ps_eager_set_lane(self->e, was);
 }
 
@@ -329,27 +362,55 @@ static ps_tensor flatten(ps_scheme *self, size_t which)
     return out;
 }
 
-/* AccumulateGrad of the flat parameter, and the hook behind it. */
+/* A parameter that is divided gets an empty gradient of its own size, into which the whole one's
+ * place is put: its memory is there for a moment. */
+static void show_whole_grads(ps_scheme *self, size_t which, bool was_none)
+{
+    const fsdp1 *f = own(self);
+    for (size_t i = f->units.begin[which]; was_none && i < f->units.begin[which + 1]; i++) {
+        const ps_unit_member *of = &f->units.member[i];
+        if (of->trained == PS_UNITS_NONE) {
+            continue;
+        }
+        const ps_tensor part = f->of.parameter[of->trained];
+        if (of->shape.rows > 0 ||
+            ps_eager_elements(self->e, part) < ps_eager_elements(self->e, of->tensor)) {
+            show(self, ps_eager_elements(self->e, part), stored_type(self));
+        }
+    }
+}
+
+/*
+ * Backward of the split, which was made before the unit ran and so comes after all its nodes;
+ * AccumulateGrad of the flat parameter, and the hook behind it.
+ */
 static void post_backward(ps_scheme *self, size_t which)
 {
     fsdp1 *f = own(self);
     unit *u = &f->unit[which];
-    const ps_tensor flat = flatten(self, which);
+    if (u->come == 0) {
+        return;
+    }
+    const bool was_none = u->grad == 0;
+    ps_tensor flat = flatten(self, which); /* the node holds it until its hooks have run */
     u->come = 0;
     if (u->grad != 0) {
         ps_scheme_kernel(self, "add", 3 * flat_bytes(self, u));
-        ps_eager_drop(self->e, flat);
     } else {
         u->grad = flat;
+        flat = 0;
     }
     reshard(self, u, self->syncs || !self->settings->fsdp.keeps_gathered);
     if (self->settings->fsdp.backward_prefetch == PS_FSDP_BACKWARD_POST && f->turn_of[which] > 0) {
         prefetch_for_backward(self, &f->unit[f->turn[f->turn_of[which] - 1]]);
     }
-    if (self->syncs && !ps_eager_has_failed(self->e)) {
+    if (!self->syncs) {
+        show_whole_grads(self, which, was_none);
+    } else if (!ps_eager_has_failed(self->e)) {
         ps_op_join(self->e, POST_BACKWARD, PS_EAGER_MAIN);
         reduce(self, u);
     }
+    ps_eager_clear(self->e, &flat);
 }
 
 static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
@@ -357,9 +418,14 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
     ps_scheme *self = context;
     fsdp1 *f = own(self);
     const size_t member = ps_units_find(&f->units, leaf);
+    if (member == PS_UNITS_NONE) {
+        ps_scheme_keep_grad(self, leaf, owned);
+        return;
+    }
     const size_t which = f->units.member[member].shape.block;
     f->piece[member] = owned;
-    if (++f->unit[which].come == f->unit[which].trained) {
+    if (++f->unit[which].come == f->unit[which].trained && which > 0 &&
+        !f->unit[which].is_entered) {
         post_backward(self, which);
     }
 }
@@ -373,6 +439,10 @@ static void on_mark(void *context, uint32_t mark)
     bool is_entry;
     const size_t which = ps_fsdp_unit_of(mark, &is_entry);
     unit *u = &f->unit[which];
+    if (is_entry) {
+        post_backward(self, which);
+        return;
+    }
     if (u->is_ready) {
         return;
     }
@@ -415,9 +485,7 @@ static void end_backward(void *context)
     ps_scheme *self = context;
     fsdp1 *f = own(self);
     for (size_t which = 0; which < f->units.count; which++) {
-        if (f->unit[which].come > 0) {
-            post_backward(self, which);
-        }
+        post_backward(self, which);
     }
     if (self->syncs) {
         ps_op_join(self->e, PS_EAGER_MAIN, POST_BACKWARD);
@@ -495,39 +563,64 @@ static void make_views(ps_scheme *self, size_t which)
     }
 }
 
-/* A unit comes to the device, is broadcast, flattened, and divided. */
-static void shard(ps_scheme *self, size_t which)
+/* Parameters of a unit, and its buffers behind them, come to the device. Returns how many. */
+static size_t bring(ps_scheme *self, size_t which, ps_tensor *list)
+{
+    fsdp1 *f = own(self);
+    const ps_fsdp_settings *s = &self->settings->fsdp;
+    size_t count = 0;
+    for (size_t i = f->units.begin[which]; i < f->units.begin[which + 1]; i++) {
+        const ps_tensor tensor = f->units.member[i].tensor;
+        ps_eager_retype(self->e, tensor,
+                        s->has_param_dtype ? s->stored_dtype : ps_eager_dtype(self->e, tensor));
+        ps_eager_bring(self->e, tensor, PS_ROLE_PARAMETER);
+        list[count++] = tensor;
+    }
+    ps_scheme_bring_buffers(self, (uint32_t)which);
+    for (size_t i = 0; i < self->m->buffer_count; i++) {
+        if (self->m->buffer_block[i] == which) {
+            list[count++] = self->m->buffer[i];
+        }
+    }
+    return count;
+}
+
+/* Parameters become parts of a flat tensor, of which this rank keeps a part. */
+static void flatten_parameters(ps_scheme *self, size_t which, const ps_tensor *list)
 {
     fsdp1 *f = own(self);
     unit *u = &f->unit[which];
     const ps_fsdp_settings *s = &self->settings->fsdp;
-    const size_t begin = f->units.begin[which], count = f->units.begin[which + 1] - begin;
-    ps_tensor *list = ps_scheme_calloc(self, count, sizeof *list);
-    for (size_t i = 0; i < count && list != NULL; i++) {
-        list[i] = f->units.member[begin + i].tensor;
-        ps_eager_retype(self->e, list[i],
-                        s->has_param_dtype ? s->stored_dtype : ps_eager_dtype(self->e, list[i]));
-        ps_eager_bring(self->e, list[i], PS_ROLE_PARAMETER);
-    }
-    ps_scheme_bring_buffers(self, (uint32_t)which);
-    if (list == NULL || count == 0) {
-        ps_free(list);
-        return;
-    }
-    ps_scheme_broadcast(self, list, count, UNSHARD);
+    const size_t count = f->units.begin[which + 1] - f->units.begin[which];
     const ps_dtype type = ps_eager_dtype(self->e, list[0]);
     u->flat = ps_scheme_make(self, u->elements, type, PS_ROLE_PARAMETER);
     ps_scheme_kernel(self, "cat", 2 * ps_eager_bytes(self->e, u->flat));
+    u->shard = ps_scheme_make(self, u->elements / self->shards, type, PS_ROLE_PARAMETER);
+    ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, u->shard));
     for (size_t i = 0; i < count; i++) {
         ps_eager_send_away(self->e, list[i]);
         ps_eager_lay_into(self->e, list[i], u->flat);
         ps_eager_retype(self->e, list[i], s->has_param_dtype ? s->param_dtype : type);
     }
-    u->shard = ps_scheme_make(self, u->elements / self->shards, type, PS_ROLE_PARAMETER);
-    ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, u->shard));
     ps_eager_empty(self->e, u->flat);
     ps_eager_retype(self->e, u->flat, s->has_param_dtype ? s->param_dtype : type);
-    make_views(self, which);
+}
+
+/* A unit comes to the device, is broadcast, flattened, and divided. */
+static void shard(ps_scheme *self, size_t which)
+{
+    const fsdp1 *f = own(self);
+    ps_tensor *list = ps_scheme_calloc(
+        self, f->units.begin[which + 1] - f->units.begin[which] + self->m->buffer_count,
+        sizeof *list);
+    if (list == NULL) {
+        return;
+    }
+    ps_scheme_broadcast(self, list, bring(self, which, list), UNSHARD);
+    if (f->units.begin[which + 1] > f->units.begin[which]) {
+        flatten_parameters(self, which, list);
+        make_views(self, which);
+    }
     ps_free(list);
 }
 

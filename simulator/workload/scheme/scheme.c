@@ -270,6 +270,16 @@ ps_tensor ps_scheme_make(ps_scheme *self, int64_t elements, ps_dtype dtype, ps_r
     return ps_eager_make(self->e, elements, dtype, role);
 }
 
+void ps_scheme_keep_grad(ps_scheme *self, ps_tensor leaf, ps_tensor owned)
+{
+    if (ps_eager_grad(self->e, leaf) == 0) {
+        ps_eager_set_grad(self->e, leaf, owned);
+        return;
+    }
+    ps_scheme_kernel(self, "add", 3 * ps_eager_bytes(self->e, owned));
+    ps_eager_drop(self->e, owned);
+}
+
 void *ps_scheme_calloc(ps_scheme *self, size_t count, size_t bytes)
 {
     void *out = ps_calloc(count > 0 ? count : 1, bytes);

@@ -73,6 +73,9 @@ void ps_scheme_copy_host(ps_scheme *self, uint64_t bytes);
 /** A buffer of `elements`, owned by the caller; nothing for none. */
 ps_tensor ps_scheme_make(ps_scheme *self, int64_t elements, ps_dtype dtype, ps_role role);
 
+/** What a taker of gradients does with that of a tensor that is no parameter: it keeps it, as backward does. */
+void ps_scheme_keep_grad(ps_scheme *self, ps_tensor leaf, ps_tensor owned);
+
 /** Fails with PS_NOMEM, and returns NULL, when there is no memory. */
 void *ps_scheme_calloc(ps_scheme *self, size_t count, size_t bytes);
 

@@ -29,7 +29,9 @@ typedef struct zero12 {
     int64_t *begin;      /* of each trained parameter in the flat buffer, and its end */
     ps_tensor buffer[2]; /* stage 2: buckets, from backward's beginning to its end */
     ps_tensor large;     /* stage 2: a gradient larger than the bucket */
-    size_t *bucket;      /* parameters in it */
+    size_t *index;       /* by tensor: number of the trained parameter it is + 1; 0 none */
+    size_t index_count;
+    size_t *bucket; /* parameters in it */
     size_t bucket_count;
     int64_t bucket_elements;
     ps_tensor fresh;       /* stage 2: gradients of this rank's parameters, of this backward */
@@ -173,13 +175,19 @@ static void put(ps_scheme *self, size_t parameter)
 
 /* ---- gradients ---- */
 
+static size_t number_of(const zero12 *z, ps_tensor leaf)
+{
+    return leaf < z->index_count ? z->index[leaf] - 1 : SIZE_MAX;
+}
+
 static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
 {
     ps_scheme *self = context;
     zero12 *z = own(self);
-    size_t parameter = 0;
-    while (self->m->parameter[parameter] != leaf) {
-        parameter++;
+    const size_t parameter = number_of(z, leaf);
+    if (parameter == SIZE_MAX) {
+        ps_scheme_keep_grad(self, leaf, owned);
+        return;
     }
     put(self, parameter);
     if (elements_of(self, parameter) > self->settings->zero.reduce_bucket_size ||
@@ -371,6 +379,14 @@ static ps_code make_room(ps_scheme *self, ps_error *err)
     z->of.parameter = ps_scheme_calloc(self, 1, sizeof *z->of.parameter);
     z->of.shape = ps_scheme_calloc(self, 1, sizeof *z->of.shape);
     z->begin = ps_scheme_calloc(self, count, sizeof *z->begin);
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        const size_t tensor = self->m->parameter[i];
+        z->index_count = tensor >= z->index_count ? tensor + 1 : z->index_count;
+    }
+    z->index = ps_scheme_calloc(self, z->index_count, sizeof *z->index);
+    for (size_t i = 0; i < self->m->parameter_count && z->index != NULL; i++) {
+        z->index[self->m->parameter[i]] = i + 1;
+    }
     z->bucket = ps_scheme_calloc(self, count, sizeof *z->bucket);
     z->kept = ps_scheme_calloc(self, count, sizeof *z->kept);
     z->own_elements = ps_scheme_calloc(self, count, sizeof *z->own_elements);
@@ -417,6 +433,7 @@ static void destroy(ps_scheme *self)
     if (z != NULL) {
         ps_model_fini(&z->of);
         ps_free(z->begin);
+        ps_free(z->index);
         ps_free(z->bucket);
         ps_free(z->kept);
         ps_free(z->own_elements);

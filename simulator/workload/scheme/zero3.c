@@ -168,6 +168,10 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
     zero3 *z = own(self);
     const int64_t elements = ps_eager_elements(self->e, leaf);
     const int64_t limit = self->settings->zero.reduce_bucket_size;
+    if (ps_units_find(&z->units, leaf) == PS_UNITS_NONE) {
+        ps_scheme_keep_grad(self, leaf, owned);
+        return;
+    }
     if (z->bucket_elements > 0 && z->bucket_elements + elements > limit) {
         reduce_bucket(self);
     }
