@@ -8,6 +8,9 @@
 
 #include "base/memory.h"
 #include "base/units.h"
+#include "cost/collective.h"
+#include "job/bus_network.h"
+#include "job/cluster_network.h"
 #include "model_machine.h"
 #include "run/jitter.h"
 #include "run/rank_speed.h"
@@ -15,8 +18,26 @@
 
 #define DEFAULT_DRAWS 100u
 
+/* The network between the GPUs that the options name. */
+typedef struct recorded_network {
+    ps_cluster *cluster;
+    ps_collective_model *model;
+    ps_cluster_network *of_cluster;
+    ps_bus bus;
+    ps_network of_bus;
+    const ps_network *network; /* one of both */
+} recorded_network;
+
+static void close_network(recorded_network *self)
+{
+    ps_cluster_network_destroy(self->of_cluster);
+    ps_collective_destroy(self->model);
+    ps_cluster_destroy(self->cluster);
+    *self = (recorded_network){0};
+}
+
 static ps_code open_cluster(const ps_args *args, const ps_catalogue *catalogue, const char *gpu,
-                            uint32_t gpus, ps_recorded_network *self, ps_error *err)
+                            uint32_t gpus, recorded_network *self, ps_error *err)
 {
     if (!ps_args_has(args, "cluster") && (gpu == NULL || gpu[0] == '\0')) {
         return ps_fail(err, PS_USAGE,
@@ -30,11 +51,12 @@ static ps_code open_cluster(const ps_args *args, const ps_catalogue *catalogue, 
     return PS_OK;
 }
 
-ps_code ps_recorded_network_open(const ps_args *args, const ps_catalogue *catalogue,
-                                 const char *gpu, uint32_t gpus, ps_recorded_network *self,
-                                 ps_error *err)
+/* So many GPUs: of --cluster, else of the usual machine of `gpu`; with --bus that figure in place of
+ * any machine's. */
+static ps_code open_network(const ps_args *args, const ps_catalogue *catalogue, const char *gpu,
+                            uint32_t gpus, recorded_network *self, ps_error *err)
 {
-    *self = (ps_recorded_network){0};
+    *self = (recorded_network){0};
     if (ps_args_has(args, "bus") && ps_args_has(args, "cluster")) {
         return ps_fail(err, PS_USAGE, "--bus stands in place of a cluster: not with --cluster");
     }
@@ -47,17 +69,9 @@ ps_code ps_recorded_network_open(const ps_args *args, const ps_catalogue *catalo
     }
     const ps_code code = open_cluster(args, catalogue, gpu, gpus, self, err);
     if (code != PS_OK) {
-        ps_recorded_network_close(self);
+        close_network(self);
     }
     return code;
-}
-
-void ps_recorded_network_close(ps_recorded_network *self)
-{
-    ps_cluster_network_destroy(self->of_cluster);
-    ps_collective_destroy(self->model);
-    ps_cluster_destroy(self->cluster);
-    *self = (ps_recorded_network){0};
 }
 
 /* ---- the framework ---- */
@@ -67,7 +81,7 @@ static bool begins(const char *text, const char *beginning)
     return strncmp(text, beginning, strlen(beginning)) == 0;
 }
 
-ps_code ps_recorded_ranks_scheme(const ps_args *args, ps_data_parallel *out, ps_error *err)
+static ps_code read_scheme(const ps_args *args, ps_data_parallel *out, ps_error *err)
 {
     ps_parallel settings = ps_parallel_default();
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
@@ -92,6 +106,90 @@ ps_code ps_recorded_ranks_scheme(const ps_args *args, ps_data_parallel *out, ps_
     out->bucket_bytes = (uint64_t)settings.ddp.bucket_cap_mib << 20;
     out->has_views = settings.ddp.gradient_as_bucket_view;
     return PS_OK;
+}
+
+/* ---- what is asked ---- */
+
+static bool has_ranks(const ps_args *args)
+{
+    return ps_args_has(args, "gpus") && ps_args_quantity(args, "gpus") > 1;
+}
+
+/* The GPU that the ranks will have, as the catalogue or the recording names it. */
+static const char *gpu_of(const ps_args *args, const ps_plan *plan)
+{
+    if (ps_args_has(args, "gpu")) {
+        return ps_args_text(args, "gpu");
+    }
+    return plan->device.head.count == 0 ? NULL
+                                        : ps_strings_text(plan->strings, plan->device.name[0]);
+}
+
+/* A job of one GPU on several. */
+static ps_code apply_data_parallel(const ps_args *args, const ps_catalogue *catalogue,
+                                   ps_whatif *change, const ps_loaded *input, ps_error *err)
+{
+    recorded_network network;
+    ps_data_parallel ranks = {.ranks = (uint32_t)ps_args_quantity(args, "gpus"),
+                              .rates_are_reached = ps_args_has(args, "bus"),
+                              .trace = input->trace,
+                              .structure = input->structure};
+    PS_TRY(read_scheme(args, &ranks, err));
+    PS_TRY(open_network(args, catalogue, gpu_of(args, input->plan), ranks.ranks, &network, err));
+    ranks.network = network.network;
+    change->data_parallel = &ranks;
+    const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);
+    close_network(&network);
+    return code;
+}
+
+/* A job of several ranks with another number of them. */
+static ps_code apply_rank_change(const ps_args *args, const ps_catalogue *catalogue,
+                                 ps_whatif *change, const ps_loaded *input, ps_error *err)
+{
+    recorded_network recorded, wanted;
+    const char *gpu = gpu_of(args, input->plan);
+    ps_rank_change ranks = {.ranks = (uint32_t)ps_args_quantity(args, "gpus"),
+                            .trace = input->trace,
+                            .group_count = ps_args_count(args, "data-parallel-group")};
+    const char **names = ps_calloc(ranks.group_count + 1, sizeof *names);
+    if (names == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < ranks.group_count; i++) {
+        names[i] = ps_args_at(args, "data-parallel-group", i);
+    }
+    ranks.group = names;
+    ps_code code =
+        open_network(args, catalogue, gpu, ps_recorded_ranks(input->trace), &recorded, err);
+    if (code == PS_OK) {
+        code = open_network(args, catalogue, gpu, ranks.ranks, &wanted, err);
+        if (code == PS_OK) {
+            ranks.recorded = recorded.network;
+            ranks.wanted = wanted.network;
+            change->rank_change = &ranks;
+            code = ps_whatif_apply(input->plan, catalogue, change, err);
+            close_network(&wanted);
+        }
+        close_network(&recorded);
+    }
+    ps_free(names);
+    return code;
+}
+
+ps_code ps_recorded_ranks_apply(const ps_args *args, const ps_catalogue *catalogue,
+                                ps_whatif *change, const ps_loaded *input, ps_error *err)
+{
+    const bool has_several = input->trace != NULL && input->trace->collective.head.count > 0;
+    if (has_several && ps_args_has(args, "gpus")) {
+        return apply_rank_change(args, catalogue, change, input, err);
+    }
+    if (ps_args_has(args, "data-parallel-group")) {
+        return ps_fail(err, PS_USAGE,
+                       "--data-parallel-group goes with --gpus, of a recording of several ranks");
+    }
+    return has_ranks(args) ? apply_data_parallel(args, catalogue, change, input, err)
+                           : ps_whatif_apply(input->plan, catalogue, change, err);
 }
 
 /* ---- ranks that differ ---- */

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A recorded job on other numbers of GPUs: options, and the network that
- * answers what an exchange costs.
+ * A recorded job on other numbers of GPUs, as options ask for it.
  */
 #ifndef PS_TOOLS_RECORDED_RANKS_H
 #define PS_TOOLS_RECORDED_RANKS_H
 
 #include "cli/options.h"
-#include "cost/collective.h"
-#include "job/bus_network.h"
-#include "job/cluster_network.h"
-#include "policy/data_parallel.h"
+#include "load_plan.h"
+#include "policy/whatif.h"
 #include "result/result.h"
 
 /** Rows for a verb's table of options, beside --gpus and --cluster. */
@@ -47,14 +44,16 @@
     }
 
 /**
- * How a recorded job of one GPU is to be trained on several: --policy, and --scheme-option of
- * DistributedDataParallel.
+ * Applies changes to a recorded plan, and with --gpus another number of ranks: of one GPU by
+ * DistributedDataParallel, of several in its data-parallel groups.
  *
- * @param out  receives the framework's settings; the rest stays
- * @return PS_OK · PS_USAGE another policy, or a setting that recordings do not take
+ * @param change  the other changes; completed
+ * @return as ps_whatif_apply · PS_USAGE options that do not go together or with the input ·
+ *         PS_NOT_FOUND a cluster, or a figure of it, that is not known
  */
-ps_code ps_recorded_ranks_scheme(const ps_args *args, ps_data_parallel *out,
-                                 ps_error *err) PS_MUST_USE;
+ps_code ps_recorded_ranks_apply(const ps_args *args, const ps_catalogue *catalogue,
+                                ps_whatif *change, const ps_loaded *input,
+                                ps_error *err) PS_MUST_USE;
 
 /** Gives ranks the speeds of --rank-speed; the plan may become another one. */
 ps_code ps_recorded_ranks_speeds(const ps_args *args, ps_plan **plan, ps_error *err) PS_MUST_USE;
@@ -62,29 +61,5 @@ ps_code ps_recorded_ranks_speeds(const ps_args *args, ps_plan **plan, ps_error *
 /** Draws the steps of --jitter into the result. */
 ps_code ps_recorded_ranks_jitter(const ps_args *args, const ps_plan *plan, ps_result *result,
                                  ps_error *err) PS_MUST_USE;
-
-/** The network between the GPUs that the options name. */
-typedef struct ps_recorded_network {
-    ps_cluster *cluster;
-    ps_collective_model *model;
-    ps_cluster_network *of_cluster;
-    ps_bus bus;
-    ps_network of_bus;
-    const ps_network *network; /* one of both */
-} ps_recorded_network;
-
-/**
- * Opens the network of so many GPUs: of --cluster, else of the usual machine of `gpu`; with --bus
- * that figure in place of any machine's.
- *
- * @param gpu   name of the GPU they are; may be NULL or empty with --cluster or --bus
- * @param self  where it stays until ps_recorded_network_close; empty after a failure
- * @return PS_OK · PS_USAGE · PS_NOT_FOUND a cluster or a figure that is not known · PS_NOMEM
- */
-ps_code ps_recorded_network_open(const ps_args *args, const ps_catalogue *catalogue,
-                                 const char *gpu, uint32_t gpus, ps_recorded_network *self,
-                                 ps_error *err) PS_MUST_USE;
-
-void ps_recorded_network_close(ps_recorded_network *self);
 
 #endif

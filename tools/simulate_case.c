@@ -141,89 +141,6 @@ static ps_whatif_scale read_scale(const ps_args *args, const ps_loaded *input)
     };
 }
 
-static bool has_ranks(const ps_args *args)
-{
-    return ps_args_has(args, "gpus") && ps_args_quantity(args, "gpus") > 1;
-}
-
-/* The GPU that the ranks will have, as the catalogue or the recording names it. */
-static const char *gpu_of(const ps_args *args, const ps_plan *plan)
-{
-    if (ps_args_has(args, "gpu")) {
-        return ps_args_text(args, "gpu");
-    }
-    return plan->device.head.count == 0 ? NULL
-                                        : ps_strings_text(plan->strings, plan->device.name[0]);
-}
-
-/* A job of one GPU on several. */
-static ps_code apply_data_parallel(const ps_args *args, const ps_catalogue *catalogue,
-                                   ps_whatif *change, const ps_loaded *input, ps_error *err)
-{
-    ps_recorded_network network;
-    ps_data_parallel ranks = {.ranks = (uint32_t)ps_args_quantity(args, "gpus"),
-                              .rates_are_reached = ps_args_has(args, "bus"),
-                              .trace = input->trace,
-                              .structure = input->structure};
-    PS_TRY(ps_recorded_ranks_scheme(args, &ranks, err));
-    PS_TRY(ps_recorded_network_open(args, catalogue, gpu_of(args, input->plan), ranks.ranks,
-                                    &network, err));
-    ranks.network = network.network;
-    change->data_parallel = &ranks;
-    const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);
-    ps_recorded_network_close(&network);
-    return code;
-}
-
-/* A job of several ranks with another number of them. */
-static ps_code apply_rank_change(const ps_args *args, const ps_catalogue *catalogue,
-                                 ps_whatif *change, const ps_loaded *input, ps_error *err)
-{
-    ps_recorded_network recorded, wanted;
-    const char *gpu = gpu_of(args, input->plan);
-    ps_rank_change ranks = {.ranks = (uint32_t)ps_args_quantity(args, "gpus"),
-                            .trace = input->trace,
-                            .group_count = ps_args_count(args, "data-parallel-group")};
-    const char **names = ps_calloc(ranks.group_count + 1, sizeof *names);
-    if (names == NULL) {
-        return ps_fail_nomem(err);
-    }
-    for (size_t i = 0; i < ranks.group_count; i++) {
-        names[i] = ps_args_at(args, "data-parallel-group", i);
-    }
-    ranks.group = names;
-    ps_code code = ps_recorded_network_open(args, catalogue, gpu, ps_recorded_ranks(input->trace),
-                                            &recorded, err);
-    if (code == PS_OK) {
-        code = ps_recorded_network_open(args, catalogue, gpu, ranks.ranks, &wanted, err);
-        if (code == PS_OK) {
-            ranks.recorded = recorded.network;
-            ranks.wanted = wanted.network;
-            change->rank_change = &ranks;
-            code = ps_whatif_apply(input->plan, catalogue, change, err);
-            ps_recorded_network_close(&wanted);
-        }
-        ps_recorded_network_close(&recorded);
-    }
-    ps_free(names);
-    return code;
-}
-
-static ps_code apply(const ps_args *args, const ps_catalogue *catalogue, ps_whatif *change,
-                     const ps_loaded *input, ps_error *err)
-{
-    const bool has_several = input->trace != NULL && input->trace->collective.head.count > 0;
-    if (has_several && ps_args_has(args, "gpus")) {
-        return apply_rank_change(args, catalogue, change, input, err);
-    }
-    if (ps_args_has(args, "data-parallel-group")) {
-        return ps_fail(err, PS_USAGE,
-                       "--data-parallel-group goes with --gpus, of a recording of several ranks");
-    }
-    return has_ranks(args) ? apply_data_parallel(args, catalogue, change, input, err)
-                           : ps_whatif_apply(input->plan, catalogue, change, err);
-}
-
 /* A plan that was made from a model has its GPU and its sizes already. */
 static ps_code change_plan(const ps_args *args, const ps_catalogue *catalogue, bool is_made,
                            const ps_loaded *input, ps_error *err)
@@ -242,7 +159,7 @@ static ps_code change_plan(const ps_args *args, const ps_catalogue *catalogue, b
     }
     if (code == PS_OK) {
         code = is_made ? ps_whatif_apply(input->plan, catalogue, &change, err)
-                       : apply(args, catalogue, &change, input, err);
+                       : ps_recorded_ranks_apply(args, catalogue, &change, input, err);
     }
     ps_free(texts);
     return code;
