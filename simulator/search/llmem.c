@@ -96,8 +96,9 @@ static ps_code add_chunks(const ps_llmem_job *job, ps_llmem_method method, sum *
     for (size_t i = 0; i < all->count; i++) {
         elements[i] = local_elements(&all->shape[i], method.tensor);
     }
-    const int64_t shards = method.kind == PS_LLMEM_CDP ? 1 : method.data;
-    const ps_code code = ps_gemini_lay_out(elements, all->count, shards, &layout, err);
+    const int64_t ranks = method.kind == PS_LLMEM_CDP ? 1 : method.data;
+    const ps_code code = ps_gemini_lay_out(elements, all->count, ranks, &layout, err);
+    const int64_t shards = layout.is_small ? 1 : ranks;
     ps_free(elements);
     for (size_t i = 0; code == PS_OK && i < layout.chunk_count; i++) {
         const int64_t share = (layout.chunk_elements[i] + shards - 1) / shards;

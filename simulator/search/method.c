@@ -56,17 +56,25 @@ static ps_code add_policies(listing *self, ps_search_training training, ps_error
     return PS_OK;
 }
 
+/* Gemini's ways of sharing go with its chunks. */
+static ps_train_policy policy_of(ps_parallel_scheme scheme)
+{
+    return scheme == PS_PARALLEL_GEMINI || scheme == PS_PARALLEL_GEMINI_CDP ? PS_TRAIN_POLICY_GEMINI
+                                                                            : PS_TRAIN_POLICY_NONE;
+}
+
 static ps_code add_schemes(listing *self, ps_search_training training, ps_error *err)
 {
     for (size_t i = 0; ps_parallel_word_at(i) != NULL; i++) {
+        const ps_parallel_scheme scheme = (ps_parallel_scheme)(i + 1);
         const ps_search_method method = {.kind = PS_SEARCH_SCHEME,
-                                         .policy = self->space->policy,
-                                         .scheme = (ps_parallel_scheme)(i + 1),
+                                         .policy = policy_of(scheme),
+                                         .scheme = scheme,
                                          .training = training,
                                          .tensor = 1,
                                          .pipeline = 1,
                                          .replicas = self->space->gpus};
-        if (self->space->scheme == PS_PARALLEL_NONE || self->space->scheme == method.scheme) {
+        if (self->space->scheme == PS_PARALLEL_NONE || self->space->scheme == scheme) {
             PS_TRY(add(self, method, err));
         }
     }
@@ -159,13 +167,7 @@ void ps_search_family_name(const ps_search_method *self, char out[PS_SEARCH_NAME
                          : self->kind == PS_SEARCH_POLICY
                              ? policy_word(self->policy)
                              : ps_parallel_word_at((size_t)self->scheme - 1);
-    (void)snprintf(out, PS_SEARCH_NAME_BYTES, "%s%s%s%s", scheme,
-                   self->kind == PS_SEARCH_SCHEME && self->policy != PS_TRAIN_POLICY_NONE ? ", "
-                                                                                          : "",
-                   self->kind == PS_SEARCH_SCHEME && self->policy != PS_TRAIN_POLICY_NONE
-                       ? policy_word(self->policy)
-                       : "",
-                   trainings[self->training]);
+    (void)snprintf(out, PS_SEARCH_NAME_BYTES, "%s%s", scheme, trainings[self->training]);
 }
 
 void ps_search_method_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES])

@@ -136,6 +136,11 @@ static void note_plain(searching *self, size_t largest)
     }
 }
 
+static bool was_refused(const searching *self)
+{
+    return self->count > 0 && self->trial[self->count - 1].outcome.verdict == PS_SEARCH_REFUSED;
+}
+
 static ps_code try_method(searching *self, ps_error *err)
 {
     ps_search_sizes sizes;
@@ -150,6 +155,11 @@ static ps_code try_method(searching *self, ps_error *err)
     }
     self->sizes = &sizes;
     code = ps_search_largest(sizes.count, skipped(self), try_size, self, &largest, err);
+    if (code == PS_OK && largest == SIZE_MAX && sizes.count > 1 && was_refused(self)) {
+        /* perhaps for what accumulates: the largest size does so least */
+        ps_search_need need;
+        code = try_size(self, sizes.count - 1, &need, err);
+    }
     ps_search_sizes_fini(&sizes);
     note_plain(self, largest);
     return code;
