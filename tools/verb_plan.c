@@ -167,6 +167,18 @@ static ps_code find_remedies(ps_search_report *report, ps_error *err)
     return PS_OK;
 }
 
+/* Nothing fits, or nothing can be. */
+static ps_code explain_refusal(const running *self, const ps_search_result *result, ps_error *err)
+{
+    for (size_t i = 0; i < result->family_count; i++) {
+        if (result->family[i].trial.outcome.verdict == PS_SEARCH_TOO_LARGE) {
+            return ps_fail(err, PS_DEVICE_FULL, "no method fits the memory of %s",
+                           ps_catalogue_name(self->of.catalogue, self->of.machine.gpu));
+        }
+    }
+    return ps_fail(err, PS_USAGE, "no method can train this as it is asked for");
+}
+
 static ps_code report(running *self, const char *input, ps_output *out, ps_error *err)
 {
     const ps_args *args = self->of.args;
@@ -178,8 +190,7 @@ static ps_code report(running *self, const char *input, ps_output *out, ps_error
                                          : ps_search_text(&report, out, err);
     }
     if (code == PS_OK && report.result.fitting_count == 0) {
-        code = ps_fail(err, PS_DEVICE_FULL, "no method fits the memory of %s",
-                       ps_catalogue_name(self->of.catalogue, self->of.machine.gpu));
+        code = explain_refusal(self, &report.result, err);
     }
     ps_free(report.remedies);
     ps_search_result_fini(&report.result);
