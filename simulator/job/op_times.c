@@ -67,8 +67,56 @@ static ps_cost_kind cost_kind_of(const ps_workload_op_table *op, size_t i)
     return PS_COST_MEMORY;
 }
 
+/* ---- products that come again ---- */
+
+/* A layer's products come again in every layer and micro-batch, and each asks for a search among
+ * tiles: the last answers are kept, by what was asked. */
+#define KEPT 256u
+
+typedef struct kept {
+    ps_cost_op op;
+    ps_cost_time time;
+    bool is_set;
+} kept;
+
+static size_t slot_of(const ps_cost_op *op)
+{
+    const uint64_t figures[] = {
+        op->m,       op->n,    op->k,          op->batch, (uint64_t)op->layout,
+        op->element, op->flop, op->moved_bytes};
+    uint64_t hash = 14695981039346656037u; /* FNV-1a over words */
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
+        hash = (hash ^ figures[i]) * 1099511628211u;
+    }
+    return (size_t)(hash >> 32) % KEPT;
+}
+
+static bool is_same_op(const ps_cost_op *a, const ps_cost_op *b)
+{
+    return a->kind == b->kind && a->element == b->element && a->layout == b->layout &&
+           a->access == b->access && a->flop == b->flop && a->moved_bytes == b->moved_bytes &&
+           a->elements == b->elements && a->batch == b->batch && a->m == b->m && a->n == b->n &&
+           a->k == b->k && a->launches == b->launches;
+}
+
+static ps_code op_time(const ps_cost_model *cost, const ps_cost_op *op, kept *known,
+                       ps_cost_time *out, ps_error *err)
+{
+    kept *at = &known[slot_of(op)];
+    if (op->kind == PS_COST_MEMORY) {
+        return ps_cost_op_time(cost, op, out, err); /* a division or two */
+    }
+    if (!at->is_set || !is_same_op(&at->op, op)) {
+        ps_cost_time time;
+        PS_TRY(ps_cost_op_time(cost, op, &time, err));
+        *at = (kept){.op = *op, .time = time, .is_set = true};
+    }
+    *out = at->time;
+    return PS_OK;
+}
+
 static ps_code device_time(const ps_workload *from, const ps_job_target *target, size_t i,
-                           const ps_op_times *out, ps_error *err)
+                           kept *known, const ps_op_times *out, ps_error *err)
 {
     const ps_workload_op_table *op = &from->op;
     if (op->dur_ns[i] > 0 || op->kind[i] == PS_OP_COPY || op->kind[i] == PS_OP_HOST ||
@@ -88,7 +136,7 @@ static ps_code device_time(const ps_workload *from, const ps_job_target *target,
                              .k = op->k[i],
                              .launches = op->launches[i]};
     ps_cost_time time;
-    PS_TRY(ps_cost_op_time(target->cost, &cost, &time, err));
+    PS_TRY(op_time(target->cost, &cost, known, &time, err));
     out->dur_ns[i] = time.dur_ns;
     out->basis[i] = (uint8_t)time.basis;
     return PS_OK;
@@ -103,8 +151,14 @@ ps_code ps__job_op_times(const ps_workload *workload, const ps_job_target *targe
     if (out->dur_ns == NULL || out->basis == NULL) {
         return ps_fail_nomem(err);
     }
-    for (size_t i = 0; i < count; i++) {
-        PS_TRY(device_time(workload, target, i, out, err));
+    kept *known = ps_calloc(KEPT, sizeof *known);
+    if (known == NULL) {
+        return ps_fail_nomem(err);
     }
-    return PS_OK;
+    ps_code code = PS_OK;
+    for (size_t i = 0; code == PS_OK && i < count; i++) {
+        code = device_time(workload, target, i, known, out, err);
+    }
+    ps_free(known);
+    return code;
 }
