@@ -60,6 +60,12 @@ static void read_scheme(const char *line, ps_parallel *parallel)
         parallel->scheme = ps_parallel_scheme_of(word);
         parallel->ranks = strtoll(value_of(line, "ranks"), NULL, 10);
         parallel->ddp.gradient_as_bucket_view = is_on(line, "view");
+        if (is_on(line, "mixed")) {
+            parallel->fsdp.has_param_dtype = true;
+            parallel->fsdp.param_dtype = PS_DTYPE_BF16;
+            parallel->fsdp.has_reduce_dtype = parallel->scheme == PS_PARALLEL_FSDP2;
+            parallel->fsdp.reduce_dtype = PS_DTYPE_F32;
+        }
         parallel->fsdp.gathers_unlimited = true;     /* as recorded */
         parallel->ddp.find_unused_parameters = true; /* as recorded */
         parallel->fsdp.keeps_gathered = is_on(line, "keep");

@@ -49,6 +49,7 @@ def recipe_of(name):
         recipe["ranks"] = schemes.RANKS
         recipe["scheme"] = scheme.removesuffix("view").removesuffix("keep")
         recipe["view"] = int(scheme.endswith("view"))
+        recipe["mixed"] = int("mixed" in extras)
         recipe["keep"] = int(scheme.endswith("keep"))
     return recipe
 

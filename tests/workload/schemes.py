@@ -16,7 +16,8 @@ CONFIGURATIONS = [f"{model}-{rest}-{scheme}"
     "llama-fp32-sdpa-adamw-lora-fsdp1", "llama-fp32-sdpa-adamw-lora-fsdp2",
     "llama-fp32-sdpa-adamw-accumulate-fsdp1", "llama-fp32-sdpa-adamw-accumulate-fsdp2",
     "gpt2-amp-sdpa-adamw-checkpoint-fsdp1", "bloom-fp32-eager-adamw-fsdp2",
-    "qwen3-bf16-sdpa-adamw-fsdp1",
+    "qwen3-bf16-sdpa-adamw-fsdp1", "llama-fp32-sdpa-adamw-mixed-fsdp1",
+    "llama-fp32-sdpa-adamw-mixed-fsdp2", "gpt2-fp32-sdpa-adamw-mixed-fsdp2",
 ]
 
 
@@ -64,18 +65,23 @@ def wrap(model, extras):
         return torch.nn.parallel.DistributedDataParallel(
             model, device_ids=[0], gradient_as_bucket_view=scheme == "ddpview",
             find_unused_parameters=True)
+    mixed = "mixed" in extras
     if scheme == "fsdp1":
         move_in_order(model)
-        from torch.distributed.fsdp import FullyShardedDataParallel
+        from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision
         from torch.distributed.fsdp.wrap import ModuleWrapPolicy
         return FullyShardedDataParallel(
             model, auto_wrap_policy=ModuleWrapPolicy({type(blocks_of(model)[0])}),
             use_orig_params=True, device_id=torch.device("cuda", 0), sync_module_states=True,
-            limit_all_gathers=False)
+            limit_all_gathers=False,
+            mixed_precision=MixedPrecision(param_dtype=torch.bfloat16) if mixed else None)
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
     mesh = init_device_mesh("cuda", (RANKS,))
     keeps = {"reshard_after_forward": False} if scheme == "fsdp2keep" else {}
+    if mixed:
+        keeps["mp_policy"] = MixedPrecisionPolicy(param_dtype=torch.bfloat16,
+                                                  reduce_dtype=torch.float32)
     for block in blocks_of(model):
         fully_shard(block, mesh=mesh, **keeps)
     return fully_shard(model, mesh=mesh, **keeps)

@@ -251,8 +251,14 @@ void ps_scheme_collect(ps_scheme *self, ps_collective_op op, ps_eager_lane lane,
 
 void ps_scheme_bring_buffers(ps_scheme *self, uint32_t block)
 {
+    const ps_fsdp_settings *s = &self->settings->fsdp;
     for (size_t i = 0; i < self->m->buffer_count; i++) {
         if (self->m->buffer_block[i] == block) {
+            /* gathered types are those of parameters alone */
+            if (s->has_param_dtype &&
+                ps_eager_dtype(self->e, self->m->buffer[i]) == s->param_dtype) {
+                ps_eager_retype(self->e, self->m->buffer[i], s->stored_dtype);
+            }
             ps_eager_bring(self->e, self->m->buffer[i], PS_ROLE_PARAMETER);
         }
     }
