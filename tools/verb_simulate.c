@@ -22,6 +22,8 @@ static const ps_example examples[] = {
      "Would it fit, and if not, which request fails and why."},
     {"peakstep simulate run.pstrace --batch 64 --recorded-batch 16",
      "The same program with four times the batch."},
+    {"peakstep simulate run.pstrace --gpus 8 --jitter 5%",
+     "The same job on eight GPUs that are never equally fast, by DistributedDataParallel."},
     {"peakstep simulate snapshot.pickle --allocator expandable --json",
      "What expandable segments would reserve."},
     {0},
@@ -71,6 +73,9 @@ const ps_verb ps_verb_simulate = {
         "computed, or guessed.\n"
         "--batch and --seq scale sizes by what recorded shapes, divisibility and roles tell, and "
         "device work by bytes, arithmetic and how far a kernel fills the GPU; host time stays.\n"
+        "--gpus of a recording of one GPU puts it under DistributedDataParallel, each GPU with the "
+        "recorded batch; of one of several ranks it changes the groups that train on data of their "
+        "own. --rank-speed and --jitter make ranks differ.\n"
         "The result depends on the plan alone: a plan written by --save-plan gives the same "
         "result again.",
     .operands = operands,

@@ -44,9 +44,10 @@ static ps_code change_ranks(ps_plan *plan, const ps_catalogue *catalogue, const 
     PS_TRY(ps_gradients_find(ranks->trace, ranks->structure, plan, &gradients, err));
     ps_code code = change_work(plan, catalogue, change, wanted, is_scaled, err);
     /* copies in and out of buckets need to know the GPU; the rest does without */
-    const bool is_known = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, NULL) == PS_OK;
+    bool is_known = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, NULL) == PS_OK;
     if (code == PS_OK && !is_known && !gradients.has_buckets) {
         code = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, err);
+        is_known = true;
     }
     if (code == PS_OK) {
         code = ps__data_parallel(plan, catalogue, is_known ? &gpu : NULL, ranks, &gradients, err);

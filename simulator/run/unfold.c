@@ -250,7 +250,8 @@ static ps_code check_shape(const ps_plan *plan, size_t part_count, ps_error *err
     if (plan->device.head.count != 1 || groups > 1) {
         return ps_fail(err, PS_USAGE,
                        "ranks that differ: %zu devices and %zu groups stand for all ranks of this "
-                       "job, and which rank meets which is not told any more",
+                       "job, and which rank meets which is not told any more: simulate each rank "
+                       "(--every-rank)",
                        plan->device.head.count, groups);
     }
     if (plan->task.head.count > PS_UNFOLD_MAX_TASKS / part_count) {
