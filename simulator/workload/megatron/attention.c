@@ -41,6 +41,11 @@ void ps__meg_tell_attention(ps__meg *self, int64_t head, int64_t elements, bool 
     ps_op_tell(self->e, &kernel);
 }
 
+ps_tensor ps__meg_query_sums(ps__meg *self, int64_t elements)
+{
+    return ps_eager_make(self->e, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+}
+
 static void attend(ps__meg *self, ps__meg_attention *kept)
 {
     const widths w = widths_of(self);
@@ -123,7 +128,9 @@ static void attend_backward(ps__meg *self, ps_tensor out, ps_tensor grads[3])
     for (int i = 0; i < 3; i++) {
         grads[i] = ps__meg_make(self, self->tokens * width[i]);
     }
+    ps_tensor sums = ps__meg_query_sums(self, self->tokens * w.q);
     ps__meg_tell_attention(self, self->shape->head, self->tokens * (w.q + w.kv), true);
+    ps_eager_clear(self->e, &sums);
     if (is_exchanged) {
         ps_tensor own[3];
         ps__meg_exchange(self, width, 3, false, own);

@@ -80,7 +80,9 @@ static void attend_backward(ps__meg *self, ps__meg_latent *kept, ps_tensor out, 
     *q = ps__meg_make(self, rows * w.q);
     ps_tensor k = ps__meg_make(self, rows * w.k);
     ps_tensor v = ps__meg_make(self, rows * w.v);
+    ps_tensor sums = ps__meg_query_sums(self, rows * w.q);
     tell_attention(self, true);
+    ps_eager_clear(self->e, &sums);
     ps_eager_clear(self->e, &out);
     ps_eager_clear(self->e, &kept->q);
     ps_eager_clear(self->e, &kept->k);

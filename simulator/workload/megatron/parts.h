@@ -297,6 +297,8 @@ void ps__meg_norm_drop(ps__meg *self, ps__meg_norm *kept);
  * @param elements  that each of its products moves
  */
 void ps__meg_tell_attention(ps__meg *self, int64_t head, int64_t elements, bool is_backward);
+/** Where the backward kernel adds up the gradient of q, in 32 bits. */
+ps_tensor ps__meg_query_sums(ps__meg *self, int64_t elements);
 
 /** Returns what is added to x. */
 ps_tensor ps__meg_attention_forward(ps__meg *self, ps__meg_attention *kept, ps_tensor x);

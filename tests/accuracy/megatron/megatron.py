@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 GATES = {
     "dense": {"allocated": (0.001, 0.001, 0.8), "reserved": (0.05, 0.6, 0.85)},
     "context": {"allocated": (0.001, 0.001, 0.7), "reserved": (0.6, 1.6, 0.45)},
-    "experts": {"allocated": (0.01, 0.02, 0.0), "reserved": (0.3, 1.4, 0.0)},
+    "experts": {"allocated": (0.01, 0.02, 0.0), "reserved": (0.12, 0.4, 0.0)},
 }
 
 
