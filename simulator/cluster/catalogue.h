@@ -115,8 +115,8 @@ typedef enum ps_hardware_class {
       "head dimension at which fused attention does half of what it does at large ones")          \
     X(ATTENTION_FIXED, "attention-fixed", DURATION, 0, GPU, 0, "start and end of one block")      \
     X(ATTENTION_ROWS, "attention-rows", COUNT, 1, GPU, 0, "query rows of one block")              \
-    X(COLLECTIVE_SHARE, "collective-share", RATIO, 1, GPU, 0,                                     \
-      "rate of collectives while a job trains over that of a benchmark of them alone")            \
+    X(COLLECTIVE_DELAY, "collective-delay", DURATION, 0, GPU, 0,                                  \
+      "what a collective takes longer while a job trains than in a benchmark of it alone")        \
     X(OVERLAP_COST, "overlap-cost", RATIO, 0, GPU, 0,                                             \
       "part of a collective's time by which it holds up computation that runs beside it")         \
     X(LOADED_MEMORY, "loaded-memory", SIZE, 0, GPU, 0,                                            \

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Exchanges while the devices compute. Collectives take multiprocessors,
- * memory traffic and power from the computation beside them, and get less of
- * these than a benchmark that has the device to itself:
+ * Exchanges while a job trains. Its ranks come to a collective one after the
+ * other, each when its stream has done what stands before, and launch it when
+ * their hosts get to it; a benchmark of nothing but collectives has them wait
+ * in line. And collectives take multiprocessors, memory traffic and power from
+ * the computation beside them:
  *
- *   rate        = rate alone x collective-share
+ *   collective  = its time alone + collective-delay
  *   computation = its time + overlap-cost x the time it shares with a collective
+ *
+ * The delay is the same for all sizes, so that the large ones at the end of a
+ * step hardly have any.
  */
 #include "job/job_parts.h"
 
@@ -13,13 +18,14 @@
 
 ps_code ps__job_costs(const ps_job_target *target, ps_job_costs *out, ps_error *err)
 {
-    ps_figure share, overlap;
+    ps_figure delay, overlap;
     PS_TRY(
-        ps_catalogue_need(target->catalogue, target->gpu, PS_FIGURE_COLLECTIVE_SHARE, &share, err));
+        ps_catalogue_need(target->catalogue, target->gpu, PS_FIGURE_COLLECTIVE_DELAY, &delay, err));
     PS_TRY(
         ps_catalogue_need(target->catalogue, target->gpu, PS_FIGURE_OVERLAP_COST, &overlap, err));
-    *out = (ps_job_costs){
-        .network = target->network, .collective_share = share.value, .overlap_cost = overlap.value};
+    *out = (ps_job_costs){.network = target->network,
+                          .collective_delay_ns = (ps_ns)delay.value,
+                          .overlap_cost = overlap.value};
     return PS_OK;
 }
 
@@ -27,9 +33,9 @@ ps_code ps__job_exchange_cost(const ps_job_costs *self, const ps_exchange *what,
                               ps_exchange_cost *out, ps_error *err)
 {
     PS_TRY(self->network->cost(self->network->context, what, out, err));
-    out->rate_bytes_per_s =
-        ps_mul_div_u64(out->rate_bytes_per_s, self->collective_share, PS_RATIO_ONE);
-    out->rate_bytes_per_s += out->wire_bytes > 0 && out->rate_bytes_per_s == 0 ? 1 : 0;
+    if (what->op != PS_COLLECTIVE_SEND) {
+        out->latency_ns = ps_time_add(out->latency_ns, self->collective_delay_ns);
+    }
     return PS_OK;
 }
 

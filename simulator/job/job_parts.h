@@ -21,7 +21,8 @@
 /** What training makes of benchmarks. */
 typedef struct ps_job_costs {
     const ps_network *network;
-    uint64_t collective_share, overlap_cost; /* figures of the GPU: ratios */
+    ps_ns collective_delay_ns; /* figures of the GPU */
+    uint64_t overlap_cost;     /* a ratio */
 } ps_job_costs;
 
 /** PS_OK · PS_NOT_FOUND a figure that the GPU lacks */

@@ -74,8 +74,8 @@ static ps_code add_exchange(ps_ddp_building *b, uint64_t bytes, uint32_t part, p
                              : ps_mul_div_u64(cost.wire_bytes, 1000000000, cost.rate_bytes_per_s);
     PS_TRY(ps__insertion_task(&b->insertion, b->group, PS_TASK_EXCHANGE, PS_INSERT_NOWHERE,
                               &exchange, err));
-    plan->task.dur_ns[exchange] =
-        ps_time_add(cost.latency_ns, moving_ns > INT64_MAX ? INT64_MAX : (ps_ns)moving_ns);
+    plan->task.dur_ns[exchange] = ps_time_add(ps_time_add(cost.latency_ns, b->collective_delay_ns),
+                                              moving_ns > INT64_MAX ? INT64_MAX : (ps_ns)moving_ns);
     plan->task.bytes[exchange] = bytes;
     b->beside_ns = ps_time_add(b->beside_ns, plan->task.dur_ns[exchange]);
     PS_TRY(name_task(b, exchange, "all-reduce", cost.basis, err));

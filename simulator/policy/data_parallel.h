@@ -27,7 +27,7 @@ struct ps_network;
 typedef struct ps_data_parallel {
     uint32_t ranks;                   /* 1: the plan stays as it is */
     const struct ps_network *network; /* what an all-reduce of all ranks costs */
-    bool rates_are_reached; /* the network's rates are those of training, not of a benchmark of
+    bool rates_are_reached; /* the network's figures are those of training, not of a benchmark of
                                collectives alone: see job/costs.c */
     const ps_trace *trace;  /* that the plan was lowered from */
     const ps_structure *structure;

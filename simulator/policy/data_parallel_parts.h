@@ -29,9 +29,10 @@ typedef struct ps_ddp_building {
     uint32_t last_device;   /* what the compute lane was last given, new or old */
     uint32_t last_host;     /* newest task on the backward thread */
     ps_ns launch_lag_ns, gap_ns;
-    uint64_t collective_share, overlap_cost; /* [millionths] of the GPU: see job/costs.c */
-    ps_ns beside_ns;                         /* exchanges that the compute lane runs beside */
-    ps_ddp_bucket *bucket;                   /* of the pass at hand */
+    ps_ns collective_delay_ns; /* of the GPU: see job/costs.c */
+    uint64_t overlap_cost;     /* [millionths] likewise */
+    ps_ns beside_ns;           /* exchanges that the compute lane runs beside */
+    ps_ddp_bucket *bucket;     /* of the pass at hand */
     size_t bucket_count;
     size_t *bucket_of; /* per gradient of the pass */
     uint32_t *part;    /* per bucket: its all-reduce on the device, until something waits for it */

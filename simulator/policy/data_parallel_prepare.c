@@ -101,13 +101,12 @@ void ps__ddp_read_overlap(ps_ddp_building *self, const ps_catalogue *catalogue,
                           const ps_hardware_id *gpu)
 {
     ps_figure figure;
-    self->collective_share = PS_RATIO_ONE;
     if (gpu == NULL) {
         return;
     }
     if (!self->change->rates_are_reached &&
-        ps_catalogue_get(catalogue, *gpu, PS_FIGURE_COLLECTIVE_SHARE, &figure)) {
-        self->collective_share = figure.value;
+        ps_catalogue_get(catalogue, *gpu, PS_FIGURE_COLLECTIVE_DELAY, &figure)) {
+        self->collective_delay_ns = (ps_ns)figure.value;
     }
     if (ps_catalogue_get(catalogue, *gpu, PS_FIGURE_OVERLAP_COST, &figure)) {
         self->overlap_cost = figure.value;

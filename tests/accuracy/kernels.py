@@ -311,6 +311,20 @@ def measured(folder):
                 yield gpu, operations[name]["tflops"] * 1e12, kind, field, share
 
 
+# stage of a linear layer of experts -> its layout, and m, n, k from the forward pass's M, N, K
+GROUPED = {"fwd": ("TN", "MNK"), "bwd_grad_act": ("NN", "MKN"), "bwd_grad_w": ("NT", "NKM")}
+
+
+def grouped(folder):
+    """(gpu, layout, [batch, m, n, k], share) of products of all experts of a GPU in one call."""
+    for gpu, file in SYSTEMS:
+        operation = load(os.path.join(folder, file))["accelerator"]["op"].get("group_matmul", {})
+        for key, share in (operation.get("accurate_efficient_factor") or {}).items():
+            field = dict(part.split("=") for part in key.split(", "))
+            layout, order = GROUPED[field["stage"]]
+            yield gpu, layout, [int(field[x]) for x in ("ng", *order)], share
+
+
 def attention_extents(field):
     """batch x heads, tokens and mean head dimension; shares there count the square that causality halves."""
     dims = (int(field["qk_head_dim"]) + int(field["v_head_dim"])) // 2
@@ -367,6 +381,10 @@ def shapes(folder, every=1):
             extents, layout, share = [heads, tokens, tokens, dims], "", share / 2
         row = [gpu, kind, "bf16", layout, *extents, "%.4f" % share,
                "measured: SimuMax 1.2 system file"]
+        sys.stdout.write(",".join(map(str, row)) + "\n")
+    for gpu, layout, extents, share in grouped(folder) if every == 1 else ():
+        row = [gpu, "matmul", "bf16", layout, *extents, "%.4f" % share,
+               "measured: SimuMax 1.2 system file; grouped"]
         sys.stdout.write(",".join(map(str, row)) + "\n")
 
 
