@@ -214,7 +214,7 @@ static void hand_over_later(ps_ddp_building *b, uint32_t behind)
     }
 }
 
-static ps_code exchange_pass(ps_ddp_building *b, const ps_backward *pass, ps_error *err)
+static void fill_buckets(ps_ddp_building *b, const ps_backward *pass)
 {
     const ps_ddp_limits limits =
         b->change->bucket_bytes == 0
@@ -222,6 +222,14 @@ static ps_code exchange_pass(ps_ddp_building *b, const ps_backward *pass, ps_err
             : (ps_ddp_limits){b->change->bucket_bytes, b->change->bucket_bytes};
     b->bucket_count = ps_ddp_fill(&b->gradients->gradient[pass->first], pass->count, limits,
                                   b->bucket, b->bucket_of);
+}
+
+static ps_code exchange_pass(ps_ddp_building *b, const ps_backward *pass, ps_error *err)
+{
+    fill_buckets(b, pass);
+    if (!b->has_kernels) {
+        return PS_OK;
+    }
     b->beside_ns = 0;
     PS_TRY(reduce_pass(b, pass, err));
     b->beside_ns = 0; /* what comes next waits for them */
@@ -243,8 +251,9 @@ static ps_code write_facts(const ps_ddp_building *b, ps_error *err)
     char text[1024], number[32];
     const size_t last = b->gradients->backward_count - 1;
     (void)snprintf(text, sizeof text,
-                   "ddp over %u ranks: %zu gradients in %zu buckets, sizes by %s", b->change->ranks,
-                   b->gradients->backward[last].count, b->bucket_count, b->gradients->how);
+                   "ddp over %u ranks: %zu gradients in %zu buckets, sizes by %s%s",
+                   b->change->ranks, b->gradients->backward[last].count, b->bucket_count,
+                   b->gradients->how, b->has_kernels ? "" : "; memory alone, no kernels recorded");
     PS_TRY(ps_plan_set_meta(plan, PS_PLAN_META_DATA_PARALLEL, text, err));
     text[0] = '\0';
     for (size_t i = 0; i < b->bucket_count; i++) {
@@ -286,7 +295,7 @@ ps_code ps__data_parallel(ps_plan *plan, const ps_catalogue *catalogue, const ps
     ps_code code = PS_OK;
     ps__insertion_init(&b.insertion, plan);
     ps__ddp_read_overlap(&b, catalogue, gpu);
-    if (!gradients->has_buckets && gpu != NULL) {
+    if (!gradients->has_buckets && gpu != NULL && ps__ddp_has_kernels(plan)) {
         code = ps_cost_create(catalogue, *gpu, NULL, &b.cost, err);
     }
     if (code == PS_OK) {

@@ -58,10 +58,14 @@ static size_t find_memop(const ps_plan *plan, uint32_t buffer, bool is_birth)
 }
 
 /* The first request made behind the copy into the bucket. */
-static size_t first_behind(const ps_plan *plan, size_t birth, uint32_t host)
+static size_t first_behind(const ps_plan *plan, size_t birth, const ps_gradient *gradient)
 {
+    const uint32_t host = gradient->ready_after;
     size_t row = birth + 1;
-    while (row < plan->memop.head.count && plan->memop.task[row] <= host) {
+    while (row < plan->memop.head.count &&
+           (plan->memop.task[row] < host ||
+            (plan->memop.task[row] == host &&
+             plan->memop.offset_ns[row] <= gradient->ready_offset_ns))) {
         row++;
     }
     return row;
@@ -76,7 +80,7 @@ static ps_code free_early(ps_plan *plan, const ps_gradient *gradient, uint32_t *
     if (birth == SIZE_MAX) {
         return PS_OK;
     }
-    const size_t behind = first_behind(plan, birth, gradient->ready_after);
+    const size_t behind = first_behind(plan, birth, gradient);
     if (row == SIZE_MAX) { /* it was never freed; there is room for its place */
         PS_TRY(ps_plan_add(plan, PS_PLAN_MEMOP, &row, err));
         plan->memop.buffer[row] = gradient->buffer;
@@ -85,7 +89,10 @@ static ps_code free_early(ps_plan *plan, const ps_gradient *gradient, uint32_t *
     }
     plan->memop.op[row] = PS_MEMOP_FREE;
     plan->memop.task[row] = gradient->ready_after;
-    plan->memop.offset_ns[row] = plan->task.dur_ns[gradient->ready_after];
+    plan->memop.offset_ns[row] =
+        gradient->ready_offset_ns < plan->task.dur_ns[gradient->ready_after]
+            ? gradient->ready_offset_ns
+            : plan->task.dur_ns[gradient->ready_after];
     place[row] = (uint32_t)(2 * behind);
     return PS_OK;
 }

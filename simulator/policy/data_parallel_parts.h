@@ -18,6 +18,7 @@ typedef struct ps_ddp_building {
     ps_insertion insertion;
     size_t old_dep_count;
     ps_cost_model *cost; /* of the GPU, for copies; NULL: none are added */
+    bool has_kernels;    /* false: memory alone was recorded, and memory alone is asked */
     uint32_t compute;    /* lane of the stream that computes */
     uint32_t reducer;    /* lane of the stream that exchanges */
     uint32_t group;      /* lane of the communicator */
@@ -42,7 +43,10 @@ typedef struct ps_ddp_building {
 ps_code ps__data_parallel_check(const ps_data_parallel *change, const ps_plan *plan,
                                 ps_error *err) PS_MUST_USE;
 
-/** Lanes, launches and room. PS_OK · PS_BAD_INPUT nothing computes · PS_NOMEM */
+/** True when a plan has kernels: their times need a GPU to be known. */
+bool ps__ddp_has_kernels(const ps_plan *plan);
+
+/** Lanes, launches and room. PS_OK · PS_NOMEM */
 ps_code ps__ddp_prepare(ps_ddp_building *self, ps_error *err) PS_MUST_USE;
 
 /** What the GPU's collectives and computation cost one another; nothing when `gpu` is NULL. */

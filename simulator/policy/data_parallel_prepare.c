@@ -28,6 +28,16 @@ ps_code ps__data_parallel_check(const ps_data_parallel *change, const ps_plan *p
     return PS_OK;
 }
 
+bool ps__ddp_has_kernels(const ps_plan *plan)
+{
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        if (plan->task.kind[i] == PS_TASK_KERNEL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The stream with most kernels. */
 static ps_code find_compute_lane(ps_ddp_building *self, ps_error *err)
 {
@@ -47,10 +57,8 @@ static ps_code find_compute_lane(ps_ddp_building *self, ps_error *err)
         }
     }
     ps_free(kernels);
-    return most > 0 ? PS_OK
-                    : ps_fail(err, PS_BAD_INPUT,
-                              "no kernels are recorded, so nothing can overlap "
-                              "with the exchange of gradients");
+    self->has_kernels = most > 0;
+    return PS_OK;
 }
 
 static ps_code add_lane(ps_ddp_building *self, ps_lane_kind kind, const char *name, uint32_t *out,
@@ -130,6 +138,9 @@ ps_code ps__ddp_prepare(ps_ddp_building *self, ps_error *err)
     }
     for (uint32_t i = 0; i < self->change->ranks; i++) {
         self->rank[i] = i;
+    }
+    if (!self->has_kernels) {
+        return PS_OK;
     }
     find_launches(self);
     self->device_behind = self->queue[0];

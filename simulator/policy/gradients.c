@@ -114,6 +114,8 @@ static ps_code place_events(ps_gradient_search *self, ps_error *err)
             return ps_fail(err, PS_BAD_INPUT,
                            "the thread that runs the backward pass launches nothing");
         }
+        out->gradient[i].ready_offset_ns =
+            from->ready_ns - self->times.start_ns[out->gradient[i].ready_after];
     }
     out->count = self->count;
     ps_free(rows);

@@ -20,9 +20,10 @@
 
 /** One parameter's gradient in one backward pass. */
 typedef struct ps_gradient {
-    uint32_t ready_after; /* host task behind which it is ready */
-    uint32_t copied_back; /* recorded task that copies it out of its bucket, or PS_GRADIENT_NONE */
-    uint32_t buffer;      /* of the plan, or PS_GRADIENT_NONE: not told apart */
+    uint32_t ready_after;  /* host task behind which it is ready */
+    ps_ns ready_offset_ns; /* after the begin of that task */
+    uint32_t copied_back;  /* recorded task that copies it out of its bucket, or PS_GRADIENT_NONE */
+    uint32_t buffer;       /* of the plan, or PS_GRADIENT_NONE: not told apart */
     uint64_t bytes;
     uint32_t element_bytes; /* gradients of different ones go to buckets of their own; 0 unknown */
 } ps_gradient;

@@ -45,7 +45,7 @@ static ps_code change_ranks(ps_plan *plan, const ps_catalogue *catalogue, const 
     ps_code code = change_work(plan, catalogue, change, wanted, is_scaled, err);
     /* copies in and out of buckets need to know the GPU; the rest does without */
     bool is_known = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, NULL) == PS_OK;
-    if (code == PS_OK && !is_known && !gradients.has_buckets) {
+    if (code == PS_OK && !is_known && !gradients.has_buckets && ps__ddp_has_kernels(plan)) {
         code = ps__whatif_recorded_gpu(plan, 0, catalogue, &gpu, err);
         is_known = true;
     }

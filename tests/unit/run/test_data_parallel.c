@@ -369,6 +369,30 @@ static void a_plain_job_gets_the_copies_too(void **state)
     made_end(&m);
 }
 
+/* A memory snapshot has no kernels and names no GPU. */
+static void of_memory_alone_buckets_are_told(void **state)
+{
+    (void)state;
+    ps_error err = {0};
+    job j = {.trace = trace_new()};
+    put_step(j.trace, (span){0, 1000}, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)put_alloc(j.trace, (ps_ns)i * 100, 16 * MIB, 0x7f0000000000u + i * 16 * MIB);
+        put_range(j.trace, MAIN_THREAD, (span){i * 100 + 10, i * 100 + 20}, PS_RANGE_OPERATOR,
+                  ACCUMULATE);
+        assert_ok(&err,
+                  ps_strings_put_z(j.trace->strings, "[[1048576,4]];[\"float\"]",
+                                   &j.trace->range.shapes[j.trace->range.head.count - 1], &err));
+    }
+    made m = on_ranks(j, 2);
+    assert_int_equal(count_kind(m.play.plan, PS_TASK_EXCHANGE), 0);
+    assert_string_equal(ps_plan_meta(m.play.plan, PS_PLAN_META_BUCKETS), "16777216 33554432");
+    ps_result result = run_plan(m.play.plan);
+    assert_int_equal(result.device[0].peak_allocated_bytes, 96 * MIB);
+    ps_result_fini(&result);
+    made_end(&m);
+}
+
 static void another_gpu_is_asked_for_at_the_same_time(void **state)
 {
     (void)state;
@@ -417,6 +441,7 @@ int main(void)
         cmocka_unit_test(every_step_is_exchanged),
         cmocka_unit_test(one_rank_changes_nothing),
         cmocka_unit_test(a_plain_job_gets_the_copies_too),
+        cmocka_unit_test(of_memory_alone_buckets_are_told),
         cmocka_unit_test(another_gpu_is_asked_for_at_the_same_time),
         cmocka_unit_test(what_cannot_be_asked_is_refused),
     };
