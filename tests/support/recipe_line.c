@@ -60,6 +60,16 @@ static void read_scheme(const char *line, ps_parallel *parallel)
         parallel->scheme = ps_parallel_scheme_of(word);
         parallel->ranks = strtoll(value_of(line, "ranks"), NULL, 10);
         parallel->ddp.gradient_as_bucket_view = is_on(line, "view");
+        if (*value_of(line, "bucket") != '\0') {
+            parallel->zero.reduce_bucket_size = strtoll(value_of(line, "bucket"), NULL, 10);
+            parallel->zero.prefetch_bucket_size = strtoll(value_of(line, "prefetch"), NULL, 10);
+            parallel->zero.param_persistence_threshold =
+                strtoll(value_of(line, "persist"), NULL, 10);
+            parallel->zero.has_overlap_comm = is_on(line, "overlap");
+            parallel->zero.overlap_comm = true;
+            parallel->zero.max_reuse_distance =
+                is_on(line, "near") ? 0 : parallel->zero.max_reuse_distance;
+        }
         if (is_on(line, "mixed")) {
             parallel->fsdp.has_param_dtype = true;
             parallel->fsdp.param_dtype = PS_DTYPE_BF16;

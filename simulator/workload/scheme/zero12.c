@@ -2,13 +2,15 @@
  *
  * DeepSpeed's ZeRO stages 1 and 2, without offloading.
  *
- *   load      parameters are broadcast one by one, go to the host and come back as one flat buffer,
- *             padded to twice the number of ranks; a 32-bit copy is made of this rank's part of it
- *   stage 1   gradients stay as they are; the last micro-batch's backward is followed by sums of
- *             buckets of them, each through a copy
- *   stage 2   a gradient is copied into a bucket of fixed size, there from the beginning of backward
- *             to its end; full, it is summed, and gradients of this rank's part are copied to their
- *             own buffer. Every micro-batch's are, and are added to those before
+ *   load      parameters are broadcast one by one and copied into one flat buffer, padded to twice
+ *             the number of ranks, as a device with room for both allows; a 32-bit copy is made of
+ *             this rank's part of it
+ *   stage 1   gradients stay as they are until the last micro-batch's backward is over, then go
+ *             through the bucket one after the other
+ *   stage 2   a gradient goes into the bucket when it comes. Every micro-batch's do, and are added to
+ *             those before
+ *   bucket    of fixed size, there from the first gradient of backward to its end; full, it is summed,
+ *             and gradients of this rank's part are copied to their own buffer
  *   step      norms; this rank's gradients are flattened and made wide, the optimizer steps over one
  *             flat parameter, which is written back, and parts are gathered
  *
@@ -22,8 +24,8 @@
 #define REDUCE_STREAM PS_EAGER_GROUP
 
 typedef struct zero12 {
-    bool divides_grads; /* stage 2 */
-    ps_model of;        /* one 32-bit copy */
+    bool defers; /* stage 1: gradients are exchanged when all of a step are there */
+    ps_model of; /* one 32-bit copy */
     ps_tensor flat;
     int64_t part;        /* elements of a rank's part */
     int64_t *begin;      /* of each trained parameter in the flat buffer, and its end */
@@ -36,7 +38,6 @@ typedef struct zero12 {
     int64_t bucket_elements;
     ps_tensor fresh;       /* stage 2: gradients of this rank's parameters, of this backward */
     ps_tensor averaged;    /* ... of those before */
-    ps_tensor *kept;       /* stage 1: gradients of this rank's parameters */
     ps_tensor padding;     /* behind the last rank's */
     int64_t *own_elements; /* of this rank's parameters, those in its part */
     size_t own_count;
@@ -96,21 +97,37 @@ static void reduce_to_owners(ps_scheme *self)
                       ps_zero_type(self), (uint64_t)elements * element_bytes(self));
 }
 
+/* Slices of a bucket: neighbours of one rank are one. */
+static size_t count_slices(const ps_scheme *self)
+{
+    const zero12 *z = own(self);
+    int64_t owner = -1;
+    size_t count = 0;
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        const size_t parameter = z->bucket[i];
+        for (int64_t rank = z->begin[parameter] / z->part;
+             rank < self->shards && shared(z, parameter, rank) > 0; rank++) {
+            count += rank != owner;
+            owner = rank;
+        }
+    }
+    return count;
+}
+
 /* Several slices are put together, summed, and copied back where they are wanted. */
 static void reduce_flat(ps_scheme *self)
 {
     zero12 *z = own(self);
     const uint64_t bytes = (uint64_t)z->bucket_elements * element_bytes(self);
     ps_tensor flat = 0;
-    if (z->bucket_count > 1) {
+    if (count_slices(self) > 1) {
         flat = ps_scheme_make(self, z->bucket_elements, ps_zero_type(self), PS_ROLE_WORKSPACE);
         ps_scheme_kernel(self, "cat", 2 * bytes);
     }
     ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, z->lane, ps_scheme_all_axes(self),
                       ps_zero_type(self), bytes);
     for (size_t i = 0; i < z->bucket_count && flat != 0; i++) {
-        const int64_t elements = z->divides_grads ? shared(z, z->bucket[i], self->place)
-                                                  : elements_of(self, z->bucket[i]);
+        const int64_t elements = shared(z, z->bucket[i], self->place);
         if (elements > 0) {
             ps_scheme_kernel(self, "copy", 2 * (uint64_t)elements * element_bytes(self));
         }
@@ -147,14 +164,12 @@ static void reduce_bucket(ps_scheme *self)
     ps_op_join(self->e, z->lane, PS_EAGER_MAIN);
     const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
     ps_scheme_kernel(self, "div", 2 * (uint64_t)z->bucket_elements * element_bytes(self));
-    if (z->divides_grads && self->settings->zero.reduces_to_owners) {
+    if (self->settings->zero.reduces_to_owners) {
         reduce_to_owners(self);
     } else {
         reduce_flat(self);
     }
-    if (z->divides_grads) {
-        keep_mine(self);
-    }
+    keep_mine(self);
     (void)ps_eager_set_lane(self->e, was);
     ps_op_join(self->e, PS_EAGER_MAIN, z->lane);
     ps_eager_clear(self->e, &z->large);
@@ -175,20 +190,31 @@ static void put(ps_scheme *self, size_t parameter)
 
 /* ---- gradients ---- */
 
+/* Buckets are made when the first gradient of a backward pass comes. */
+static void make_buckets(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    const ps_zero_settings *s = &self->settings->zero;
+    if (z->buffer[0] != 0 || !s->contiguous_gradients) {
+        return;
+    }
+    z->buffer[0] =
+        ps_scheme_make(self, s->reduce_bucket_size, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    if (z->lane != PS_EAGER_MAIN) {
+        z->buffer[1] =
+            ps_scheme_make(self, s->reduce_bucket_size, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    }
+}
+
 static size_t number_of(const zero12 *z, ps_tensor leaf)
 {
     return leaf < z->index_count ? z->index[leaf] - 1 : SIZE_MAX;
 }
 
-static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
+static void take(ps_scheme *self, size_t parameter, ps_tensor owned)
 {
-    ps_scheme *self = context;
     zero12 *z = own(self);
-    const size_t parameter = number_of(z, leaf);
-    if (parameter == SIZE_MAX) {
-        ps_scheme_keep_grad(self, leaf, owned);
-        return;
-    }
+    make_buckets(self);
     put(self, parameter);
     if (elements_of(self, parameter) > self->settings->zero.reduce_bucket_size ||
         z->buffer[0] == 0) {
@@ -200,18 +226,24 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
     ps_eager_drop(self->e, owned);
 }
 
-static void begin_backward(ps_scheme *self)
+static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
 {
-    zero12 *z = own(self);
-    const ps_zero_settings *s = &self->settings->zero;
-    if (!z->divides_grads || !s->contiguous_gradients) {
+    ps_scheme *self = context;
+    const size_t parameter = number_of(own(self), leaf);
+    if (parameter == SIZE_MAX) {
+        ps_scheme_keep_grad(self, leaf, owned);
         return;
     }
-    z->buffer[0] =
-        ps_scheme_make(self, s->reduce_bucket_size, ps_zero_type(self), PS_ROLE_WORKSPACE);
-    if (z->lane != PS_EAGER_MAIN) {
-        z->buffer[1] =
-            ps_scheme_make(self, s->reduce_bucket_size, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    take(self, parameter, owned);
+}
+
+/* Stage 1's first gradient: nothing is put into the bucket yet. */
+static void on_grad(void *context, ps_tensor leaf)
+{
+    ps_scheme *self = context;
+    (void)leaf;
+    if (self->syncs) {
+        make_buckets(self);
     }
 }
 
@@ -236,42 +268,30 @@ static void add_all(ps_scheme *self)
     }
 }
 
-/* Stage 1: of this rank's parameters gradients are kept, or added to those kept before; all others
- * go. */
-static void keep_whole(ps_scheme *self)
+/* Stage 1: gradients go through the bucket in the order of parameters. */
+static void take_all(ps_scheme *self)
 {
-    zero12 *z = own(self);
-    bool adds = false;
     for (size_t i = 0; i < self->m->parameter_count; i++) {
-        const ps_tensor leaf = self->m->parameter[i], grad = ps_eager_grad(self->e, leaf);
-        if (grad != 0 && is_mine(self, i)) {
-            adds = adds || z->kept[i] != 0;
-            z->kept[i] = z->kept[i] != 0 ? z->kept[i] : ps_eager_hold(self->e, grad);
+        const ps_tensor leaf = self->m->parameter[i];
+        const ps_tensor grad = ps_eager_hold(self->e, ps_eager_grad(self->e, leaf));
+        ps_eager_forget_grad(self->e, leaf);
+        if (grad != 0) {
+            take(self, i, grad);
         }
-    }
-    if (adds) {
-        add_all(self);
-    }
-    for (size_t i = 0; i < self->m->parameter_count; i++) {
-        ps_eager_forget_grad(self->e, self->m->parameter[i]);
     }
 }
 
 static void end_backward(ps_scheme *self)
 {
     zero12 *z = own(self);
-    if (!z->divides_grads && !self->syncs) {
+    if (z->defers && !self->syncs) {
         return;
     }
-    for (size_t i = 0; !z->divides_grads && i < self->m->parameter_count; i++) {
-        if (ps_eager_grad(self->e, self->m->parameter[i]) != 0) {
-            put(self, i);
-        }
+    if (z->defers) {
+        take_all(self);
     }
     reduce_bucket(self);
-    if (!z->divides_grads) {
-        keep_whole(self);
-    } else if (z->averaged != 0) {
+    if (z->averaged != 0) {
         add_all(self);
         ps_eager_clear(self->e, &z->fresh);
     } else {
@@ -299,9 +319,6 @@ static ps_tensor flatten(ps_scheme *self)
     }
     ps_eager_clear(self->e, &z->averaged);
     ps_eager_clear(self->e, &z->padding);
-    for (size_t i = 0; i < self->m->parameter_count; i++) {
-        ps_eager_clear(self->e, &z->kept[i]);
-    }
     return out;
 }
 
@@ -336,21 +353,16 @@ static void convert(ps_scheme *self)
     }
 }
 
-/* Each trained parameter goes to the host, one element stands in for it; then all come in one. */
-static void lay_flat(ps_scheme *self, ps_tensor *stand_in)
+/* Trained parameters are copied one behind the other, and become places of the copy. */
+static void lay_flat(ps_scheme *self)
 {
     ps_model *m = self->m;
     zero12 *z = own(self);
-    for (size_t i = 0; i < m->parameter_count; i++) {
-        ps_scheme_copy_host(self, ps_eager_bytes(self->e, m->parameter[i]));
-        stand_in[i] = ps_scheme_make(self, 1, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-        ps_eager_send_away(self->e, m->parameter[i]);
-    }
     z->flat = ps_scheme_make(self, z->part * self->shards, ps_zero_type(self), PS_ROLE_PARAMETER);
-    ps_scheme_copy_host(self, ps_eager_bytes(self->e, z->flat));
+    ps_scheme_kernel(self, "cat", 2 * ps_eager_bytes(self->e, z->flat));
     for (size_t i = 0; i < m->parameter_count; i++) {
+        ps_eager_send_away(self->e, m->parameter[i]);
         ps_eager_lay_into(self->e, m->parameter[i], z->flat);
-        ps_eager_clear(self->e, &stand_in[i]);
     }
 }
 
@@ -388,30 +400,31 @@ static ps_code make_room(ps_scheme *self, ps_error *err)
         z->index[self->m->parameter[i]] = i + 1;
     }
     z->bucket = ps_scheme_calloc(self, count, sizeof *z->bucket);
-    z->kept = ps_scheme_calloc(self, count, sizeof *z->kept);
     z->own_elements = ps_scheme_calloc(self, count, sizeof *z->own_elements);
     return ps_eager_code(self->e, err);
 }
 
-static ps_code wrap(ps_scheme *self, bool divides_grads, ps_error *err)
+static ps_code wrap(ps_scheme *self, bool defers, ps_error *err)
 {
     zero12 *z = self->state = ps_scheme_calloc(self, 1, sizeof *z);
     if (z == NULL) {
         return ps_fail_nomem(err);
     }
-    z->divides_grads = divides_grads;
+    z->defers = defers;
     PS_TRY(make_room(self, err));
-    z->lane = divides_grads && ps_zero_overlaps(self, false) ? REDUCE_STREAM : PS_EAGER_MAIN;
+    z->lane = !defers && ps_zero_overlaps(self, false) ? REDUCE_STREAM : PS_EAGER_MAIN;
     convert(self);
     measure(self);
-    lay_flat(self, z->kept); /* which has room */
+    lay_flat(self);
     PS_TRY(ps_eager_code(self->e, err));
     z->of.parameter[0] = ps_zero_make_copy(self, z->part);
     z->of.shape[0] = (ps_parameter_shape){.columns = z->part};
     z->of.parameter_count = 1;
     ps_zero_show_gradient(self, z->part);
     self->of = &z->of;
-    if (divides_grads) {
+    if (defers) {
+        ps_eager_set_grad_hook(self->e, on_grad, self);
+    } else {
         ps_eager_set_grad_taker(self->e, take_grad, self);
     }
     return PS_OK;
@@ -419,12 +432,12 @@ static ps_code wrap(ps_scheme *self, bool divides_grads, ps_error *err)
 
 static ps_code wrap_stage_1(ps_scheme *self, ps_error *err)
 {
-    return wrap(self, false, err);
+    return wrap(self, true, err);
 }
 
 static ps_code wrap_stage_2(ps_scheme *self, ps_error *err)
 {
-    return wrap(self, true, err);
+    return wrap(self, false, err);
 }
 
 static void destroy(ps_scheme *self)
@@ -435,7 +448,6 @@ static void destroy(ps_scheme *self)
         ps_free(z->begin);
         ps_free(z->index);
         ps_free(z->bucket);
-        ps_free(z->kept);
         ps_free(z->own_elements);
         ps_free(z);
     }
@@ -451,7 +463,6 @@ const ps_scheme_ops ps_scheme_zero1 = {.check = ps_zero_check,
 const ps_scheme_ops ps_scheme_zero2 = {.check = ps_zero_check,
                                        .wrap = wrap_stage_2,
                                        .destroy = destroy,
-                                       .begin_backward = begin_backward,
                                        .end_backward = end_backward,
                                        .step = step,
                                        .has_masters = true};
