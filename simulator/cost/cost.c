@@ -144,6 +144,9 @@ ps_code ps_cost_create(const ps_catalogue *catalogue, ps_hardware_id gpu,
         return ps_fail_nomem(err);
     }
     ps_code code = ps_cost_read_gpu(catalogue, gpu, &self->gpu, err);
+    if (given->is_short) {
+        self->gpu.sustained_share = PS_RATIO_ONE;
+    }
     if (code == PS_OK && (!given->without_shapes || given->shapes_csv != NULL)) {
         code = ps_cost_shapes_create(&self->gpu, catalogue, gpu, given, &self->shapes, err);
     }

@@ -125,6 +125,7 @@ typedef struct ps_cost_time {
 
 typedef struct ps_cost_options {
     bool without_shapes;    /* leave the built-in measured shares out */
+    bool is_short;          /* a benchmark of seconds: sustained-share does not apply */
     const char *shapes_csv; /* text in the form of shapes.csv, which it adds to; NULL: none */
     size_t shapes_bytes;
 } ps_cost_options;
