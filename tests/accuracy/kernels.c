@@ -71,7 +71,7 @@ static ps_code open_model(job *self, const char *name, ps_error *err)
 {
     ps_hardware_id id;
     const ps_cost_options options = {.without_shapes = self->is_formulas,
-                                       .is_short = true,
+                                     .is_short = true,
                                      .shapes_csv = self->shapes,
                                      .shapes_bytes = self->shapes_bytes};
     if (self->model != NULL && strcmp(name, self->gpu_name) == 0) {
