@@ -17,7 +17,7 @@
 #define QUICK_STEPS 2
 /* Micro-batches from which on each adds the same time: the first alone differs, or what fills a
  * pipeline. */
-#define QUICK_MICRO_BATCHES 3
+#define QUICK_MICRO_BATCHES 2
 
 /* ---- building ---- */
 
