@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model_case.h"
+#include "workload/optimizer/optimizer.h"
 
 /* Tokens of a step on each GPU where nobody says how many: 128 Ki on eight, as fine-tuning has. All
  * methods then do the same in a step, and none is faster for having less to exchange. */
@@ -101,7 +102,10 @@ ps_search_space ps_search_case_space(const ps_search_case *self)
 {
     const ps_args *args = self->args;
     const ps_recipe *r = &self->recipe.recipe;
-    const bool is_open = !ps_args_has(args, "checkpoint");
+    /* without a backward pass nothing is recomputed */
+    const bool has_backward =
+        r->optimizer == NULL || ps_optimizer_way_of(r->optimizer) != PS_OPTIMIZER_ZEROTH_ORDER;
+    const bool is_open = has_backward && !ps_args_has(args, "checkpoint");
     ps_search_space space = {
         .gpus = self->machine.gpus,
         .has_training = {true, allows(args, "lora"), allows(args, "qlora")},
@@ -132,6 +136,10 @@ static int64_t usual_batch(const ps_search_case *self)
         if (ps_args_has(self->args, sizes[i])) {
             return 0;
         }
+    }
+    const char *optimizer = self->recipe.recipe.optimizer;
+    if (optimizer != NULL && ps_optimizer_way_of(optimizer) != PS_OPTIMIZER_AFTER_BACKWARD) {
+        return 0; /* it leaves no gradients to accumulate: any step of one micro-batch */
     }
     return round_up(USUAL_TOKENS, ps_search_case_length(self)) * self->machine.gpus;
 }

@@ -19,6 +19,9 @@
  * pipeline. */
 #define QUICK_MICRO_BATCHES 2
 
+/* Micro-batches that are simulated one by one; a step of more is told from few. */
+#define MOST_MICRO_BATCHES 256
+
 /* ---- building ---- */
 
 static void set_training(const ps_search_method *method, ps_recipe *r)
@@ -48,6 +51,7 @@ static ps_code build_eager(const ps_search_case *self, const ps_search_point *po
     set_training(method, &r);
     r.policy = method->policy;
     r.parallel.scheme = method->scheme;
+    r.parallel.syncs_always = r.parallel.syncs_always || method->syncs_always;
     return ps_model_case_build_recipe(self->config, &r, &self->machine, out, err);
 }
 
@@ -170,8 +174,15 @@ static void read_result(const ps_search_case *self, const ps_result *result, ps_
 
 static uint64_t tokens_of(const ps_search_case *self, const ps_search_point *point)
 {
-    return (uint64_t)(point->method.replicas * point->micro_batch * point->accumulate) *
-           (uint64_t)ps_search_case_length(self);
+    const uint64_t factors[] = {(uint64_t)point->method.replicas, (uint64_t)point->micro_batch,
+                                (uint64_t)point->accumulate, (uint64_t)ps_search_case_length(self)};
+    uint64_t tokens = 1;
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
+        if (!ps_mul_u64(tokens, factors[i], &tokens)) {
+            return UINT64_MAX;
+        }
+    }
+    return tokens;
 }
 
 /* Refused rather than failed: what cannot be built, or not for this machine. */
@@ -199,17 +210,17 @@ static ps_code simulate(const ps_search_case *self, const ps_search_point *point
 
 /* Of many micro-batches each one more takes as long as the one before it. */
 static ps_code simulate_few(const ps_search_case *self, const ps_search_point *point, int64_t few,
-                            ps_search_outcome *out, ps_error *err)
+                            int64_t steps, ps_search_outcome *out, ps_error *err)
 {
     ps_search_point less = *point, more = *point;
     ps_search_outcome before;
     less.accumulate = few - 1;
     more.accumulate = few;
-    PS_TRY(simulate(self, &more, QUICK_STEPS, out, err));
+    PS_TRY(simulate(self, &more, steps, out, err));
     if (out->verdict != PS_SEARCH_FITS) {
         return PS_OK; /* nobody asks how fast it would be */
     }
-    PS_TRY(simulate(self, &less, QUICK_STEPS, &before, err));
+    PS_TRY(simulate(self, &less, steps, &before, err));
     const ps_ns each = out->step_ns > before.step_ns ? out->step_ns - before.step_ns : 0;
     for (int64_t i = few; i < point->accumulate; i++) {
         out->step_ns = ps_time_add(out->step_ns, each);
@@ -225,11 +236,10 @@ static ps_code ask(const ps_search_case *self, const ps_search_point *point, boo
     const int64_t asked = ps_args_has(self->args, "steps")
                               ? (int64_t)ps_args_quantity(self->args, "steps")
                               : PS_MODEL_STEPS;
-    if (in_full) {
-        return simulate(self, point, asked, out, err);
-    }
-    return point->accumulate <= few ? simulate(self, point, QUICK_STEPS, out, err)
-                                    : simulate_few(self, point, few, out, err);
+    const int64_t steps = in_full ? asked : QUICK_STEPS;
+    return point->accumulate <= (in_full ? MOST_MICRO_BATCHES : few)
+               ? simulate(self, point, steps, out, err)
+               : simulate_few(self, point, few, steps, out, err);
 }
 
 ps_code ps_search_case_evaluate(void *context, const ps_search_point *point, bool in_full,

@@ -140,6 +140,10 @@ static ps_code search(running *self, ps_search_result *out, ps_error *err)
                       .progress = show_progress};
     ps_search_method *method;
     PS_TRY(ps_search_methods(&space, &method, &what.method_count, err));
+    if (what.method_count == 0) {
+        return ps_fail(err, PS_USAGE, "no degrees of --tp and --pp divide %lld GPUs as asked for",
+                       (long long)space.gpus);
+    }
     what.method = method;
     ps_progress_begin(&self->bar, self->of.args, "methods", what.method_count);
     const ps_code code = ps_search_run(&what, out, err);

@@ -63,18 +63,33 @@ static ps_train_policy policy_of(ps_parallel_scheme scheme)
                                                                             : PS_TRAIN_POLICY_NONE;
 }
 
+/* Whoever divides parameters has gradients to divide as well, and keeps them whole between
+ * micro-batches that are not exchanged. */
+static bool divides_parameters(ps_parallel_scheme scheme)
+{
+    ps_parallel parallel = ps_parallel_default();
+    parallel.scheme = scheme;
+    parallel.ranks = 2;
+    return ps_parallel_shards(&parallel);
+}
+
 static ps_code add_schemes(listing *self, ps_search_training training, ps_error *err)
 {
     for (size_t i = 0; ps_parallel_word_at(i) != NULL; i++) {
         const ps_parallel_scheme scheme = (ps_parallel_scheme)(i + 1);
-        const ps_search_method method = {.kind = PS_SEARCH_SCHEME,
-                                         .policy = policy_of(scheme),
-                                         .scheme = scheme,
-                                         .training = training,
-                                         .tensor = 1,
-                                         .pipeline = 1,
-                                         .replicas = self->space->gpus};
-        if (self->space->scheme == PS_PARALLEL_NONE || self->space->scheme == scheme) {
+        ps_search_method method = {.kind = PS_SEARCH_SCHEME,
+                                   .policy = policy_of(scheme),
+                                   .scheme = scheme,
+                                   .training = training,
+                                   .tensor = 1,
+                                   .pipeline = 1,
+                                   .replicas = self->space->gpus};
+        if (self->space->scheme != PS_PARALLEL_NONE && self->space->scheme != scheme) {
+            continue;
+        }
+        PS_TRY(add(self, method, err));
+        if (divides_parameters(scheme)) {
+            method.syncs_always = true;
             PS_TRY(add(self, method, err));
         }
     }
@@ -145,7 +160,8 @@ bool ps_search_is_family(const ps_search_method *a, const ps_search_method *b)
 
 bool ps_search_is_method(const ps_search_method *a, const ps_search_method *b)
 {
-    return ps_search_is_family(a, b) && a->recomputes == b->recomputes && a->tensor == b->tensor &&
+    return ps_search_is_family(a, b) && a->recomputes == b->recomputes &&
+           a->syncs_always == b->syncs_always && a->tensor == b->tensor &&
            a->pipeline == b->pipeline && a->replicas == b->replicas;
 }
 
@@ -173,8 +189,11 @@ void ps_search_family_name(const ps_search_method *self, char out[PS_SEARCH_NAME
 void ps_search_method_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES])
 {
     ps_search_family_name(self, out);
+    const size_t used = strlen(out);
+    if (self->syncs_always) {
+        (void)snprintf(out + used, PS_SEARCH_NAME_BYTES - used, " no_sync=false");
+    }
     if (self->kind == PS_SEARCH_MEGATRON) {
-        const size_t used = strlen(out);
         (void)snprintf(out + used, PS_SEARCH_NAME_BYTES - used, " tp %lld pp %lld dp %lld",
                        (long long)self->tensor, (long long)self->pipeline,
                        (long long)self->replicas);

@@ -24,13 +24,15 @@ typedef enum ps_search_training {
     PS_SEARCH_TRAINING_COUNT
 } ps_search_training;
 
-/** One way. Those that differ in recomputation and degrees alone are of one family. */
+/** One way. Those that differ in recomputation, degrees and when gradients are exchanged alone are
+ *  of one family. */
 typedef struct ps_search_method {
     ps_search_kind kind;
     ps_train_policy policy;
     ps_parallel_scheme scheme;
     ps_search_training training;
     bool recomputes;          /* every block, in backward */
+    bool syncs_always;        /* of a scheme: gradients are exchanged after every micro-batch */
     int64_t tensor, pipeline; /* degrees of Megatron, else 1 */
     int64_t replicas;         /* GPUs or groups of them that train on data of their own, > 0 */
 } ps_search_method;
@@ -57,7 +59,7 @@ typedef struct ps_search_space {
 ps_code ps_search_methods(const ps_search_space *space, ps_search_method **out, size_t *count,
                           ps_error *err) PS_MUST_USE;
 
-/** True when two methods differ in recomputation and degrees alone. */
+/** True when two methods are of one family. */
 bool ps_search_is_family(const ps_search_method *a, const ps_search_method *b);
 
 /** True when nothing differs. */
@@ -69,7 +71,8 @@ bool ps_search_is_method(const ps_search_method *a, const ps_search_method *b);
 /** "single GPU", "fsdp2 + LoRA": what all of a family have in common. */
 void ps_search_family_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES]);
 
-/** The family's name with degrees: "megatron tp 2 pp 1 dp 4". */
+/** The family's name with what its members differ in but for recomputation: "megatron tp 2 pp 1 dp
+ *  4", "fsdp2 no_sync=false". */
 void ps_search_method_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES]);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "search/search.h"
 
 #define LIMIT 1000u
@@ -195,6 +196,32 @@ static void recomputation_is_for_what_does_not_fit_without(void **state)
     ps_search_result_fini(&result);
 }
 
+/* Each allocation fails in turn: one sentence, and nothing is left behind. */
+static void it_fails_cleanly_without_memory(void **state)
+{
+    static const cost costs[] = {{0}, {.fixed = 100, .each = 100, .sync = 900, .time = 10}};
+    const ps_search_method methods[] = {method(1, false), method(1, true)};
+    scene self = {.cost = costs};
+    const ps_search what = {.method = methods,
+                            .method_count = 2,
+                            .rule = {.global_batch = 64, .most = 64},
+                            .evaluate = evaluate,
+                            .context = &self};
+    ps_code code = PS_NOMEM;
+    unsigned long failures = 0;
+    (void)state;
+    while (code != PS_OK) {
+        ps_error err = {0};
+        ps_search_result result;
+        ps_memory_fail_nth(++failures);
+        code = ps_search_run(&what, &result, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK || (code == PS_NOMEM && result.family == NULL));
+        ps_search_result_fini(&result);
+    }
+    assert_true(failures > 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +230,7 @@ int main(void)
         cmocka_unit_test(ties_are_broken_by_memory_and_name),
         cmocka_unit_test(what_does_not_fit_in_full_is_not_the_answer),
         cmocka_unit_test(recomputation_is_for_what_does_not_fit_without),
+        cmocka_unit_test(it_fails_cleanly_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
