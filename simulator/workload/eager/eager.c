@@ -534,6 +534,16 @@ bool ps_eager_is_backward(const ps_eager *self)
     return self->is_backward;
 }
 
+void ps_eager_set_inputs_first(ps_eager *self, bool is_so)
+{
+    self->inputs_first = is_so;
+}
+
+bool ps_eager_inputs_first(const ps_eager *self)
+{
+    return self->inputs_first;
+}
+
 bool ps_eager_is_skipping(const ps_eager *self)
 {
     return self->is_skipping;

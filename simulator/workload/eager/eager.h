@@ -175,6 +175,12 @@ void ps_eager_forget_grad(ps_eager *self, ps_tensor leaf);
 /** Operations record a graph or not (torch.no_grad). Returns what it was. */
 bool ps_eager_set_grad_mode(ps_eager *self, bool is_on);
 
+/**
+ * Products without a bias find the gradient of their input before that of their weight: a library
+ * has put a function of its own in the place of PyTorch's.
+ */
+void ps_eager_set_inputs_first(ps_eager *self, bool is_so);
+
 /** Begins or (PS_DTYPE_F32) ends torch.autocast; the end drops the narrow copies of parameters. */
 void ps_eager_set_autocast(ps_eager *self, ps_dtype dtype);
 ps_dtype ps_eager_autocast(const ps_eager *self);

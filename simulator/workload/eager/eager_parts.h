@@ -130,6 +130,8 @@ void ps_eager_set_role(ps_eager *self, ps_tensor tensor, ps_role role);
 void ps_eager_set_backward(ps_eager *self, bool is_backward);
 /** Backward runs, which may run blocks again; and of one that does, all that was asked for is there. */
 bool ps_eager_is_backward(const ps_eager *self);
+/** See ps_eager_set_inputs_first. */
+bool ps_eager_inputs_first(const ps_eager *self);
 bool ps_eager_is_skipping(const ps_eager *self);
 void ps_eager_call_leaf_hook(ps_eager *self);
 void ps_eager_call_end_hook(ps_eager *self);

@@ -45,7 +45,8 @@ static ps_tensor input_gradient(ps_eager *self, const ps_node *node, ps_tensor g
 {
     const int64_t *n = node->number;
     const ps_dtype dtype = ps_eager_dtype(self, grad);
-    if (n[LINEAR_IS_FLAT] == 0) {
+    /* a function that a library has put in gives the tensor itself on */
+    if (n[LINEAR_IS_FLAT] == 0 && !ps_eager_inputs_first(self)) {
         return product_of(self, dtype, n[LINEAR_ROWS], n[LINEAR_IN], n[LINEAR_OUT]);
     }
     const ps_tensor product = ps_op_result(self, n[LINEAR_ROWS] * n[LINEAR_IN], dtype);
@@ -57,10 +58,14 @@ static ps_tensor input_gradient(ps_eager *self, const ps_node *node, ps_tensor g
 
 static void mm_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
+    const bool inputs_first = ps_eager_inputs_first(self);
+    if (ps_op_wants(node, 0) && inputs_first) {
+        out[0] = input_gradient(self, node, grads[0]);
+    }
     if (ps_op_wants(node, 1)) {
         out[1] = weight_gradient(self, node, grads[0]);
     }
-    if (ps_op_wants(node, 0)) {
+    if (ps_op_wants(node, 0) && !inputs_first) {
         out[0] = input_gradient(self, node, grads[0]);
     }
 }

@@ -111,10 +111,29 @@ static void on_mark(void *context, uint32_t mark)
     }
 }
 
+static const ps_zero3_module container = {{PS_UNITS_NONE, PS_UNITS_NONE}};
+
+static ps_tensor enter_block(void *context, uint32_t block, ps_tensor owned)
+{
+    (void)block;
+    ps_zero3_fetch(&own(context)->gather, &container);
+    return owned;
+}
+
+static void leave_block(void *context, uint32_t block, ps_tensor out)
+{
+    (void)context;
+    (void)block;
+    (void)out;
+}
+
+/* The model with a head, and the model in it. */
 static void begin_forward(ps_scheme *self)
 {
     ps_op_join(self->e, own(self)->gather.lane, PS_EAGER_MAIN);
     ps_zero3_gather_reset(&own(self)->gather);
+    ps_zero3_fetch(&own(self)->gather, &container);
+    ps_zero3_fetch(&own(self)->gather, &container);
 }
 
 /* ---- gradients ---- */
@@ -329,9 +348,10 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     }
     PS_TRY(make_room(self, err));
     z->lane = ps_zero_overlaps(self, true) ? REDUCE_STREAM : PS_EAGER_MAIN;
-    for (size_t i = 0; i < z->units.member_count; i++) {
-        ps_eager_set_block(self->e, z->units.member[i].shape.block);
-        divide(self, i, &z->frozen_part[i]);
+    for (size_t i = 0; i < self->m->every_count; i++) { /* as they are made */
+        const size_t member = ps_units_find(&z->units, self->m->every[i]);
+        ps_eager_set_block(self->e, self->m->every_shape[i].block);
+        divide(self, member, &z->frozen_part[member]);
     }
     ps_eager_set_block(self->e, 0);
     for (size_t unit = 0; unit < z->units.count; unit++) {
@@ -340,11 +360,14 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     PS_TRY(ps_eager_code(self->e, err));
     make_optimizer_side(self);
     self->of = &z->of;
+    self->hooks.enter = enter_block;
+    self->hooks.leave = leave_block;
     self->hooks.use = use;
     self->hooks.unuse = unuse;
     self->m->hooks = &self->hooks;
     ps_eager_set_mark_hook(self->e, on_mark, self);
     ps_eager_set_grad_taker(self->e, take_grad, self);
+    ps_eager_set_inputs_first(self->e, true); /* DeepSpeed's linear, which saves no views */
     return PS_OK;
 }
 

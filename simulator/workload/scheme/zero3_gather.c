@@ -311,15 +311,10 @@ void ps_zero3_release_all(ps_zero3_gather *self)
 
 void ps_zero3_fetch_persistent(ps_zero3_gather *self)
 {
-    size_t count = 0;
     for (size_t i = 0; i < self->units->member_count; i++) {
         if (self->param[i].persists) {
-            self->list[count++] = i;
-        }
-    }
-    gather(self, count);
-    for (size_t i = 0; i < self->units->member_count; i++) {
-        if (self->param[i].persists) {
+            self->list[0] = i;
+            gather(self, 1);
             await(self, i);
         }
     }

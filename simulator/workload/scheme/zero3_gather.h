@@ -8,6 +8,8 @@
  *                     fetched ahead; a module's parameters are not released when they are used
  *                     again within a distance, or when the look ahead has passed over a use of them
  *
+ * Modules without parameters look ahead too: of these the model's, its inner model's and blocks' do.
+ *
  * Two or more parameters that are fetched together go through one buffer, which lives until the
  * last of them has been asked for.
  */
@@ -84,7 +86,7 @@ void ps_zero3_release(ps_zero3_gather *self, const ps_zero3_module *module);
 
 /** All go, those that stay too ... */
 void ps_zero3_release_all(ps_zero3_gather *self);
-/** ... and the latter come again, together. */
+/** ... and the latter come again, one by one. */
 void ps_zero3_fetch_persistent(ps_zero3_gather *self);
 
 /** Elements of a rank's part: padded to the number of ranks. */
