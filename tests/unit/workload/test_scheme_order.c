@@ -66,7 +66,7 @@ static void test_buckets_are_those_of_the_reducer(void **state)
 {
     (void)state;
     for (size_t i = 0; i < MODELS; i++) {
-        exchange seen[MOST];
+        exchange seen[MOST] = {0};
         const ps_recipe r = small_recipe(PS_PARALLEL_DDP, 2);
         ps_workload *w = build(models[i].config, &r);
         assert_int_equal(list(w, 0, seen), 1);
@@ -109,7 +109,7 @@ static size_t expect(const observed *of, exchange out[MOST])
 static void assert_order(const ps_recipe *r)
 {
     for (size_t i = 0; i < MODELS; i++) {
-        exchange seen[MOST], wanted[MOST];
+        exchange seen[MOST] = {0}, wanted[MOST] = {0};
         ps_workload *w = build(models[i].config, r);
         for (size_t step = 0; step < 3; step++) {
             const size_t count = list(w, step, seen);
@@ -147,7 +147,7 @@ static void test_a_micro_batch_without_exchange_gathers_alone(void **state)
     const observed *of = &models[2];
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        exchange seen[MOST], wanted[MOST];
+        exchange seen[MOST] = {0}, wanted[MOST] = {0};
         ps_recipe r = small_recipe(schemes[i], 2);
         r.accumulate = 2;
         r.checkpoint_every = 1;
