@@ -368,8 +368,11 @@ static void join(lowering *self, uint8_t lane, uint8_t awaited)
         self->beside_ns[awaited] = 0;
     }
     for (size_t i = 0; i < PS_WORKLOAD_LANE_COUNT; i++) {
-        if (i != lane && self->joined[awaited][i] != PS_JOB_NONE) {
-            self->joined[lane][i] = self->joined[awaited][i];
+        const uint32_t before = self->joined[awaited][i];
+        uint32_t *mine = &self->joined[lane][i];
+        /* rows of a lane ascend: the later one is behind the other */
+        if (i != lane && before != PS_JOB_NONE && (*mine == PS_JOB_NONE || before > *mine)) {
+            *mine = before;
         }
     }
 }
