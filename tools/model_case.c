@@ -147,23 +147,18 @@ static void set_base(const ps_model_machine *machine, ps_plan *plan)
     }
 }
 
-static ps_code lower_on(const ps_ranks *ranks, const ps_cluster *cluster, ps_job_target *target,
-                        ps_plan **out, ps_error *err)
+static ps_code lower_on(const ps_ranks *ranks, const ps_model_machine *machine,
+                        ps_job_target *target, ps_plan **out, ps_error *err)
 {
     const ps_job job = ps_ranks_job(ranks);
-    ps_collective_model *collectives;
     ps_cluster_network *network;
-    if (cluster == NULL) {
+    if (machine->cluster == NULL) {
         return ps_job_lower(&job, target, out, err);
     }
-    PS_TRY(ps_collective_create(target->catalogue, cluster, NULL, &collectives, err));
-    ps_code code = ps_cluster_network_create(cluster, collectives, &network, err);
-    if (code == PS_OK) {
-        target->network = ps_cluster_network_view(network);
-        code = ps_job_lower(&job, target, out, err);
-        ps_cluster_network_destroy(network);
-    }
-    ps_collective_destroy(collectives);
+    PS_TRY(ps_cluster_network_create(machine->cluster, machine->collectives, &network, err));
+    target->network = ps_cluster_network_view(network);
+    const ps_code code = ps_job_lower(&job, target, out, err);
+    ps_cluster_network_destroy(network);
     return code;
 }
 
@@ -182,7 +177,7 @@ ps_code ps_model_case_lower(const ps_ranks *ranks, const ps_args *args,
     }
     PS_TRY(ps_cost_create(catalogue, machine->gpu, NULL, &cost, err));
     target.cost = cost;
-    const ps_code code = lower_on(ranks, machine->cluster, &target, out, err);
+    const ps_code code = lower_on(ranks, machine, &target, out, err);
     ps_cost_destroy(cost);
     if (code == PS_OK) {
         set_base(machine, *out);

@@ -7,11 +7,9 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/source.h"
+#include "collective_tables.h"
 
 #define DEFAULT_HOST "host-server" /* an entry of the catalogue */
-#define MAX_CLUSTER_FILE ((size_t)16 << 20)
-#define READ_BYTES ((size_t)1 << 16)
 
 static const char *text_or(const ps_args *args, const char *option, const char *fallback)
 {
@@ -20,23 +18,6 @@ static const char *text_or(const ps_args *args, const char *option, const char *
 }
 
 /* ---- the cluster ---- */
-
-static ps_code read_text(const char *path, char **out, size_t *bytes, ps_error *err)
-{
-    ps_source *source;
-    size_t capacity = 0, got = 1;
-    PS_TRY(ps_source_open(path, &source, err));
-    ps_code code = PS_OK;
-    while (code == PS_OK && got > 0) {
-        code = ps_grow((void **)out, &capacity, *bytes + READ_BYTES, MAX_CLUSTER_FILE, 1, err);
-        if (code == PS_OK) {
-            code = ps_source_read(source, *out + *bytes, READ_BYTES, &got, err);
-            *bytes += code == PS_OK ? got : 0;
-        }
-    }
-    ps_source_close(source);
-    return code;
-}
 
 ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalogue,
                                  const char *gpu, uint32_t gpus, ps_cluster **out, ps_error *err)
@@ -48,7 +29,7 @@ ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalo
     if (path == NULL) {
         return ps_cluster_create(catalogue, name, gpus, NULL, out, err);
     }
-    ps_code code = read_text(path, &text, &options.csv_bytes, err);
+    ps_code code = ps_read_text(path, &text, &options.csv_bytes, err);
     if (code == PS_OK) {
         options.csv = text;
         code = ps_cluster_create(catalogue, name, gpus, &options, out, err);
@@ -159,6 +140,9 @@ ps_code ps_model_machine_of(const ps_args *args, const ps_catalogue *catalogue, 
     if (code == PS_OK) {
         code = read_host(args, catalogue, &out->host, err);
     }
+    if (code == PS_OK && out->cluster != NULL) {
+        code = ps_collective_tables_read(args, catalogue, out->cluster, &out->collectives, err);
+    }
     if (code != PS_OK) {
         ps_model_machine_fini(out);
     }
@@ -167,6 +151,7 @@ ps_code ps_model_machine_of(const ps_args *args, const ps_catalogue *catalogue, 
 
 void ps_model_machine_fini(ps_model_machine *self)
 {
+    ps_collective_destroy(self->collectives);
     ps_cluster_destroy(self->cluster);
     *self = (ps_model_machine){0};
 }

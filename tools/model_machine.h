@@ -9,11 +9,13 @@
 #include "cli/options.h"
 #include "cluster/cluster.h"
 #include "cost/beyond.h"
+#include "cost/collective.h"
 #include "cost/host.h"
 #include "workload/script/train.h"
 
 typedef struct ps_model_machine {
-    ps_cluster *cluster; /* NULL: one GPU, whatever it is in */
+    ps_cluster *cluster;              /* NULL: one GPU, whatever it is in */
+    ps_collective_model *collectives; /* of the cluster */
     ps_hardware_id gpu;
     uint32_t gpus;
     ps_train_device device;

@@ -24,6 +24,13 @@
          .value = "NAME",                                                                          \
          .help = "kind of node that the GPUs are in, such as dgx-a100-80; the usual one of --gpu " \
                  "when absent"},                                                                   \
+        {.name = "collectives",                                                                    \
+         .kind = PS_OPTION_TEXT,                                                                   \
+         .value = "[KIND=]FILE",                                                                   \
+         .is_repeatable = true,                                                                    \
+         .help = "measured times of collectives, which win over formulas: rows of "                \
+                 "collective,ranks,nodes,bytes,time, or with all-reduce=FILE and its like what "   \
+                 "nccl-tests printed"},                                                            \
     {                                                                                              \
         .name = "cluster-file", .kind = PS_OPTION_TEXT, .value = "FILE",                           \
         .help = "CSV file with further kinds of nodes (see docs/EXTENDING.md)"                     \

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/units.h"
+#include "collective_tables.h"
 #include "cost/collective.h"
 #include "job/bus_network.h"
 #include "job/cluster_network.h"
@@ -45,7 +46,7 @@ static ps_code open_cluster(const ps_args *args, const ps_catalogue *catalogue, 
                        "are in, or --bus what their collectives reach");
     }
     PS_TRY(ps_model_machine_cluster(args, catalogue, gpu, gpus, &self->cluster, err));
-    PS_TRY(ps_collective_create(catalogue, self->cluster, NULL, &self->model, err));
+    PS_TRY(ps_collective_tables_read(args, catalogue, self->cluster, &self->model, err));
     PS_TRY(ps_cluster_network_create(self->cluster, self->model, &self->of_cluster, err));
     self->network = ps_cluster_network_view(self->of_cluster);
     return PS_OK;
