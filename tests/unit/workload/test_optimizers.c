@@ -110,6 +110,8 @@ static void close_model(ps_model *m)
     ps_eager_destroy(m->e);
     free(m->parameter);
     free(m->shape);
+    free(m->every);
+    free(m->every_shape);
 }
 
 static void give_grads(const ps_model *m)
