@@ -85,6 +85,7 @@ static bool begins(const char *text, const char *beginning)
 static ps_code read_scheme(const ps_args *args, ps_data_parallel *out, ps_error *err)
 {
     ps_parallel settings = ps_parallel_default();
+    settings.scheme = PS_PARALLEL_DDP;
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
         const char *policy = ps_args_at(args, "policy", i);
         if (strcmp(policy, "ddp") != 0) {

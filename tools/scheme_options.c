@@ -4,6 +4,7 @@
  */
 #include "scheme_options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,35 +21,45 @@ typedef struct setting {
     setting_kind kind;
     size_t offset;     /* of its member in ps_parallel */
     size_t has_offset; /* of the flag that says it was given; 0 none */
+    unsigned schemes;  /* that have it, one bit each */
 } setting;
 
 #define AT(member) offsetof(ps_parallel, member)
 
+#define BIT(scheme) (1u << PS_PARALLEL_##scheme)
+#define DDP BIT(DDP)
+#define ZERO3 BIT(ZERO3)
+#define ZERO (BIT(ZERO1) | BIT(ZERO2) | ZERO3)
+#define FSDP1 BIT(FSDP1)
+#define FSDP (FSDP1 | BIT(FSDP2))
+
 static const setting settings[] = {
-    {"shard_ranks", SETTING_SIZE, AT(shard_ranks), 0},
-    {"no_sync", SETTING_NOT, AT(syncs_always), 0},
-    {"bucket_cap_mb", SETTING_SIZE, AT(ddp.bucket_cap_mib), 0},
-    {"gradient_as_bucket_view", SETTING_FLAG, AT(ddp.gradient_as_bucket_view), 0},
-    {"find_unused_parameters", SETTING_FLAG, AT(ddp.find_unused_parameters), 0},
-    {"reduce_bucket_size", SETTING_SIZE, AT(zero.reduce_bucket_size), 0},
-    {"allgather_bucket_size", SETTING_SIZE, AT(zero.allgather_bucket_size), 0},
-    {"contiguous_gradients", SETTING_FLAG, AT(zero.contiguous_gradients), 0},
-    {"overlap_comm", SETTING_FLAG, AT(zero.overlap_comm), AT(zero.has_overlap_comm)},
-    {"stage3_prefetch_bucket_size", SETTING_SIZE, AT(zero.prefetch_bucket_size), 0},
-    {"stage3_param_persistence_threshold", SETTING_SIZE, AT(zero.param_persistence_threshold), 0},
-    {"stage3_max_live_parameters", SETTING_SIZE, AT(zero.max_live_parameters), 0},
-    {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0},
-    {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0},
-    {"reshard_after_forward", SETTING_NOT, AT(fsdp.keeps_gathered), 0},
-    {"backward_prefetch", SETTING_PREFETCH, AT(fsdp.backward_prefetch), 0},
-    {"forward_prefetch", SETTING_FLAG, AT(fsdp.forward_prefetch), 0},
-    {"limit_all_gathers", SETTING_NOT, AT(fsdp.gathers_unlimited), 0},
-    {"param_dtype", SETTING_DTYPE, AT(fsdp.param_dtype), AT(fsdp.has_param_dtype)},
-    {"reduce_dtype", SETTING_DTYPE, AT(fsdp.reduce_dtype), AT(fsdp.has_reduce_dtype)},
+    {"shard_ranks", SETTING_SIZE, AT(shard_ranks), 0, FSDP},
+    {"no_sync", SETTING_NOT, AT(syncs_always), 0, DDP | ZERO | FSDP},
+    {"bucket_cap_mb", SETTING_SIZE, AT(ddp.bucket_cap_mib), 0, DDP},
+    {"gradient_as_bucket_view", SETTING_FLAG, AT(ddp.gradient_as_bucket_view), 0, DDP},
+    {"find_unused_parameters", SETTING_FLAG, AT(ddp.find_unused_parameters), 0, DDP},
+    {"reduce_bucket_size", SETTING_SIZE, AT(zero.reduce_bucket_size), 0, ZERO},
+    {"contiguous_gradients", SETTING_FLAG, AT(zero.contiguous_gradients), 0, ZERO},
+    {"overlap_comm", SETTING_FLAG, AT(zero.overlap_comm), AT(zero.has_overlap_comm), ZERO},
+    {"use_multi_rank_bucket_allreduce", SETTING_NOT, AT(zero.reduces_to_owners), 0, BIT(ZERO2)},
+    {"stage3_prefetch_bucket_size", SETTING_SIZE, AT(zero.prefetch_bucket_size), 0, ZERO3},
+    {"stage3_param_persistence_threshold", SETTING_SIZE, AT(zero.param_persistence_threshold), 0,
+     ZERO3},
+    {"stage3_max_live_parameters", SETTING_SIZE, AT(zero.max_live_parameters), 0, ZERO3},
+    {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0, ZERO3},
+    {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0, ZERO3},
+    {"reshard_after_forward", SETTING_NOT, AT(fsdp.keeps_gathered), 0, FSDP},
+    {"backward_prefetch", SETTING_PREFETCH, AT(fsdp.backward_prefetch), 0, FSDP1},
+    {"forward_prefetch", SETTING_FLAG, AT(fsdp.forward_prefetch), 0, FSDP1},
+    {"limit_all_gathers", SETTING_NOT, AT(fsdp.gathers_unlimited), 0, FSDP1},
+    {"param_dtype", SETTING_DTYPE, AT(fsdp.param_dtype), AT(fsdp.has_param_dtype), FSDP},
+    {"reduce_dtype", SETTING_DTYPE, AT(fsdp.reduce_dtype), AT(fsdp.has_reduce_dtype), FSDP},
 };
 
+#define KEYS_BYTES 512
 #define SETTING_COUNT (sizeof settings / sizeof settings[0])
-#define MAX_SIZE 1e15
+#define MAX_SIZE 1e12 /* as bytes of so many MiB it still is a number of 64 bits */
 
 static bool read_size(const char *text, int64_t *out)
 {
@@ -114,6 +125,26 @@ static bool set(const setting *of, const char *text, ps_parallel *out, const cha
     return is_read;
 }
 
+/* Names what the scheme has. */
+static ps_code refuse(const char *text, ps_parallel_scheme scheme, ps_error *err)
+{
+    char keys[KEYS_BYTES] = "";
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const size_t used = strlen(keys);
+        if ((settings[i].schemes >> scheme & 1u) != 0) {
+            (void)snprintf(keys + used, sizeof keys - used, "%s%s", used == 0 ? "" : ", ",
+                           settings[i].key);
+        }
+    }
+    const char *word = scheme == PS_PARALLEL_NONE ? "" : ps_parallel_word_at((size_t)scheme - 1);
+    return keys[0] == '\0'
+               ? ps_fail(err, PS_USAGE,
+                         "--scheme-option \"%s\" needs a --policy that has settings: ddp, zero1 to "
+                         "3, fsdp1 or fsdp2",
+                         text)
+               : ps_fail(err, PS_USAGE, "--scheme-option \"%s\": %s has %s", text, word, keys);
+}
+
 static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
 {
     const char *equals = strchr(text, '=');
@@ -121,7 +152,8 @@ static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const setting *of = &settings[i];
         const char *expected = "";
-        if (strlen(of->key) != length || strncmp(of->key, text, length) != 0) {
+        if (strlen(of->key) != length || strncmp(of->key, text, length) != 0 ||
+            (of->schemes >> out->scheme & 1u) == 0) {
             continue;
         }
         if (equals == NULL || !set(of, equals + 1, out, &expected)) {
@@ -134,8 +166,7 @@ static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
         }
         return PS_OK;
     }
-    return ps_fail(err, PS_USAGE,
-                   "--scheme-option \"%s\": no such setting; docs/MODEL.md lists them", text);
+    return refuse(text, out->scheme, err);
 }
 
 ps_code ps_scheme_options_read(const ps_args *args, ps_parallel *out, ps_error *err)

@@ -4,8 +4,6 @@
  */
 #include "job/cluster_network.h"
 
-#include <string.h>
-
 #include "base/memory.h"
 
 #define MAX_PLACES ((size_t)1 << 20)
@@ -37,7 +35,6 @@ static ps_code find_place(const ps_cluster_network *self, const uint32_t *rank, 
                           ps_group_place *out, ps_error *err)
 {
     const ps_group group = {.rank = rank, .count = (uint32_t)count};
-    memset(out, 0, sizeof *out); /* places are compared as bytes */
     return ps_cluster_place(self->cluster, &group, out, err);
 }
 

@@ -21,7 +21,6 @@ ps_parallel ps_parallel_default(void)
     return (ps_parallel){
         .ranks = 1,
         .zero = {.reduce_bucket_size = 500000000,
-                 .allgather_bucket_size = 500000000,
                  .contiguous_gradients = true,
                  .prefetch_bucket_size = 50000000,
                  .param_persistence_threshold = 100000,

@@ -28,9 +28,9 @@ ps_code ps_zero_check(const ps_recipe *r, ps_error *err)
     if (r->scales_loss) {
         return ps_fail(err, PS_USAGE, "zero scales the loss itself: no GradScaler");
     }
-    if (z->reduce_bucket_size < 1 || z->allgather_bucket_size < 1 || z->sub_group_size < 1 ||
-        z->prefetch_bucket_size < 0 || z->param_persistence_threshold < 0 ||
-        z->max_live_parameters < 0 || z->max_reuse_distance < 0) {
+    if (z->reduce_bucket_size < 1 || z->sub_group_size < 1 || z->prefetch_bucket_size < 0 ||
+        z->param_persistence_threshold < 0 || z->max_live_parameters < 0 ||
+        z->max_reuse_distance < 0) {
         return ps_fail(err, PS_USAGE, "sizes of zero's buckets must be positive");
     }
     return PS_OK;

@@ -30,7 +30,6 @@ typedef struct ps_ddp_settings {
 /** DeepSpeed's zero_optimization; sizes are numbers of elements. */
 typedef struct ps_zero_settings {
     int64_t reduce_bucket_size;
-    int64_t allgather_bucket_size; /* of libraries that cannot gather into one tensor: unused */
     bool contiguous_gradients;
     bool overlap_comm, has_overlap_comm; /* not given: stage 3 overlaps, 1 and 2 do not */
     bool reduces_to_owners;              /* stage 2: use_multi_rank_bucket_allreduce=False */
