@@ -142,7 +142,7 @@ ps_code ps_replay_log_rows(const ps_plan *plan, const ps_replay_log *log, ps_rep
                            void *context, ps_error *err)
 {
     static const char *const kinds[PS_TASK_KIND_COUNT] = {
-        "host", "wait", "kernel", "memcpy", "memset", "collective", "exchange"};
+        "host", "wait", "kernel", "memcpy", "memset", "collective", "exchange", "cpu"};
     for (size_t t = 0; t < log->task_count; t++) {
         const uint32_t lane = plan->task.lane[t];
         PS_TRY(call(context,

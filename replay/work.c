@@ -36,6 +36,7 @@ static bool is_waived(const ps_replay_session *self, uint32_t task)
     case PS_TASK_HOST:
     case PS_TASK_WAIT:
     case PS_TASK_KERNEL:
+    case PS_TASK_CPU:
     case PS_TASK_KIND_COUNT:
         break;
     }

@@ -20,7 +20,7 @@ typedef struct totals {
 static const char *task_word(size_t kind)
 {
     static const char *const words[PS_TASK_KIND_COUNT] = {
-        "host", "wait", "kernel", "memcpy", "memset", "collective", "exchange"};
+        "host", "wait", "kernel", "memcpy", "memset", "collective", "exchange", "cpu"};
     return words[kind];
 }
 

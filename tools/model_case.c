@@ -152,9 +152,6 @@ static ps_code lower_on(const ps_ranks *ranks, const ps_model_machine *machine,
 {
     const ps_job job = ps_ranks_job(ranks);
     ps_cluster_network *network;
-    if (machine->cluster == NULL) {
-        return ps_job_lower(&job, target, out, err);
-    }
     PS_TRY(ps_cluster_network_create(machine->cluster, machine->collectives, &network, err));
     target->network = ps_cluster_network_view(network);
     const ps_code code = ps_job_lower(&job, target, out, err);

@@ -69,7 +69,8 @@ static ps_code find_gpu(const ps_args *args, const ps_catalogue *catalogue, ps_m
         return ps_fail(err, PS_USAGE,
                        "a model that nobody recorded needs a GPU to run on: --gpu NAME");
     }
-    return ps_catalogue_find(catalogue, PS_HARDWARE_GPU, name, &out->gpu, err);
+    PS_TRY(ps_catalogue_find(catalogue, PS_HARDWARE_GPU, name, &out->gpu, err));
+    return ps_model_machine_cluster(args, catalogue, name, 1, &out->cluster, err);
 }
 
 /* ---- what the device decides ---- */

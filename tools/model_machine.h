@@ -14,7 +14,7 @@
 #include "workload/script/train.h"
 
 typedef struct ps_model_machine {
-    ps_cluster *cluster;              /* NULL: one GPU, whatever it is in */
+    ps_cluster *cluster;              /* what the GPUs are in */
     ps_collective_model *collectives; /* of the cluster */
     ps_hardware_id gpu;
     uint32_t gpus;

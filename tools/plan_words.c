@@ -16,7 +16,7 @@ static const char *const task_kinds[PS_TASK_KIND_COUNT] = {
     [PS_TASK_HOST] = "host",         [PS_TASK_WAIT] = "wait",
     [PS_TASK_KERNEL] = "kernel",     [PS_TASK_MEMCPY] = "memcpy",
     [PS_TASK_MEMSET] = "memset",     [PS_TASK_COLLECTIVE] = "collective",
-    [PS_TASK_EXCHANGE] = "exchange",
+    [PS_TASK_EXCHANGE] = "exchange", [PS_TASK_CPU] = "cpu",
 };
 
 static const char *const bases[PS_BASIS_COUNT] = {

@@ -25,9 +25,14 @@ static const char *const scalings[PS_SCALING_COUNT] = {
 };
 
 static const char *const op_kinds[PS_OP_KIND_COUNT] = {
-    [PS_OP_MEMORY] = "memory", [PS_OP_MATMUL] = "matmul",         [PS_OP_ATTENTION] = "attention",
-    [PS_OP_COPY] = "copy",     [PS_OP_COLLECTIVE] = "collective", [PS_OP_HOST] = "host",
+    [PS_OP_MEMORY] = "memory",
+    [PS_OP_MATMUL] = "matmul",
+    [PS_OP_ATTENTION] = "attention",
+    [PS_OP_COPY] = "copy",
+    [PS_OP_COLLECTIVE] = "collective",
+    [PS_OP_HOST] = "host",
     [PS_OP_JOIN] = "join",
+    [PS_OP_CPU] = "cpu",
 };
 
 static const char *const collectives[PS_COLLECTIVE_OP_COUNT] = {
@@ -50,12 +55,15 @@ static const char *const layouts[PS_OPERANDS_COUNT] = {
 };
 
 static const char *const lanes[PS_WORKLOAD_LANE_COUNT] = {
-    [PS_WORKLOAD_MAIN] = "main",         [PS_WORKLOAD_UPLOAD] = "upload",
-    [PS_WORKLOAD_OFFLOAD] = "offload",   [PS_WORKLOAD_COMPUTE] = "compute",
-    [PS_WORKLOAD_GROUP] = "group-0",     [PS_WORKLOAD_GROUP + 1] = "group-1",
-    [PS_WORKLOAD_GROUP + 2] = "group-2", [PS_WORKLOAD_GROUP + 3] = "group-3",
-    [PS_WORKLOAD_GROUP + 4] = "group-4", [PS_WORKLOAD_GROUP + 5] = "group-5",
-    [PS_WORKLOAD_GROUP + 6] = "group-6", [PS_WORKLOAD_GROUP + 7] = "group-7",
+    [PS_WORKLOAD_MAIN] = "main",           [PS_WORKLOAD_UPLOAD] = "upload",
+    [PS_WORKLOAD_OFFLOAD] = "offload",     [PS_WORKLOAD_COMPUTE] = "compute",
+    [PS_WORKLOAD_GROUP] = "group-0",       [PS_WORKLOAD_GROUP + 1] = "group-1",
+    [PS_WORKLOAD_GROUP + 2] = "group-2",   [PS_WORKLOAD_GROUP + 3] = "group-3",
+    [PS_WORKLOAD_GROUP + 4] = "group-4",   [PS_WORKLOAD_GROUP + 5] = "group-5",
+    [PS_WORKLOAD_GROUP + 6] = "group-6",   [PS_WORKLOAD_GROUP + 7] = "group-7",
+    [PS_WORKLOAD_WORKER] = "worker-0",     [PS_WORKLOAD_WORKER + 1] = "worker-1",
+    [PS_WORKLOAD_STREAM] = "stream-0",     [PS_WORKLOAD_STREAM + 1] = "stream-1",
+    [PS_WORKLOAD_STREAM + 2] = "stream-2", [PS_WORKLOAD_STREAM + 3] = "stream-3",
 };
 
 static const char *const events[PS_WORKLOAD_EVENT_KIND_COUNT] = {

@@ -9,6 +9,8 @@
  *   memop  one allocator request, in program order of its device, at a moment
  *          of a host task
  *   link   a shared resource; transfer rows say which tasks load it
+ *   node   a host with its memory, which devices share
+ *   access which tasks read and write which buffers, where that is told
  *
  * Times are integer nanoseconds from the plan's own origin. Rows refer to
  * rows of other tables by index.
@@ -30,7 +32,9 @@
     X(11, base_basis, U8, PLAIN, "ps_basis of base_bytes")                                      \
     X(12, private_pools_expand, U8, PLAIN, "1: private pools use expandable segments too")      \
     X(13, limit_basis, U8, PLAIN, "ps_basis of limit_bytes; guessed: the most that was ever granted") \
-    X(14, stands_for, U32, PLAIN, "ranks that do the same at the same times, itself one of them; 0: itself alone")
+    X(14, stands_for, U32, PLAIN, "ranks that do the same at the same times, itself one of them; 0: itself alone") \
+    X(15, node, U32, PLAIN, "node row + 1; 0 unknown")                                          \
+    X(16, node_ranks, U32, PLAIN, "ranks of that node that it stands for; 0: itself alone")
 
 #define PS_PLAN_LANE_COLUMNS(X)                                                                 \
     X(1, kind, U8, PLAIN, "ps_lane_kind")                                                       \
@@ -77,7 +81,8 @@
     X(6, role, U8, PLAIN, "ps_role")                                                            \
     X(7, label, STR, PLAIN, "operator or place that allocated it; empty unknown")               \
     X(8, addr, U64, DELTA, "recorded address; 0 unknown")                                       \
-    X(9, growth, U8, PLAIN, "ps_growth: what its size was taken to grow with; 0 not asked")
+    X(9, growth, U8, PLAIN, "ps_growth: what its size was taken to grow with; 0 not asked")     \
+    X(10, memory, U8, PLAIN, "ps_memory_kind it lies in; unknown: the device's")
 
 /* In program order of each device. */
 #define PS_PLAN_MEMOP_COLUMNS(X)                                                                \
@@ -120,6 +125,17 @@
     X(5, end_offset_ns, I64, PLAIN, "[ns] after that task's start")                             \
     X(6, recorded_ns, I64, PLAIN, "[ns] recorded length; 0 unknown")
 
+#define PS_PLAN_NODE_COLUMNS(X)                                                                 \
+    X(1, name, STR, PLAIN, "shown to people")                                                   \
+    X(2, capacity_bytes, U64, PLAIN, "[bytes] host memory; 0 unknown")                          \
+    X(3, base_bytes, U64, PLAIN, "[bytes] of it taken outside buffers, of one process")
+
+/* Sorted by `task`. Memory whose accesses are not told is taken to be in order. */
+#define PS_PLAN_ACCESS_COLUMNS(X)                                                               \
+    X(1, task, U32, DELTA, "the task that reads or writes")                                     \
+    X(2, buffer, U32, DELTA, "buffer row")                                                      \
+    X(3, is_write, U8, PLAIN, "1: written, also in part; 0: read")
+
 #define PS_PLAN_META_COLUMNS(X)                                                                 \
     X(1, key, STR, PLAIN, "kebab-case")                                                         \
     X(2, value, STR, PLAIN, "text")
@@ -137,12 +153,14 @@
     X(DEP, 4, dep, ps_plan_dep_table, PS_PLAN_DEP_COLUMNS, "what waits for what")               \
     X(LINK, 5, link, ps_plan_link_table, PS_PLAN_LINK_COLUMNS, "shared resources")              \
     X(TRANSFER, 6, transfer, ps_plan_transfer_table, PS_PLAN_TRANSFER_COLUMNS, "use of links")  \
-    X(BUFFER, 7, buffer, ps_plan_buffer_table, PS_PLAN_BUFFER_COLUMNS, "device memory")         \
+    X(BUFFER, 7, buffer, ps_plan_buffer_table, PS_PLAN_BUFFER_COLUMNS, "memory")                \
     X(MEMOP, 8, memop, ps_plan_memop_table, PS_PLAN_MEMOP_COLUMNS, "allocator requests")        \
     X(SEGMENT, 9, segment, ps_plan_segment_table, PS_PLAN_SEGMENT_COLUMNS, "cache at the origin") \
     X(BLOCK, 10, block, ps_plan_block_table, PS_PLAN_BLOCK_COLUMNS, "blocks at the origin")     \
     X(STEP, 11, step, ps_plan_step_table, PS_PLAN_STEP_COLUMNS, "training steps")               \
     X(META, 12, meta, ps_plan_meta_table, PS_PLAN_META_COLUMNS, "facts about the plan")         \
-    X(LOSS, 13, loss, ps_plan_loss_table, PS_PLAN_LOSS_COLUMNS, "what was lost on the way")
+    X(LOSS, 13, loss, ps_plan_loss_table, PS_PLAN_LOSS_COLUMNS, "what was lost on the way")     \
+    X(NODE, 14, node, ps_plan_node_table, PS_PLAN_NODE_COLUMNS, "hosts")                        \
+    X(ACCESS, 15, access, ps_plan_access_table, PS_PLAN_ACCESS_COLUMNS, "reads and writes")
 
 #endif

@@ -50,6 +50,12 @@ static const ps_column_spec meta_columns[] = {PS_PLAN_META_COLUMNS(COLUMN_SPEC)}
 #define TABLE_TYPE ps_plan_loss_table
 static const ps_column_spec loss_columns[] = {PS_PLAN_LOSS_COLUMNS(COLUMN_SPEC)};
 #undef TABLE_TYPE
+#define TABLE_TYPE ps_plan_node_table
+static const ps_column_spec node_columns[] = {PS_PLAN_NODE_COLUMNS(COLUMN_SPEC)};
+#undef TABLE_TYPE
+#define TABLE_TYPE ps_plan_access_table
+static const ps_column_spec access_columns[] = {PS_PLAN_ACCESS_COLUMNS(COLUMN_SPEC)};
+#undef TABLE_TYPE
 
 #define TABLE_SPEC(sym, id, name, type, columns, doc) \
     {id, #name, doc, name##_columns, sizeof name##_columns / sizeof name##_columns[0]},
@@ -137,7 +143,9 @@ static void order_by_task(const uint32_t *task, size_t count, size_t *next, size
 ps_code ps_plan_sort_by_task(ps_plan *plan, ps_plan_table_id id, ps_error *err)
 {
     ps_table_head *head = ps_plan_table(plan, id);
-    const uint32_t *task = id == PS_PLAN_DEP ? plan->dep.task : plan->transfer.task;
+    const uint32_t *task = id == PS_PLAN_DEP      ? plan->dep.task
+                           : id == PS_PLAN_ACCESS ? plan->access.task
+                                                  : plan->transfer.task;
     const size_t tasks = plan->task.head.count;
     size_t *next = ps_calloc(tasks + 1, sizeof *next);
     uint32_t *order = ps_calloc(head->count + 1, sizeof *order);

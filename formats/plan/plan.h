@@ -29,6 +29,7 @@ typedef enum ps_task_kind {
     PS_TASK_MEMSET = 4,
     PS_TASK_COLLECTIVE = 5, /* one rank's part: waits for the others, then exchanges */
     PS_TASK_EXCHANGE = 6, /* what the ranks of a collective do from the moment the last one comes */
+    PS_TASK_CPU = 7,      /* computation of a host lane, such as an optimizer on the host */
     PS_TASK_KIND_COUNT
 } ps_task_kind;
 
@@ -101,6 +102,12 @@ typedef enum ps_memop {
     PS_MEMOP_COUNT
 } ps_memop;
 
+/** True for memory of the host, pinned or not. */
+static inline bool ps_memory_is_host(uint8_t kind)
+{
+    return kind == PS_MEMORY_PAGEABLE || kind == PS_MEMORY_PINNED;
+}
+
 /** Stands in a step's begin_task for the origin, in its end_task for the end of everything. */
 #define PS_PLAN_WHOLE UINT32_MAX
 
@@ -138,9 +145,9 @@ void ps_plan_destroy(ps_plan *plan);
 ps_code ps_plan_add(ps_plan *plan, ps_plan_table_id id, size_t *row, ps_error *err) PS_MUST_USE;
 
 /**
- * Sorts the rows of dependencies or of transfers by their task; those of one task keep their order.
+ * Sorts the rows of dependencies, transfers or accesses by their task; those of one task keep their order.
  *
- * @param id  PS_PLAN_DEP or PS_PLAN_TRANSFER, all of whose tasks exist
+ * @param id  PS_PLAN_DEP, PS_PLAN_TRANSFER or PS_PLAN_ACCESS, all of whose tasks exist
  * Cost: O(tasks + rows)
  */
 ps_code ps_plan_sort_by_task(ps_plan *plan, ps_plan_table_id id, ps_error *err) PS_MUST_USE;
@@ -167,7 +174,7 @@ ps_code ps_plan_read_memory(const void *bytes, size_t count, ps_plan **out,
 
 /**
  * Verifies every invariant of columns.h: indices in range, times and lags
- * not negative, tasks' lanes exist, deps and transfers sorted by task, memops
+ * not negative, tasks' lanes exist, deps, transfers and accesses sorted by task, memops
  * on host tasks, buffers allocated once and freed at most once after that,
  * blocks tile segments, steps in order.
  *

@@ -41,6 +41,11 @@ static ps_code check_tasks(const ps_plan *plan, ps_error *err)
             return ps_fail(err, PS_CHECK_FAILED, "task %zu is host work on lane %u, a stream", i,
                            plan->task.lane[i]);
         }
+        if (on_stream && plan->task.kind[i] == PS_TASK_CPU) {
+            return ps_fail(err, PS_CHECK_FAILED,
+                           "task %zu is computation of the host on lane %u, a stream", i,
+                           plan->task.lane[i]);
+        }
         if (!on_stream && plan->task.kind[i] == PS_TASK_KERNEL) {
             return ps_fail(err, PS_CHECK_FAILED, "task %zu is a kernel on lane %u, a host lane", i,
                            plan->task.lane[i]);
@@ -163,6 +168,7 @@ ps_code ps_plan_check(const ps_plan *plan, ps_error *err)
     PS_TRY(check_tasks(plan, err));
     PS_TRY(check_deps(plan, err));
     PS_TRY(check_transfers(plan, err));
+    PS_TRY(check_sorted(plan->access.task, plan->access.head.count, "access", err));
     PS_TRY(ps_plan_check_memory(plan, err));
     PS_TRY(check_steps(plan, err));
     return check_meta(plan, err);

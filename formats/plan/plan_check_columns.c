@@ -21,6 +21,8 @@ static const ps_value_rule value_rules[] = {
     {PS_PLAN_DEP, offsetof(ps_plan_dep_table, origin), PS_DEP_INFERRED},
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, role), PS_ROLE_COUNT - 1},
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, growth), PS_GROWTH_COUNT - 1},
+    {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, memory), PS_MEMORY_MANAGED},
+    {PS_PLAN_ACCESS, offsetof(ps_plan_access_table, is_write), 1},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, op), PS_MEMOP_COUNT - 1},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, is_capturing), 1},
     {PS_PLAN_SEGMENT, offsetof(ps_plan_segment_table, is_large), 1},
@@ -32,6 +34,7 @@ static const ps_value_rule value_rules[] = {
 /* Missing here: memop.buffer, which some operations leave unused (plan_check_memory.c), and the
  * tasks of steps, which may be PS_PLAN_WHOLE (plan_check.c). */
 static const ps_row_rule row_rules[] = {
+    {PS_PLAN_DEVICE, offsetof(ps_plan_device_table, node), PS_PLAN_NODE, true},
     {PS_PLAN_LANE, offsetof(ps_plan_lane_table, device), PS_PLAN_DEVICE, true},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, lane), PS_PLAN_LANE, false},
     {PS_PLAN_DEP, offsetof(ps_plan_dep_table, task), PS_PLAN_TASK, false},
@@ -39,6 +42,8 @@ static const ps_row_rule row_rules[] = {
     {PS_PLAN_TRANSFER, offsetof(ps_plan_transfer_table, task), PS_PLAN_TASK, false},
     {PS_PLAN_TRANSFER, offsetof(ps_plan_transfer_table, link), PS_PLAN_LINK, false},
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, device), PS_PLAN_DEVICE, false},
+    {PS_PLAN_ACCESS, offsetof(ps_plan_access_table, task), PS_PLAN_TASK, false},
+    {PS_PLAN_ACCESS, offsetof(ps_plan_access_table, buffer), PS_PLAN_BUFFER, false},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, device), PS_PLAN_DEVICE, false},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, task), PS_PLAN_TASK, false},
     {PS_PLAN_SEGMENT, offsetof(ps_plan_segment_table, device), PS_PLAN_DEVICE, false},

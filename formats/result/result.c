@@ -10,6 +10,7 @@ void ps_result_fini(ps_result *self)
 {
     ps_free(self->step);
     ps_free(self->device);
+    ps_free(self->node);
     *self = (ps_result){0};
 }
 

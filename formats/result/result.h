@@ -73,6 +73,21 @@ typedef struct ps_result_check {
     uint64_t compared, equal;
 } ps_result_check;
 
+/** Host memory that the process of a device asked for. */
+typedef struct ps_result_host {
+    bool is_used;               /* the plan says where the device's host memory is, or takes some */
+    uint64_t peak_bytes;        /* pinned and pageable together */
+    uint64_t peak_pinned_bytes; /* as the framework's cache holds it: powers of two */
+    uint64_t peak_pageable_bytes;
+} ps_result_host;
+
+typedef struct ps_result_node {
+    ps_str name;
+    uint64_t capacity_bytes; /* 0 unknown */
+    uint64_t peak_bytes;     /* of all ranks in it */
+    bool fits;
+} ps_result_node;
+
 typedef struct ps_result_device {
     uint32_t rank, ordinal;
     uint32_t stands_for; /* ranks that do the same, itself one of them; 0: itself alone */
@@ -101,6 +116,7 @@ typedef struct ps_result_device {
     uint64_t chart_allocated[PS_RESULT_CHART_BINS]; /* highest in each bin of the makespan */
     uint64_t chart_reserved[PS_RESULT_CHART_BINS];
     ps_result_time time;
+    ps_result_host host;
 } ps_result_device;
 
 typedef struct ps_result {
@@ -114,6 +130,8 @@ typedef struct ps_result {
     size_t step_count;
     ps_result_device *device;
     size_t device_count;
+    ps_result_node *node; /* hosts; none where nothing was said of them */
+    size_t node_count;
     ps_ns basis_ns[PS_BASIS_COUNT]; /* task time by where the figure comes from */
 } ps_result;
 

@@ -173,6 +173,38 @@ static void put_chart(writer *w, const char *name, const uint64_t *bins)
     (void)yajl_gen_array_close(w->gen);
 }
 
+static void put_host(writer *w, const ps_result_host *host)
+{
+    if (!host->is_used) {
+        return;
+    }
+    key(w, "host");
+    (void)yajl_gen_map_open(w->gen);
+    put_int(w, "peak_bytes", host->peak_bytes);
+    put_int(w, "peak_pinned_bytes", host->peak_pinned_bytes);
+    put_int(w, "peak_pageable_bytes", host->peak_pageable_bytes);
+    (void)yajl_gen_map_close(w->gen);
+}
+
+static void put_nodes(writer *w)
+{
+    if (w->result->node_count == 0) {
+        return;
+    }
+    key(w, "nodes");
+    (void)yajl_gen_array_open(w->gen);
+    for (size_t i = 0; i < w->result->node_count; i++) {
+        const ps_result_node *node = &w->result->node[i];
+        (void)yajl_gen_map_open(w->gen);
+        put_str(w, "name", node->name);
+        put_known(w, "capacity_bytes", node->capacity_bytes, node->capacity_bytes > 0);
+        put_int(w, "peak_bytes", node->peak_bytes);
+        put_bool(w, "fits", node->fits);
+        (void)yajl_gen_map_close(w->gen);
+    }
+    (void)yajl_gen_array_close(w->gen);
+}
+
 static void put_device(writer *w, const ps_result_device *device)
 {
     (void)yajl_gen_map_open(w->gen);
@@ -198,6 +230,7 @@ static void put_device(writer *w, const ps_result_device *device)
     put_breakdown(w, device);
     put_growth(w, device);
     put_time(w, &device->time);
+    put_host(w, &device->host);
     put_int(w, "requests", device->request_count);
     put_int(w, "unmatched_frees", device->unmatched_free_count);
     put_int(w, "cache_retries", device->retry_count);
@@ -268,6 +301,7 @@ static void put_result(writer *w)
         put_device(w, &w->result->device[i]);
     }
     (void)yajl_gen_array_close(w->gen);
+    put_nodes(w);
     put_basis(w);
     put_facts(w);
     (void)yajl_gen_map_close(w->gen);

@@ -10,6 +10,7 @@
  *   step     a range of events
  *   finding  how a piece of the workload is known, and with what confidence
  *   axis     a direction of the grid of ranks that train together
+ *   access   which operations read and write which tensors, where that is told
  *
  * Rows refer to rows of other tables by index.
  */
@@ -30,7 +31,8 @@
     X(5, label, STR, PLAIN, "operator that made it; empty unknown")                             \
     X(6, is_saved, U8, PLAIN, "1: kept for the backward pass")                                  \
     X(7, scaling, U8, PLAIN, "ps_scaling: what its size grows with")                            \
-    X(8, lane, U8, PLAIN, "ps_workload_lane its memory is asked for in")
+    X(8, lane, U8, PLAIN, "ps_workload_lane its memory is asked for in")                        \
+    X(9, memory, U8, PLAIN, "ps_memory_kind it lies in; unknown: the device's")
 
 #define PS_WORKLOAD_OP_COLUMNS(X)                                                               \
     X(1, name, STR, PLAIN, "operator, kernel or collective")                                    \
@@ -39,7 +41,7 @@
     X(4, block, U32, PLAIN, "block row + 1; 0 none")                                            \
     X(5, dtype, U8, PLAIN, "ps_element of its arithmetic")                                      \
     X(6, flop, U64, PLAIN, "[flop] a multiplication and an addition are two")                   \
-    X(7, moved_bytes, U64, PLAIN, "[bytes] read and written in device memory")                  \
+    X(7, moved_bytes, U64, PLAIN, "[bytes] read and written in device memory, of CPU in host memory")                  \
     X(8, m, U64, PLAIN, "rows of a matrix product's result; 0 none")                            \
     X(9, n, U64, PLAIN, "columns of the result; 0 none")                                        \
     X(10, k, U64, PLAIN, "length of the sums; 0 none")                                          \
@@ -52,7 +54,11 @@
     X(17, collective, U8, PLAIN, "ps_collective_op of a COLLECTIVE")                            \
     X(18, axes, U32, PLAIN, "axis rows that its group spans, one bit each")                     \
     X(19, peer, U32, PLAIN, "of SEND and RECV: the other's place on the axis")                  \
-    X(20, layout, U8, PLAIN, "ps_operand_layout of a matrix product")
+    X(20, layout, U8, PLAIN, "ps_operand_layout of a matrix product")                           \
+    X(21, copy_kind, U8, PLAIN, "ps_copy_kind of a COPY; unknown: by its lane")                 \
+    X(22, memory, U8, PLAIN, "ps_memory_kind of the host side of a COPY")                       \
+    X(23, is_blocking, U8, PLAIN, "1: the host goes on when it is done")                        \
+    X(24, mark, U32, PLAIN, "name of this run; of JOIN and HOST: of the run that is waited for; 0 none")
 
 /* In program order of the host. */
 #define PS_WORKLOAD_EVENT_COLUMNS(X)                                                            \
@@ -78,6 +84,12 @@
     X(2, size, U32, PLAIN, "ranks along it, > 0")                                               \
     X(3, place, U32, PLAIN, "where on it this workload's ranks are; PS_WORKLOAD_ANYWHERE: all")
 
+/* Sorted by `event`. Memory whose accesses are not told is taken to be in order. */
+#define PS_WORKLOAD_ACCESS_COLUMNS(X)                                                           \
+    X(1, event, U32, DELTA, "event row of the run of an op")                                    \
+    X(2, tensor, U32, DELTA, "tensor row")                                                      \
+    X(3, is_write, U8, PLAIN, "1: written, also in part; 0: read")
+
 #define PS_WORKLOAD_META_COLUMNS(X)                                                             \
     X(1, key, STR, PLAIN, "kebab-case")                                                         \
     X(2, value, STR, PLAIN, "text")
@@ -98,6 +110,7 @@
       "how things are known")                                                                   \
     X(META, 7, meta, ps_workload_meta_table, PS_WORKLOAD_META_COLUMNS, "facts about the workload") \
     X(LOSS, 8, loss, ps_workload_loss_table, PS_WORKLOAD_LOSS_COLUMNS, "what was lost on the way") \
-    X(AXIS, 9, axis, ps_workload_axis_table, PS_WORKLOAD_AXIS_COLUMNS, "axes of the grid of ranks")
+    X(AXIS, 9, axis, ps_workload_axis_table, PS_WORKLOAD_AXIS_COLUMNS, "axes of the grid of ranks") \
+    X(ACCESS, 10, access, ps_workload_access_table, PS_WORKLOAD_ACCESS_COLUMNS, "reads and writes")
 
 #endif

@@ -38,6 +38,9 @@ static const ps_column_spec loss_columns[] = {PS_WORKLOAD_LOSS_COLUMNS(COLUMN_SP
 #define TABLE_TYPE ps_workload_axis_table
 static const ps_column_spec axis_columns[] = {PS_WORKLOAD_AXIS_COLUMNS(COLUMN_SPEC)};
 #undef TABLE_TYPE
+#define TABLE_TYPE ps_workload_access_table
+static const ps_column_spec access_columns[] = {PS_WORKLOAD_ACCESS_COLUMNS(COLUMN_SPEC)};
+#undef TABLE_TYPE
 
 #define TABLE_SPEC(sym, id, name, type, columns, doc) \
     {id, #name, doc, name##_columns, sizeof name##_columns / sizeof name##_columns[0]},

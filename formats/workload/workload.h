@@ -54,6 +54,7 @@ typedef enum ps_op_kind {
     PS_OP_COLLECTIVE = 4,
     PS_OP_HOST = 5, /* no device work */
     PS_OP_JOIN = 6, /* no work: one lane goes on when another has done what it was given */
+    PS_OP_CPU = 7,  /* computation of the host: by the bytes it moves in host memory */
     PS_OP_KIND_COUNT
 } ps_op_kind;
 
@@ -88,14 +89,16 @@ typedef enum ps_operand_layout {
 /** Stands in an axis's place for every place along it. */
 #define PS_WORKLOAD_ANYWHERE UINT32_MAX
 
-/** Queues of device work, each in order, beside one another. */
+/** Queues of work, each in order, beside one another. In MAIN the host computes by itself. */
 typedef enum ps_workload_lane {
     PS_WORKLOAD_MAIN = 0,
-    PS_WORKLOAD_UPLOAD = 1,  /* copies from the host */
-    PS_WORKLOAD_OFFLOAD = 2, /* copies to the host */
-    PS_WORKLOAD_COMPUTE = 3, /* computation beside the main queue */
-    PS_WORKLOAD_GROUP = 4,   /* and on: one queue for each communicator */
-    PS_WORKLOAD_LANE_COUNT = PS_WORKLOAD_GROUP + 8
+    PS_WORKLOAD_UPLOAD = 1,                     /* copies from the host */
+    PS_WORKLOAD_OFFLOAD = 2,                    /* copies to the host */
+    PS_WORKLOAD_COMPUTE = 3,                    /* computation beside the main queue */
+    PS_WORKLOAD_GROUP = 4,                      /* and on: one queue for each communicator */
+    PS_WORKLOAD_WORKER = PS_WORKLOAD_GROUP + 8, /* and on: threads that compute beside the host's */
+    PS_WORKLOAD_STREAM = PS_WORKLOAD_WORKER + 2, /* and on: further queues of device work */
+    PS_WORKLOAD_LANE_COUNT = PS_WORKLOAD_STREAM + 4
 } ps_workload_lane;
 
 typedef enum ps_workload_event {
@@ -190,6 +193,8 @@ ps_code ps_workload_read_memory(const void *bytes, size_t count, ps_workload **o
  *     may tell none of them
  *   - steps begin before they end, in order, not overlapping
  *   - confidences are at most 1000, facts have distinct keys
+ *   - the host computes in its own lane or a worker's, and workers do nothing else
+ *   - accesses are sorted by event, of runs of ops, to tensors that live then
  *
  * @return PS_OK · PS_CHECK_FAILED with the first violation in words · PS_NOMEM
  */

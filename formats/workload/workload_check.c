@@ -120,11 +120,33 @@ static ps_code check_group(const ps_workload *workload, size_t row, ps_error *er
                    op->peer[row], span);
 }
 
+static bool is_worker(uint8_t lane)
+{
+    return lane >= PS_WORKLOAD_WORKER && lane < PS_WORKLOAD_STREAM;
+}
+
+/* Threads compute, and device work is not theirs. */
+static ps_code check_thread(const ps_workload_op_table *op, size_t row, ps_error *err)
+{
+    const uint8_t kind = op->kind[row], lane = op->lane[row];
+    if (kind == PS_OP_CPU && lane != PS_WORKLOAD_MAIN && !is_worker(lane)) {
+        return ps_fail(err, PS_CHECK_FAILED,
+                       "op %zu is computation of the host in lane %u, neither main nor a worker",
+                       row, lane);
+    }
+    if (is_worker(lane) && kind != PS_OP_CPU && kind != PS_OP_HOST && kind != PS_OP_JOIN) {
+        return ps_fail(err, PS_CHECK_FAILED, "op %zu is device work in lane %u, a worker", row,
+                       lane);
+    }
+    return PS_OK;
+}
+
 static ps_code check_ops(const ps_workload *workload, ps_error *err)
 {
     for (size_t i = 0; i < workload->op.head.count; i++) {
         PS_TRY(check_shape(&workload->op, i, err));
         PS_TRY(check_group(workload, i, err));
+        PS_TRY(check_thread(&workload->op, i, err));
     }
     return PS_OK;
 }
@@ -165,10 +187,36 @@ static ps_code check_event(const ps_workload *workload, size_t row, lives *self,
     return PS_OK;
 }
 
+/* The accesses of one run, at its moment; `next` goes behind them. */
+static ps_code check_accesses(const ps_workload *workload, size_t event, const lives *self,
+                              size_t *next, ps_error *err)
+{
+    const ps_workload_access_table *access = &workload->access;
+    for (; *next < access->head.count && access->event[*next] <= event; (*next)++) {
+        const uint32_t tensor = access->tensor[*next];
+        if (access->event[*next] < event) {
+            return ps_fail(err, PS_CHECK_FAILED,
+                           "access %zu is of event %u, after one of event %zu", *next,
+                           access->event[*next], event);
+        }
+        if (workload->event.kind[event] != PS_WORKLOAD_EVENT_OP) {
+            return ps_fail(err, PS_CHECK_FAILED, "access %zu is of event %zu, no run of an op",
+                           *next, event);
+        }
+        if (self->state[tensor] != TENSOR_LIVE) {
+            return ps_fail(err, PS_CHECK_FAILED, "access %zu: tensor %u is %s, must be live", *next,
+                           tensor, state_words(self->state[tensor]));
+        }
+    }
+    return PS_OK;
+}
+
 static ps_code check_lives(const ps_workload *workload, lives *self, ps_error *err)
 {
+    size_t access = 0;
     for (size_t i = 0; i < workload->event.head.count; i++) {
         PS_TRY(check_event(workload, i, self, err));
+        PS_TRY(check_accesses(workload, i, self, &access, err));
     }
     for (size_t i = 0; i < workload->tensor.head.count; i++) {
         if (self->state[i] == TENSOR_ABSENT) {

@@ -14,7 +14,11 @@ static const ps_value_rule value_rules[] = {
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, is_saved), 1},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, scaling), PS_SCALING_COUNT - 1},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, lane), PS_WORKLOAD_LANE_COUNT - 1},
+    {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, memory), PS_MEMORY_MANAGED},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, lane), PS_WORKLOAD_LANE_COUNT - 1},
+    {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, copy_kind), PS_COPY_HTOH},
+    {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, memory), PS_MEMORY_MANAGED},
+    {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, is_blocking), 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, kind), PS_OP_KIND_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, awaited), PS_WORKLOAD_LANE_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, collective), PS_COLLECTIVE_OP_COUNT - 1},
@@ -24,6 +28,7 @@ static const ps_value_rule value_rules[] = {
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, basis), PS_BASIS_COUNT - 1},
     {PS_WORKLOAD_EVENT, offsetof(ps_workload_event_table, kind), PS_WORKLOAD_EVENT_KIND_COUNT - 1},
     {PS_WORKLOAD_STEP, offsetof(ps_workload_step_table, is_first), 1},
+    {PS_WORKLOAD_ACCESS, offsetof(ps_workload_access_table, is_write), 1},
     {PS_WORKLOAD_FINDING, offsetof(ps_workload_finding_table, confidence_permille), CONFIDENCE_MAX},
     {PS_WORKLOAD_LOSS, offsetof(ps_workload_loss_table, severity), PS_SEVERITY_ERROR},
 };
@@ -32,6 +37,8 @@ static const ps_row_rule row_rules[] = {
     {PS_WORKLOAD_BLOCK, offsetof(ps_workload_block_table, parent), PS_WORKLOAD_BLOCK, true},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, block), PS_WORKLOAD_BLOCK, true},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, block), PS_WORKLOAD_BLOCK, true},
+    {PS_WORKLOAD_ACCESS, offsetof(ps_workload_access_table, event), PS_WORKLOAD_EVENT, false},
+    {PS_WORKLOAD_ACCESS, offsetof(ps_workload_access_table, tensor), PS_WORKLOAD_TENSOR, false},
 };
 
 static const ps_time_rule time_rules[] = {

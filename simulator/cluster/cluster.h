@@ -57,6 +57,17 @@ typedef struct ps_cluster_info {
     ps_basis basis;           /* analytic: a named kind; guessed: chosen for a GPU's name */
 } ps_cluster_info;
 
+/** The host of a rank. */
+typedef struct ps_rank_host {
+    uint64_t node_bytes;          /* memory of its node; 0 unknown */
+    uint64_t up_bytes_per_s;      /* large pinned copies from the GPU, alone */
+    uint64_t down_bytes_per_s;    /* ... and to it */
+    uint64_t staged_bytes_per_s;  /* copies of pageable memory */
+    uint64_t threads_bytes_per_s; /* what its share of the socket's cores streams; never more than
+                                     the socket's memory does */
+    ps_basis threads_basis;
+} ps_rank_host;
+
 /** One direction of something that transfers share. */
 typedef struct ps_cluster_link {
     const char *name; /* "node0.gpu3.fabric.out"; borrowed until the cluster is destroyed */
@@ -75,7 +86,12 @@ typedef struct ps_crossing {
     X(DIRECT, "direct", "each rank sends to every other; bytes likewise") \
     X(SEND, "send", "the first rank sends to the second")                 \
     X(UPLOAD, "upload", "host memory of its socket to the one rank")      \
-    X(OFFLOAD, "offload", "the one rank to host memory of its socket")
+    X(OFFLOAD, "offload", "the one rank to host memory of its socket")    \
+    X(STAGED_UPLOAD, "staged-upload",                                     \
+      "upload of pageable memory: copied to a pinned buffer first")       \
+    X(STAGED_OFFLOAD, "staged-offload",                                   \
+      "offload to pageable memory: copied out of a pinned buffer")        \
+    X(THREADS, "threads", "threads of the one rank on host memory of their socket")
 
 /** Who sends to whom. */
 typedef enum ps_traffic {
@@ -133,6 +149,12 @@ const ps_cluster_info *ps_cluster_about(const ps_cluster *self);
 /** Node of a rank below gpus, and its place in the node. */
 uint32_t ps_cluster_node(const ps_cluster *self, uint32_t rank);
 uint32_t ps_cluster_local(const ps_cluster *self, uint32_t rank);
+
+/**
+ * The host of a rank below gpus. The GPUs of a socket that the cluster uses share its cores evenly;
+ * a kind that does not state its cores is taken to have enough of them for its memory.
+ */
+ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank);
 
 /** Links are numbered 0 .. count - 1, node by node. */
 uint32_t ps_cluster_link_count(const ps_cluster *self);

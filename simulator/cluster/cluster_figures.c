@@ -107,6 +107,41 @@ static ps_code read_fabric(ps_kind_reader *self)
     return refuse_word(self, "fabric", word.text, "nvswitch, nvlink or pcie");
 }
 
+static uint64_t stated_or(const ps_kind_reader *self, const char *quantity, uint64_t without,
+                          ps_basis *basis)
+{
+    ps_stated stated;
+    if (!ps_figure_table_get(self->table, self->thing, quantity, &stated)) {
+        return without;
+    }
+    *basis = stated.quality == PS_QUALITY_RECALLED ? PS_BASIS_GUESSED : PS_BASIS_ANALYTIC;
+    return stated.value;
+}
+
+/* Memory, cores and what they stream; copies of pageable memory are one core's work too. */
+static ps_code read_threads(ps_kind_reader *self)
+{
+    ps_node_kind *kind = &self->cluster->kind;
+    ps_figure factor, staged;
+    ps_basis ignored;
+    const uint64_t faster = kind->up_bytes_per_s > kind->down_bytes_per_s ? kind->up_bytes_per_s
+                                                                          : kind->down_bytes_per_s;
+    kind->both_bytes_per_s = ps_catalogue_get(self->catalogue, self->cluster->info.gpu,
+                                              PS_FIGURE_HOST_BOTH_FACTOR, &factor)
+                                 ? ps_mul_div_u64(faster, factor.value, PS_RATIO_ONE)
+                                 : 2 * faster;
+    kind->staged_bytes_per_s =
+        ps_catalogue_get(self->catalogue, self->cluster->info.gpu, PS_FIGURE_PAGEABLE, &staged)
+            ? staged.value
+            : kind->down_bytes_per_s;
+    kind->staged_bytes_per_s = stated_or(self, "staged", kind->staged_bytes_per_s, &ignored);
+    kind->memory_bytes = stated_or(self, "host-capacity", 0, &ignored);
+    kind->core_basis = PS_BASIS_GUESSED;
+    kind->cores = (uint32_t)stated_or(self, "cores", 0, &ignored);
+    kind->core_bytes_per_s = stated_or(self, "core-stream", 0, &kind->core_basis);
+    return PS_OK;
+}
+
 static ps_code read_host(ps_kind_reader *self)
 {
     ps_node_kind *kind = &self->cluster->kind;
@@ -122,6 +157,7 @@ static ps_code read_host(ps_kind_reader *self)
         PS_TRY(read_part(self, "uplink", PS_HARDWARE_LINK, PS_FIGURE_BANDWIDTH,
                          &kind->uplink_bytes_per_s));
     }
+    PS_TRY(read_threads(self));
     PS_TRY(ps_figure_table_need(self->table, self->thing, "peer-access", &word, self->err));
     if (strcmp(word.text, "yes") != 0 && strcmp(word.text, "no") != 0) {
         return refuse_word(self, "peer-access", word.text, "yes or no");

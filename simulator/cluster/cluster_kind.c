@@ -11,14 +11,26 @@
 #define GENERIC_KIND "generic-pcie"
 
 static const ps_figure_rule rules[] = {
-    {"gpu", PS_FIGURE_WORD, 0, 0},         {"gpus", PS_UNIT_COUNT, 1, PS_NODE_MAX_GPUS},
-    {"default", PS_FIGURE_WORD, 0, 0},     {"fabric", PS_FIGURE_WORD, 0, 0},
-    {"links-*", PS_UNIT_COUNT, 0, 64},     {"link-rate", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
-    {"sockets", PS_UNIT_COUNT, 1, 16},     {"gpus-per-switch", PS_UNIT_COUNT, 1, PS_NODE_MAX_GPUS},
-    {"uplink", PS_FIGURE_WORD, 0, 0},      {"peer-access", PS_FIGURE_WORD, 0, 0},
-    {"host-memory", PS_FIGURE_WORD, 0, 0}, {"cpu", PS_FIGURE_WORD, 0, 0},
-    {"nic", PS_FIGURE_WORD, 0, 0},         {"nics", PS_UNIT_COUNT, 0, 64},
-    {"collectives", PS_FIGURE_WORD, 0, 0}, {NULL, PS_UNIT_COUNT, 0, 0},
+    {"gpu", PS_FIGURE_WORD, 0, 0},
+    {"gpus", PS_UNIT_COUNT, 1, PS_NODE_MAX_GPUS},
+    {"default", PS_FIGURE_WORD, 0, 0},
+    {"fabric", PS_FIGURE_WORD, 0, 0},
+    {"links-*", PS_UNIT_COUNT, 0, 64},
+    {"link-rate", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"sockets", PS_UNIT_COUNT, 1, 16},
+    {"gpus-per-switch", PS_UNIT_COUNT, 1, PS_NODE_MAX_GPUS},
+    {"uplink", PS_FIGURE_WORD, 0, 0},
+    {"peer-access", PS_FIGURE_WORD, 0, 0},
+    {"host-memory", PS_FIGURE_WORD, 0, 0},
+    {"cpu", PS_FIGURE_WORD, 0, 0},
+    {"nic", PS_FIGURE_WORD, 0, 0},
+    {"nics", PS_UNIT_COUNT, 0, 64},
+    {"collectives", PS_FIGURE_WORD, 0, 0},
+    {"host-capacity", PS_UNIT_SIZE, 1, UINT64_C(1) << 60},
+    {"cores", PS_UNIT_COUNT, 1, 4096},
+    {"core-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"staged", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {NULL, PS_UNIT_COUNT, 0, 0},
 };
 
 static ps_code read_table(const ps_cluster_options *options, ps_figure_table **out, ps_error *err)

@@ -94,6 +94,22 @@ static void cross_to_host(ps_walk *self, uint32_t rank, bool is_up, bool with_me
     }
 }
 
+/* A rank and its host. A staged copy is read, written to the buffer, and read or written there. */
+static void cross_host(ps_walk *self, uint32_t rank, ps_traffic traffic)
+{
+    const bool is_up = traffic == PS_TRAFFIC_OFFLOAD || traffic == PS_TRAFFIC_STAGED_OFFLOAD;
+    const bool is_staged =
+        traffic == PS_TRAFFIC_STAGED_UPLOAD || traffic == PS_TRAFFIC_STAGED_OFFLOAD;
+    const uint32_t node = ps_cluster_node(self->cluster, rank);
+    const uint32_t local = ps_cluster_local(self->cluster, rank);
+    cross(self, node, PS_LINK_MEMORY, ps_node_socket(&self->cluster->kind, local),
+          is_staged ? 3 : 1);
+    if (traffic != PS_TRAFFIC_THREADS) {
+        cross_to_host(self, rank, is_up, false);
+        cross(self, node, PS_LINK_SLOT_BOTH, local, 1);
+    }
+}
+
 /* From the group's first rank, as given, to its second. */
 static void cross_send(ps_walk *self, uint32_t from, uint32_t to)
 {
@@ -133,6 +149,9 @@ static uint32_t ranks_wanted(ps_traffic traffic, uint32_t given)
         return 2;
     case PS_TRAFFIC_UPLOAD:
     case PS_TRAFFIC_OFFLOAD:
+    case PS_TRAFFIC_STAGED_UPLOAD:
+    case PS_TRAFFIC_STAGED_OFFLOAD:
+    case PS_TRAFFIC_THREADS:
         return 1;
     case PS_TRAFFIC_RING:
     case PS_TRAFFIC_DIRECT:
@@ -150,7 +169,10 @@ static void cross_traffic(ps_walk *self, ps_traffic traffic, const ps_group *gro
         return;
     case PS_TRAFFIC_UPLOAD:
     case PS_TRAFFIC_OFFLOAD:
-        cross_to_host(self, group->rank[0], traffic == PS_TRAFFIC_OFFLOAD, true);
+    case PS_TRAFFIC_STAGED_UPLOAD:
+    case PS_TRAFFIC_STAGED_OFFLOAD:
+    case PS_TRAFFIC_THREADS:
+        cross_host(self, group->rank[0], traffic);
         return;
     case PS_TRAFFIC_RING:
     case PS_TRAFFIC_DIRECT:

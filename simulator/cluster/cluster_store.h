@@ -28,8 +28,14 @@ typedef struct ps_node_kind {
     uint64_t link_bytes_per_s;                 /* of one link of a mesh */
     uint64_t up_bytes_per_s, down_bytes_per_s; /* of a GPU's slot */
     uint64_t uplink_bytes_per_s;               /* of a PCIe switch */
+    uint64_t both_bytes_per_s;                 /* of a slot, the two directions together */
     uint64_t memory_bytes_per_s;               /* of a socket */
-    uint64_t nic_bytes_per_s;                  /* of one port; 0: none */
+    uint64_t memory_bytes;                     /* of a node; 0 unknown */
+    uint64_t staged_bytes_per_s;               /* copies of pageable memory */
+    uint64_t core_bytes_per_s;                 /* what one core streams */
+    uint32_t cores;                            /* of a socket */
+    ps_basis core_basis;
+    uint64_t nic_bytes_per_s; /* of one port; 0: none */
     uint32_t links[PS_MESH_MAX_GPUS][PS_MESH_MAX_GPUS];
 } ps_node_kind;
 
@@ -52,6 +58,7 @@ typedef enum ps_link_part {
     PS_LINK_FABRIC_IN,
     PS_LINK_SLOT_OUT,
     PS_LINK_SLOT_IN,
+    PS_LINK_SLOT_BOTH,
     PS_LINK_SWITCH_UP,
     PS_LINK_SWITCH_DOWN,
     PS_LINK_MEMORY,

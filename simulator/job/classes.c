@@ -4,6 +4,7 @@
  * its network, handed to symmetry.c. Without folding each stands for itself.
  *
  *   rank ──span── group ──crosses── link
+ *   rank ──traffic with its host── link, where that is
  */
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "job/symmetry.h"
 
 #define LABEL_CROSSES UINT32_MAX
+#define LABEL_HOST (UINT32_MAX - PS_HOST_TRAFFIC_COUNT) /* and on: one for each traffic */
 #define MAX_EDGES ((size_t)1 << 28)
 
 /* Vertices: ranks, then groups, then links. */
@@ -90,8 +92,33 @@ static uint64_t key_of(const graph *self, uint32_t vertex)
     return KEY_LINK | (network->link_bytes_per_s(network->context, link) & MAX_KEY_RATE);
 }
 
+static ps_code add_host(graph *self, uint32_t rank, ps_network_path *path, ps_error *err)
+{
+    const ps_network *network = self->target->network;
+    for (uint32_t traffic = 0; traffic < PS_HOST_TRAFFIC_COUNT; traffic++) {
+        PS_TRY(network->host_path(network->context, rank, (ps_host_traffic)traffic, path, err));
+        for (size_t i = 0; i < path->count; i++) {
+            PS_TRY(add_edge(self, rank, self->ranks + self->group_count + path->link[i],
+                            LABEL_HOST + traffic, err));
+        }
+    }
+    return PS_OK;
+}
+
+static ps_code add_hosts(graph *self, ps_error *err)
+{
+    ps_network_path path = {0};
+    ps_code code = PS_OK;
+    for (uint32_t rank = 0; self->out->has_hosts && rank < self->ranks && code == PS_OK; rank++) {
+        code = add_host(self, rank, &path, err);
+    }
+    ps_free(path.link);
+    return code;
+}
+
 static ps_code describe(graph *self, ps_error *err)
 {
+    PS_TRY(add_hosts(self, err));
     for (uint32_t i = 0; i < self->group_count; i++) {
         PS_TRY(add_members(self, i, err));
         PS_TRY(add_path(self, i, err));
@@ -185,7 +212,9 @@ ps_code ps__job_classes(const ps_job *job, const ps_job_target *target, const ps
                   .ranks = groups->grid.ranks,
                   .group_count = (uint32_t)groups->group_count,
                   .link_count = target->network == NULL ? 0 : target->network->link_count};
-    *out = (ps_job_classes){.rank = ps_calloc(self.ranks, sizeof *out->rank),
+    *out = (ps_job_classes){.has_hosts = ps__job_uses_hosts(job, target),
+                            .ranks = self.ranks,
+                            .rank = ps_calloc(self.ranks, sizeof *out->rank),
                             .group = ps_calloc(self.group_count, sizeof *out->group),
                             .link = ps_calloc(self.link_count, sizeof *out->link),
                             .path = ps_calloc(self.group_count, sizeof *out->path)};

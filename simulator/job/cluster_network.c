@@ -46,12 +46,11 @@ static ps_traffic traffic_of(ps_collective_op op)
     return op == PS_COLLECTIVE_ALL_TO_ALL ? PS_TRAFFIC_DIRECT : PS_TRAFFIC_RING;
 }
 
-static ps_code path(void *context, const ps_exchange *what, ps_network_path *out, ps_error *err)
+static ps_code path_of(const ps_cluster_network *self, ps_traffic traffic, const ps_group *group,
+                       ps_network_path *out, ps_error *err)
 {
-    const ps_cluster_network *self = context;
-    const ps_group group = {.rank = what->rank, .count = (uint32_t)what->rank_count};
     uint32_t count;
-    PS_TRY(ps_cluster_path(self->cluster, traffic_of(what->op), &group, self->crossing,
+    PS_TRY(ps_cluster_path(self->cluster, traffic, group, self->crossing,
                            ps_cluster_link_count(self->cluster), &count, err));
     out->count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -63,6 +62,12 @@ static ps_code path(void *context, const ps_exchange *what, ps_network_path *out
         }
     }
     return PS_OK;
+}
+
+static ps_code path(void *context, const ps_exchange *what, ps_network_path *out, ps_error *err)
+{
+    const ps_group group = {.rank = what->rank, .count = (uint32_t)what->rank_count};
+    return path_of(context, traffic_of(what->op), &group, out, err);
 }
 
 static bool are_equal(const ps_group_place *a, const ps_group_place *b)
@@ -118,6 +123,41 @@ static ps_code cost(void *context, const ps_exchange *what, ps_exchange_cost *ou
     return PS_OK;
 }
 
+/* ---- hosts ---- */
+
+static ps_code host(void *context, uint32_t rank, ps_network_host *out, ps_error *err)
+{
+    const ps_cluster_network *self = context;
+    const ps_rank_host of = ps_cluster_host(self->cluster, rank);
+    (void)err;
+    *out = (ps_network_host){.node = ps_cluster_node(self->cluster, rank),
+                             .node_bytes = of.node_bytes,
+                             .rate_bytes_per_s = {[PS_HOST_UPLOAD] = of.down_bytes_per_s,
+                                                  [PS_HOST_OFFLOAD] = of.up_bytes_per_s,
+                                                  [PS_HOST_STAGED_UPLOAD] = of.staged_bytes_per_s,
+                                                  [PS_HOST_STAGED_OFFLOAD] = of.staged_bytes_per_s,
+                                                  [PS_HOST_COMPUTE] = of.threads_bytes_per_s},
+                             .basis = {[PS_HOST_UPLOAD] = PS_BASIS_ANALYTIC,
+                                       [PS_HOST_OFFLOAD] = PS_BASIS_ANALYTIC,
+                                       [PS_HOST_STAGED_UPLOAD] = PS_BASIS_ANALYTIC,
+                                       [PS_HOST_STAGED_OFFLOAD] = PS_BASIS_ANALYTIC,
+                                       [PS_HOST_COMPUTE] = of.threads_basis}};
+    return PS_OK;
+}
+
+static ps_code host_path(void *context, uint32_t rank, ps_host_traffic traffic,
+                         ps_network_path *out, ps_error *err)
+{
+    static const ps_traffic kinds[PS_HOST_TRAFFIC_COUNT] = {
+        [PS_HOST_UPLOAD] = PS_TRAFFIC_UPLOAD,
+        [PS_HOST_OFFLOAD] = PS_TRAFFIC_OFFLOAD,
+        [PS_HOST_STAGED_UPLOAD] = PS_TRAFFIC_STAGED_UPLOAD,
+        [PS_HOST_STAGED_OFFLOAD] = PS_TRAFFIC_STAGED_OFFLOAD,
+        [PS_HOST_COMPUTE] = PS_TRAFFIC_THREADS};
+    const ps_group one = {.rank = &rank, .count = 1};
+    return path_of(context, kinds[traffic], &one, out, err);
+}
+
 ps_code ps_cluster_network_create(const ps_cluster *cluster, const ps_collective_model *collectives,
                                   ps_cluster_network **out, ps_error *err)
 {
@@ -134,7 +174,9 @@ ps_code ps_cluster_network_create(const ps_cluster *cluster, const ps_collective
                               .link_bytes_per_s = link_bytes_per_s,
                               .path = path,
                               .shape = shape,
-                              .cost = cost};
+                              .cost = cost,
+                              .host = host,
+                              .host_path = host_path};
     if (self->crossing == NULL) {
         ps_cluster_network_destroy(self);
         return ps_fail_nomem(err);

@@ -39,35 +39,21 @@ typedef struct exchanges {
     const ps_job_groups *groups;
     const ps_job_classes *classes;
     ps_plan *plan;
-    communicator *of;   /* per class of groups */
-    size_t *next;       /* per span: how many the rank at work has had */
-    uint32_t *link_row; /* per class of links: row of the plan, or PS_JOB_NONE */
-    uint32_t *seen_in;  /* per class of ranks: 1 + the class of groups it was last counted in */
+    communicator *of; /* per class of groups */
+    size_t *next;     /* per span: how many the rank at work has had */
+    ps_job_links *links;
+    uint32_t *seen_in; /* per class of ranks: 1 + the class of groups it was last counted in */
 } exchanges;
 
 /* ---- links ---- */
 
-static ps_code need_link(exchanges *self, uint32_t class_of_link, ps_error *err)
-{
-    const ps_network *network = self->costs->network;
-    const uint32_t link = self->classes->link_first[class_of_link];
-    size_t row;
-    if (self->link_row[class_of_link] != PS_JOB_NONE) {
-        return PS_OK;
-    }
-    PS_TRY(ps_plan_add(self->plan, PS_PLAN_LINK, &row, err));
-    self->plan->link.bytes_per_s[row] = network->link_bytes_per_s(network->context, link);
-    self->link_row[class_of_link] = (uint32_t)row;
-    return ps_strings_put_z(self->plan->strings, network->link_name(network->context, link),
-                            &self->plan->link.name[row], err);
-}
-
 static ps_code cross(exchanges *self, communicator *of, uint32_t class_of_link, ps_error *err)
 {
-    PS_TRY(need_link(self, class_of_link, err));
+    uint32_t row;
+    PS_TRY(ps__job_link_row(self->links, class_of_link, &row, err));
     PS_TRY(ps_grow((void **)&of->link, &of->link_capacity, of->link_count + 1, MAX_ITEMS,
                    sizeof *of->link, err));
-    of->link[of->link_count++] = self->link_row[class_of_link];
+    of->link[of->link_count++] = row;
     return PS_OK;
 }
 
@@ -247,9 +233,6 @@ static ps_code check_complete(const exchanges *self, uint32_t group_class, ps_er
 static ps_code make(exchanges *self, const ps_job_parts *parts, ps_error *err)
 {
     const ps_job_classes *c = self->classes;
-    for (uint32_t i = 0; i < c->link_count; i++) {
-        self->link_row[i] = PS_JOB_NONE;
-    }
     for (uint32_t i = 0; i < c->group_count; i++) {
         PS_TRY(add_lane(self, i, err));
         count_parts(self, i);
@@ -265,20 +248,20 @@ static ps_code make(exchanges *self, const ps_job_parts *parts, ps_error *err)
 }
 
 ps_code ps__job_exchanges(const ps_job *job, const ps_job_costs *costs, const ps_job_groups *groups,
-                          const ps_job_classes *classes, const ps_job_parts *parts, ps_plan *plan,
-                          ps_error *err)
+                          const ps_job_classes *classes, ps_job_links *links,
+                          const ps_job_parts *parts, ps_error *err)
 {
     exchanges self = {.job = job,
                       .costs = costs,
                       .groups = groups,
                       .classes = classes,
-                      .plan = plan,
+                      .plan = links->plan,
+                      .links = links,
                       .of = ps_calloc(classes->group_count, sizeof *self.of),
                       .next = ps_calloc(groups->span_count, sizeof *self.next),
-                      .link_row = ps_calloc(classes->link_count, sizeof *self.link_row),
                       .seen_in = ps_calloc(classes->rank_count, sizeof *self.seen_in)};
     ps_code code = PS_OK;
-    if (self.of == NULL || self.next == NULL || self.link_row == NULL || self.seen_in == NULL) {
+    if (self.of == NULL || self.next == NULL || self.seen_in == NULL) {
         code = ps_fail_nomem(err);
     } else {
         code = make(&self, parts, err);
@@ -289,7 +272,6 @@ ps_code ps__job_exchanges(const ps_job *job, const ps_job_costs *costs, const ps
     }
     ps_free(self.of);
     ps_free(self.next);
-    ps_free(self.link_row);
     ps_free(self.seen_in);
     return code;
 }

@@ -23,6 +23,8 @@ typedef struct state {
     ps_job_costs costs;
     ps_op_times *times;  /* per workload */
     ps_job_parts *parts; /* per class of ranks */
+    ps_job_host *hosts;  /* likewise */
+    ps_job_links links;
 } state;
 
 static bool has_same_axes(const ps_workload *a, const ps_workload *b)
@@ -90,6 +92,7 @@ static ps_code lower_ranks(state *self, ps_error *err)
             .groups = &self->groups,
             .costs = &self->costs,
             .times = &self->times[workload],
+            .host = &self->hosts[i],
             .prefix = prefix,
             .rank = rank,
             .stands_for = classes->rank_size[i] > 1 ? classes->rank_size[i] : 0,
@@ -97,6 +100,7 @@ static ps_code lower_ranks(state *self, ps_error *err)
                 job->speed_permille == NULL ? PS_JOB_FULL_SPEED : job->speed_permille[rank],
             .is_alone = self->groups.grid.ranks == 1,
             .marks_steps = i == classes->rank[self->groups.grid.ranks - 1]};
+        PS_TRY(ps__job_host(classes, i, &self->links, &self->hosts[i], err));
         PS_TRY(ps__job_rank(&what, self->plan, &self->parts[i], err));
     }
     return PS_OK;
@@ -152,9 +156,11 @@ static ps_code prepare(state *self, ps_error *err)
     PS_TRY(ps__job_classes(job, self->target, &self->groups, &self->classes, err));
     self->times = ps_calloc(job->workload_count, sizeof *self->times);
     self->parts = ps_calloc(self->classes.rank_count, sizeof *self->parts);
-    if (self->times == NULL || self->parts == NULL) {
+    self->hosts = ps_calloc(self->classes.rank_count, sizeof *self->hosts);
+    if (self->times == NULL || self->parts == NULL || self->hosts == NULL) {
         return ps_fail_nomem(err);
     }
+    PS_TRY(ps__job_links(self->target->network, &self->classes, self->plan, &self->links, err));
     for (size_t i = 0; i < job->workload_count; i++) {
         PS_TRY(ps__job_op_times(job->workload[i], self->target, &self->times[i], err));
     }
@@ -167,8 +173,9 @@ static ps_code lower(state *self, ps_error *err)
     PS_TRY(prepare(self, err));
     PS_TRY(pass_facts_on(self, err));
     PS_TRY(lower_ranks(self, err));
-    PS_TRY(ps__job_exchanges(self->job, &self->costs, &self->groups, &self->classes, self->parts,
-                             self->plan, err));
+    PS_TRY(ps__job_exchanges(self->job, &self->costs, &self->groups, &self->classes, &self->links,
+                             self->parts, err));
+    PS_TRY(ps_plan_sort_by_task(self->plan, PS_PLAN_TRANSFER, err));
     PS_TRY(sort_deps(&self->plan->dep, err));
     return ps_plan_check(self->plan, err);
 }
@@ -182,6 +189,11 @@ static void fini(state *self)
     for (size_t i = 0; self->parts != NULL && i < self->classes.rank_count; i++) {
         ps_free(self->parts[i].part);
     }
+    for (size_t i = 0; self->hosts != NULL && i < self->classes.rank_count; i++) {
+        ps__job_host_fini(&self->hosts[i]);
+    }
+    ps__job_links_fini(&self->links);
+    ps_free(self->hosts);
     ps_free(self->times);
     ps_free(self->parts);
     ps__job_classes_fini(&self->classes, &self->groups);

@@ -5,7 +5,10 @@
  *   groups.c     which communicators there are, and who is in them
  *   symmetry.c   which ranks do the same
  *   costs.c      what an exchange takes while a job trains
+ *   links.c      links of the network as rows of the plan
+ *   hosts.c      how a class of ranks reaches its host
  *   rank.c       host thread, streams and requests of one rank
+ *   rank_host.c  its copies and its computation on the host
  *   exchanges.c  what the ranks do together
  */
 #ifndef PS_JOB_JOB_PARTS_H
@@ -34,6 +37,49 @@ ps_code ps__job_exchange_cost(const ps_job_costs *self, const ps_exchange *what,
 
 /** How long an exchange takes by itself. */
 ps_ns ps__job_exchange_ns(const ps_exchange_cost *cost);
+
+/* ---- links ---- */
+
+/** Links of the network, one row of the plan for each class of them that is used. */
+typedef struct ps_job_links {
+    const ps_network *network;
+    const struct ps_job_classes *classes;
+    ps_plan *plan;
+    uint32_t *row; /* per class of links, or PS_JOB_NONE */
+} ps_job_links;
+
+/** Release with ps__job_links_fini, also after a failure. PS_OK · PS_NOMEM */
+ps_code ps__job_links(const ps_network *network, const struct ps_job_classes *classes,
+                      ps_plan *plan, ps_job_links *out, ps_error *err) PS_MUST_USE;
+void ps__job_links_fini(ps_job_links *self);
+
+/** Row of a class of links, made when it is first asked for. */
+ps_code ps__job_link_row(ps_job_links *self, uint32_t class_of_link, uint32_t *out,
+                         ps_error *err) PS_MUST_USE;
+
+/* ---- hosts ---- */
+
+/** How ranks of one class reach their host: rows of the plan's links, as often as they stand. */
+typedef struct ps_job_host {
+    bool is_known;
+    ps_network_host about;
+    ps_network_path path[PS_HOST_TRAFFIC_COUNT];
+    uint32_t node;       /* row of the plan */
+    uint32_t node_ranks; /* of the class that are in that node */
+} ps_job_host;
+
+/** True when workloads copy or compute beside what a batch takes: their hosts matter. */
+bool ps__job_uses_hosts(const ps_job *job, const ps_job_target *target);
+
+/**
+ * One transfer stands for those of all ranks of the class: it crosses the one link of each class
+ * of links that is left as often as they do together.
+ *
+ * @param out  release with ps__job_host_fini, also after a failure
+ */
+ps_code ps__job_host(const struct ps_job_classes *classes, uint32_t class_of_rank,
+                     ps_job_links *links, ps_job_host *out, ps_error *err) PS_MUST_USE;
+void ps__job_host_fini(ps_job_host *self);
 
 /* ---- one rank ---- */
 
@@ -68,6 +114,7 @@ typedef struct ps_job_rank {
     const struct ps_job_groups *groups;
     const ps_job_costs *costs;
     const ps_op_times *times;
+    const ps_job_host *host;
     const char *prefix; /* of the names of its lanes */
     uint32_t rank, stands_for;
     uint32_t speed_permille;
@@ -127,6 +174,8 @@ ps_exchange ps__job_exchange(const ps_job_groups *self, uint32_t group, const ps
 
 /** Classes of ranks, groups and links that cannot be told apart, numbered from 0. */
 typedef struct ps_job_classes {
+    bool has_hosts; /* links to hosts count */
+    uint32_t ranks;
     uint32_t *rank, *group, *link;                   /* class of each */
     uint32_t *rank_first, *group_first, *link_first; /* lowest member of each class */
     uint32_t *rank_size;                             /* members of each class */
@@ -144,10 +193,11 @@ void ps__job_classes_fini(ps_job_classes *self, const ps_job_groups *groups);
 /**
  * Makes the exchanges of all parts, one lane a class of groups.
  *
+ * @param links  of the plan that they are made in
  * @param parts  per class of ranks
  */
 ps_code ps__job_exchanges(const ps_job *job, const ps_job_costs *costs, const ps_job_groups *groups,
-                          const ps_job_classes *classes, const ps_job_parts *parts, ps_plan *plan,
-                          ps_error *err) PS_MUST_USE;
+                          const ps_job_classes *classes, ps_job_links *links,
+                          const ps_job_parts *parts, ps_error *err) PS_MUST_USE;
 
 #endif

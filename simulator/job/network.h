@@ -34,6 +34,25 @@ typedef struct ps_network_path {
     size_t count, capacity;
 } ps_network_path;
 
+/** What a rank does with its host. */
+typedef enum ps_host_traffic {
+    PS_HOST_UPLOAD = 0,    /* from pinned memory */
+    PS_HOST_OFFLOAD,       /* to pinned memory */
+    PS_HOST_STAGED_UPLOAD, /* from pageable memory, by way of a pinned buffer */
+    PS_HOST_STAGED_OFFLOAD,
+    PS_HOST_COMPUTE, /* its threads read and write memory */
+    PS_HOST_TRAFFIC_COUNT
+} ps_host_traffic;
+
+/** The host of a rank. */
+typedef struct ps_network_host {
+    uint32_t node;
+    uint64_t node_bytes;                              /* memory of the node; 0 unknown */
+    uint64_t rate_bytes_per_s[PS_HOST_TRAFFIC_COUNT]; /* the most that one transfer, or the threads
+                                                         of the rank together, can have; > 0 */
+    ps_basis basis[PS_HOST_TRAFFIC_COUNT];
+} ps_network_host;
+
 typedef struct ps_network {
     void *context;
     uint32_t link_count;
@@ -45,6 +64,11 @@ typedef struct ps_network {
     uint32_t (*shape)(void *context, const uint32_t *rank, size_t rank_count);
     /** PS_OK · PS_NOT_FOUND a figure the network lacks */
     ps_code (*cost)(void *context, const ps_exchange *what, ps_exchange_cost *out, ps_error *err);
+    /** The host of a rank. NULL: hosts are not described. PS_OK · PS_NOT_FOUND */
+    ps_code (*host)(void *context, uint32_t rank, ps_network_host *out, ps_error *err);
+    /** Sets the links that a rank's traffic with its host crosses. PS_OK · PS_NOMEM */
+    ps_code (*host_path)(void *context, uint32_t rank, ps_host_traffic traffic,
+                         ps_network_path *out, ps_error *err);
 } ps_network;
 
 #endif

@@ -5,33 +5,13 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "job/job_parts.h"
+#include "job/rank_parts.h"
 
-#define MAX_TASKS ((size_t)1 << 31)
 #define LANE_NAME_BYTES 64
 
-typedef struct lowering {
-    const ps_job_rank *what;
-    const ps_workload *from;
-    const ps_job_target *target;
-    ps_plan *plan;
-    ps_job_parts *parts;
-    uint32_t device, host_lane, first_buffer; /* rows of the plan */
-    ps_ns launch_ns, copy_ns;                 /* host time of a launch; start of a copy */
-    uint64_t copy_bytes_per_s;
-    uint64_t
-        beside_bytes_per_s[PS_WORKLOAD_LANE_COUNT]; /* of copies that the host does not wait for */
-    uint32_t lane[PS_WORKLOAD_LANE_COUNT];          /* of the plan; NONE: not used */
-    size_t waiting;                                 /* events from here on have no launch yet */
-    uint32_t last_task[PS_WORKLOAD_LANE_COUNT];     /* newest task of each lane */
-    /* per lane, by the lane it waits for: the task its next one starts after */
-    uint32_t joined[PS_WORKLOAD_LANE_COUNT][PS_WORKLOAD_LANE_COUNT];
-    ps_ns
-        beside_ns[PS_WORKLOAD_LANE_COUNT]; /* per lane: exchanges that the main lane runs beside */
-    ps_str wait_name;
-} lowering;
+typedef ps_rank_lowering lowering;
 
-static ps_code text(lowering *self, ps_str id, ps_str *out, ps_error *err)
+ps_code ps__rank_text(lowering *self, ps_str id, ps_str *out, ps_error *err)
 {
     return ps_strings_put_z(self->plan->strings, ps_strings_text(self->from->strings, id), out,
                             err);
@@ -49,6 +29,10 @@ static ps_code add_device(lowering *self, ps_error *err)
     self->device = (uint32_t)row;
     device->rank[row] = self->what->rank;
     device->stands_for[row] = self->what->stands_for;
+    if (self->what->host->is_known) {
+        device->node[row] = self->what->host->node + 1;
+        device->node_ranks[row] = self->what->host->node_ranks;
+    }
     PS_TRY(ps_strings_put_z(self->plan->strings, ps_catalogue_name(to->catalogue, to->gpu),
                             &device->name[row], err));
     PS_TRY(ps_strings_put_z(self->plan->strings, "native", &device->allocator[row], err));
@@ -84,15 +68,18 @@ static bool is_used(const ps_workload *from, int lane)
 static ps_code add_lanes(lowering *self, ps_error *err)
 {
     static const char *const names[PS_WORKLOAD_LANE_COUNT] = {
-        "stream",         "upload",         "offload",        "compute",
-        "communicator 0", "communicator 1", "communicator 2", "communicator 3",
-        "communicator 4", "communicator 5", "communicator 6", "communicator 7"};
+        "stream",         "upload",         "offload",        "compute",        "communicator 0",
+        "communicator 1", "communicator 2", "communicator 3", "communicator 4", "communicator 5",
+        "communicator 6", "communicator 7", "worker 0",       "worker 1",       "stream 0",
+        "stream 1",       "stream 2",       "stream 3"};
     PS_TRY(add_lane(self, PS_LANE_HOST, "host", &self->host_lane, err));
     PS_TRY(add_lane(self, PS_LANE_STREAM, names[PS_WORKLOAD_MAIN], &self->lane[PS_WORKLOAD_MAIN],
                     err));
     for (int lane = PS_WORKLOAD_UPLOAD; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
         if (is_used(self->from, lane)) {
-            PS_TRY(add_lane(self, PS_LANE_STREAM, names[lane], &self->lane[lane], err));
+            const bool is_worker = lane >= PS_WORKLOAD_WORKER && lane < PS_WORKLOAD_STREAM;
+            PS_TRY(add_lane(self, is_worker ? PS_LANE_HOST : PS_LANE_STREAM, names[lane],
+                            &self->lane[lane], err));
         }
     }
     return PS_OK;
@@ -103,8 +90,8 @@ static ps_code add_buffers(lowering *self, ps_error *err)
     const ps_workload_tensor_table *tensor = &self->from->tensor;
     ps_plan_buffer_table *buffer = &self->plan->buffer;
     self->first_buffer = (uint32_t)buffer->head.count;
-    if (tensor->head.count > MAX_TASKS - buffer->head.count) {
-        return ps_fail(err, PS_LIMIT, "a job of more than %zu tensors", MAX_TASKS);
+    if (tensor->head.count > PS_RANK_MAX_TASKS - buffer->head.count) {
+        return ps_fail(err, PS_LIMIT, "a job of more than %zu tensors", PS_RANK_MAX_TASKS);
     }
     for (size_t i = 0; i < tensor->head.count; i++) {
         size_t row;
@@ -113,18 +100,18 @@ static ps_code add_buffers(lowering *self, ps_error *err)
         buffer->bytes[row] = tensor->bytes[i];
         buffer->role[row] = tensor->role[i];
         buffer->stream[row] = tensor->lane[i];
-        PS_TRY(text(self, tensor->label[i], &buffer->label[row], err));
+        buffer->memory[row] = tensor->memory[i];
+        PS_TRY(ps__rank_text(self, tensor->label[i], &buffer->label[row], err));
     }
     return PS_OK;
 }
 
 /* ---- tasks ---- */
 
-static ps_code add_task(lowering *self, uint32_t lane, ps_task_kind kind, size_t *row,
-                        ps_error *err)
+ps_code ps__rank_task(lowering *self, uint32_t lane, ps_task_kind kind, size_t *row, ps_error *err)
 {
-    if (self->plan->task.head.count >= MAX_TASKS) {
-        return ps_fail(err, PS_LIMIT, "a job of more than %zu operations", MAX_TASKS);
+    if (self->plan->task.head.count >= PS_RANK_MAX_TASKS) {
+        return ps_fail(err, PS_LIMIT, "a job of more than %zu operations", PS_RANK_MAX_TASKS);
     }
     PS_TRY(ps_plan_add(self->plan, PS_PLAN_TASK, row, err));
     self->plan->task.lane[*row] = lane;
@@ -133,8 +120,8 @@ static ps_code add_task(lowering *self, uint32_t lane, ps_task_kind kind, size_t
     return PS_OK;
 }
 
-static ps_code add_dep(lowering *self, uint32_t task, uint32_t before, ps_dep_kind kind,
-                       ps_ns lag_ns, ps_error *err)
+ps_code ps__rank_dep(lowering *self, uint32_t task, uint32_t before, ps_dep_kind kind, ps_ns lag_ns,
+                     ps_error *err)
 {
     size_t row;
     PS_TRY(ps_plan_add(self->plan, PS_PLAN_DEP, &row, err));
@@ -146,15 +133,14 @@ static ps_code add_dep(lowering *self, uint32_t task, uint32_t before, ps_dep_ki
     return PS_OK;
 }
 
-/* A task of a stream, behind what its lane was told to wait for. */
-static ps_code add_stream_task(lowering *self, uint8_t lane, ps_task_kind kind, size_t *row,
-                               ps_error *err)
+ps_code ps__rank_lane_task(lowering *self, uint8_t lane, ps_task_kind kind, size_t *row,
+                           ps_error *err)
 {
-    PS_TRY(add_task(self, self->lane[lane], kind, row, err));
+    PS_TRY(ps__rank_task(self, self->lane[lane], kind, row, err));
     for (size_t awaited = 0; awaited < PS_WORKLOAD_LANE_COUNT; awaited++) {
         uint32_t *before = &self->joined[lane][awaited];
         if (*before != PS_JOB_NONE) {
-            PS_TRY(add_dep(self, (uint32_t)*row, *before, PS_DEP_START_AFTER_END, 0, err));
+            PS_TRY(ps__rank_dep(self, (uint32_t)*row, *before, PS_DEP_START_AFTER_END, 0, err));
             *before = PS_JOB_NONE;
         }
     }
@@ -162,8 +148,7 @@ static ps_code add_stream_task(lowering *self, uint8_t lane, ps_task_kind kind, 
     return PS_OK;
 }
 
-/* Requests since the last launch happen when this host task begins. */
-static ps_code add_requests(lowering *self, size_t end, uint32_t host_task, ps_error *err)
+ps_code ps__rank_requests(lowering *self, size_t end, uint32_t host_task, ps_error *err)
 {
     const ps_workload_event_table *event = &self->from->event;
     for (; self->waiting < end; self->waiting++) {
@@ -186,11 +171,12 @@ static ps_code add_requests(lowering *self, size_t end, uint32_t host_task, ps_e
 static ps_code wait_for_lane(lowering *self, uint32_t wait, size_t lane, ps_error *err)
 {
     if (self->last_task[lane] != PS_JOB_NONE) {
-        PS_TRY(add_dep(self, wait, self->last_task[lane], PS_DEP_END_AFTER_END, 0, err));
+        PS_TRY(ps__rank_dep(self, wait, self->last_task[lane], PS_DEP_END_AFTER_END, 0, err));
     }
     for (size_t awaited = 0; awaited < PS_WORKLOAD_LANE_COUNT; awaited++) {
         if (self->joined[lane][awaited] != PS_JOB_NONE) {
-            PS_TRY(add_dep(self, wait, self->joined[lane][awaited], PS_DEP_END_AFTER_END, 0, err));
+            PS_TRY(ps__rank_dep(self, wait, self->joined[lane][awaited], PS_DEP_END_AFTER_END, 0,
+                                err));
         }
     }
     return PS_OK;
@@ -200,13 +186,22 @@ static ps_code wait_for_lane(lowering *self, uint32_t wait, size_t lane, ps_erro
 static ps_code add_wait_for(lowering *self, size_t event, size_t first, size_t last, ps_error *err)
 {
     size_t row;
-    PS_TRY(add_task(self, self->host_lane, PS_TASK_WAIT, &row, err));
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_WAIT, &row, err));
     self->plan->task.name[row] = self->wait_name;
-    PS_TRY(add_requests(self, event, (uint32_t)row, err));
+    PS_TRY(ps__rank_requests(self, event, (uint32_t)row, err));
     for (size_t lane = first; lane <= last; lane++) {
         PS_TRY(wait_for_lane(self, (uint32_t)row, lane, err));
     }
     return PS_OK;
+}
+
+ps_code ps__rank_wait_for_task(lowering *self, size_t event, uint32_t task, ps_error *err)
+{
+    size_t row;
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_WAIT, &row, err));
+    self->plan->task.name[row] = self->wait_name;
+    PS_TRY(ps__rank_requests(self, event, (uint32_t)row, err));
+    return ps__rank_dep(self, (uint32_t)row, task, PS_DEP_END_AFTER_END, 0, err);
 }
 
 static ps_code add_wait(lowering *self, size_t event, ps_error *err)
@@ -224,15 +219,15 @@ static ps_ns slowed(const lowering *self, ps_ns dur_ns)
 }
 
 /* A batch comes from pageable memory: the copy waits for the stream, and the host for the copy. */
-static ps_code add_copy(lowering *self, size_t i, size_t event, ps_error *err)
+static ps_code add_copy(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
 {
     const ps_workload_op_table *op = &self->from->op;
     size_t host, copy;
-    PS_TRY(add_task(self, self->host_lane, PS_TASK_HOST, &host, err));
-    PS_TRY(text(self, op->name[i], &self->plan->task.name[host], err));
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_HOST, &host, err));
+    PS_TRY(ps__rank_text(self, op->name[i], &self->plan->task.name[host], err));
     self->plan->task.dur_ns[host] = self->launch_ns;
-    PS_TRY(add_requests(self, event, (uint32_t)host, err));
-    PS_TRY(add_stream_task(self, PS_WORKLOAD_MAIN, PS_TASK_MEMCPY, &copy, err));
+    PS_TRY(ps__rank_requests(self, event, (uint32_t)host, err));
+    PS_TRY(ps__rank_lane_task(self, PS_WORKLOAD_MAIN, PS_TASK_MEMCPY, &copy, err));
     self->plan->task.name[copy] = self->plan->task.name[host];
     self->plan->task.bytes[copy] = op->moved_bytes[i];
     self->plan->task.copy_kind[copy] = (uint8_t)PS_COPY_HTOD;
@@ -240,30 +235,9 @@ static ps_code add_copy(lowering *self, size_t i, size_t event, ps_error *err)
     self->plan->task.dur_ns[copy] =
         self->copy_ns +
         (ps_ns)ps_mul_div_u64(op->moved_bytes[i], 1000000000u, self->copy_bytes_per_s);
-    PS_TRY(add_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err));
+    PS_TRY(ps__rank_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err));
+    *task = (uint32_t)copy;
     return add_wait_for(self, event, PS_WORKLOAD_MAIN, PS_WORKLOAD_MAIN, err);
-}
-
-/* From or to pinned memory, beside the computation: the host goes on. */
-static ps_code add_copy_beside(lowering *self, size_t i, size_t event, ps_error *err)
-{
-    const ps_workload_op_table *op = &self->from->op;
-    const uint8_t lane = op->lane[i];
-    size_t host, copy;
-    PS_TRY(add_task(self, self->host_lane, PS_TASK_HOST, &host, err));
-    PS_TRY(text(self, op->name[i], &self->plan->task.name[host], err));
-    self->plan->task.dur_ns[host] = self->launch_ns;
-    PS_TRY(add_requests(self, event, (uint32_t)host, err));
-    PS_TRY(add_stream_task(self, lane, PS_TASK_MEMCPY, &copy, err));
-    self->plan->task.name[copy] = self->plan->task.name[host];
-    self->plan->task.bytes[copy] = op->moved_bytes[i];
-    self->plan->task.copy_kind[copy] =
-        (uint8_t)(lane == PS_WORKLOAD_OFFLOAD ? PS_COPY_DTOH : PS_COPY_HTOD);
-    self->plan->task.phase[copy] = op->phase[i];
-    self->plan->task.dur_ns[copy] =
-        self->copy_ns +
-        (ps_ns)ps_mul_div_u64(op->moved_bytes[i], 1000000000u, self->beside_bytes_per_s[lane]);
-    return add_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err);
 }
 
 static ps_cost_phase host_phase_of(ps_phase phase)
@@ -287,7 +261,7 @@ static bool is_part(const ps_workload_op_table *op, size_t i)
 
 static ps_code note_part(ps_job_parts *parts, size_t op, size_t task, ps_error *err)
 {
-    PS_TRY(ps_grow((void **)&parts->part, &parts->capacity, parts->count + 1, MAX_TASKS,
+    PS_TRY(ps_grow((void **)&parts->part, &parts->capacity, parts->count + 1, PS_RANK_MAX_TASKS,
                    sizeof *parts->part, err));
     parts->part[parts->count++] = (ps_job_part){(uint32_t)op, (uint32_t)task};
     return PS_OK;
@@ -327,20 +301,20 @@ static ps_ns held_up(lowering *self, ps_ns dur_ns)
 }
 
 /* A kernel, or the rank's part in a collective, which lasts as long as its exchange says. */
-static ps_code add_kernel(lowering *self, size_t i, size_t event, ps_error *err)
+static ps_code add_kernel(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
 {
     const ps_workload_op_table *op = &self->from->op;
     const uint32_t launches = op->launches[i] > 0 ? op->launches[i] : 1;
     size_t host, kernel;
-    PS_TRY(add_task(self, self->host_lane, PS_TASK_HOST, &host, err));
-    PS_TRY(text(self, op->name[i], &self->plan->task.name[host], err));
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_HOST, &host, err));
+    PS_TRY(ps__rank_text(self, op->name[i], &self->plan->task.name[host], err));
     self->plan->task.dur_ns[host] =
         ps_cost_host_ns(self->target->host, host_phase_of((ps_phase)op->phase[i]), launches);
     self->plan->task.phase[host] = op->phase[i];
-    PS_TRY(add_requests(self, event, (uint32_t)host, err));
-    PS_TRY(add_stream_task(self, op->lane[i],
-                           op->kind[i] == PS_OP_COLLECTIVE ? PS_TASK_COLLECTIVE : PS_TASK_KERNEL,
-                           &kernel, err));
+    PS_TRY(ps__rank_requests(self, event, (uint32_t)host, err));
+    PS_TRY(ps__rank_lane_task(self, op->lane[i],
+                              op->kind[i] == PS_OP_COLLECTIVE ? PS_TASK_COLLECTIVE : PS_TASK_KERNEL,
+                              &kernel, err));
     self->plan->task.name[kernel] = self->plan->task.name[host];
     self->plan->task.phase[kernel] = op->phase[i];
     self->plan->task.dur_ns[kernel] = slowed(self, self->what->times->dur_ns[i]);
@@ -353,9 +327,10 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, ps_error *err)
         ps_ns *dur_ns = &self->plan->task.dur_ns[kernel];
         *dur_ns = ps_time_add(*dur_ns, held_up(self, *dur_ns));
     }
+    *task = (uint32_t)kernel;
     /* the first of several launches lets the device begin */
-    return add_dep(self, (uint32_t)kernel, (uint32_t)host, PS_DEP_START_AFTER_START,
-                   self->launch_ns, err);
+    return ps__rank_dep(self, (uint32_t)kernel, (uint32_t)host, PS_DEP_START_AFTER_START,
+                        self->launch_ns, err);
 }
 
 /* What a lane waits for from now on: the newest task of another, or what that one waits for. */
@@ -377,10 +352,67 @@ static void join(lowering *self, uint8_t lane, uint8_t awaited)
     }
 }
 
+/* What ran last under a mark is waited for alone: by a lane, or by the host. */
+static ps_code await_mark(lowering *self, size_t i, size_t event, ps_error *err)
+{
+    const ps_workload_op_table *op = &self->from->op;
+    const uint32_t task = self->marked[op->mark[i]];
+    if (task == PS_JOB_NONE) {
+        return PS_OK;
+    }
+    if (op->kind[i] == PS_OP_HOST) {
+        return ps__rank_wait_for_task(self, event, task, err);
+    }
+    for (size_t lane = 0; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        uint32_t *before = &self->joined[op->lane[i]][lane];
+        const uint32_t of_task = self->plan->task.lane[task];
+        const bool is_own = lane == op->lane[i] && self->lane[lane] == of_task;
+        if (!is_own && (self->lane[lane] == of_task ||
+                        (lane == PS_WORKLOAD_MAIN && self->host_lane == of_task))) {
+            *before = *before == PS_JOB_NONE || task > *before ? task : *before;
+            break;
+        }
+    }
+    return PS_OK;
+}
+
+static ps_code run_op(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
+{
+    const ps_workload_op_table *op = &self->from->op;
+    if (op->kind[i] == PS_OP_CPU) {
+        return ps__rank_cpu(self, i, event, task, err);
+    }
+    if (op->kind[i] != PS_OP_COPY) {
+        return add_kernel(self, i, event, task, err);
+    }
+    return op->lane[i] == PS_WORKLOAD_MAIN && op->copy_kind[i] == PS_COPY_UNKNOWN
+               ? add_copy(self, i, event, task, err)
+               : ps__rank_copy(self, i, event, task, err);
+}
+
+static ps_code add_accesses(lowering *self, size_t event, uint32_t task, ps_error *err)
+{
+    const ps_workload_access_table *access = &self->from->access;
+    for (; self->access < access->head.count && access->event[self->access] == event;
+         self->access++) {
+        size_t row;
+        PS_TRY(ps_plan_add(self->plan, PS_PLAN_ACCESS, &row, err));
+        self->plan->access.task[row] = task;
+        self->plan->access.buffer[row] = self->first_buffer + access->tensor[self->access];
+        self->plan->access.is_write[row] = access->is_write[self->access];
+    }
+    return PS_OK;
+}
+
 static ps_code add_op(lowering *self, size_t i, size_t event, ps_error *err)
 {
     const ps_workload_op_table *op = &self->from->op;
     const uint8_t lane = op->lane[i];
+    const bool waits = op->kind[i] == PS_OP_HOST || op->kind[i] == PS_OP_JOIN;
+    uint32_t task = PS_JOB_NONE;
+    if (waits && op->mark[i] != 0) {
+        return await_mark(self, i, event, err);
+    }
     if (op->kind[i] == PS_OP_HOST) {
         return add_wait_for(self, event, lane, lane, err);
     }
@@ -388,12 +420,11 @@ static ps_code add_op(lowering *self, size_t i, size_t event, ps_error *err)
         join(self, lane, op->awaited[i]);
         return PS_OK;
     }
-    if (op->kind[i] != PS_OP_COPY) {
-        return add_kernel(self, i, event, err);
+    PS_TRY(run_op(self, i, event, &task, err));
+    if (op->mark[i] != 0) {
+        self->marked[op->mark[i]] = task;
     }
-    return lane == PS_WORKLOAD_UPLOAD || lane == PS_WORKLOAD_OFFLOAD
-               ? add_copy_beside(self, i, event, err)
-               : add_copy(self, i, event, err);
+    return add_accesses(self, event, task, err);
 }
 
 /* ---- steps ---- */
@@ -405,7 +436,7 @@ static ps_code begin_step(lowering *self, size_t i, ps_error *err)
         return PS_OK;
     }
     PS_TRY(ps_plan_add(self->plan, PS_PLAN_STEP, &row, err));
-    PS_TRY(text(self, self->from->step.name[i], &self->plan->step.name[row], err));
+    PS_TRY(ps__rank_text(self, self->from->step.name[i], &self->plan->step.name[row], err));
     self->plan->step.begin_task[row] = (uint32_t)self->plan->task.head.count;
     self->plan->step.end_task[row] = PS_PLAN_WHOLE;
     if (row > 0) {
@@ -422,7 +453,7 @@ static ps_code end_last_step(lowering *self, ps_error *err)
     if (steps == 0) {
         return PS_OK;
     }
-    PS_TRY(add_task(self, self->host_lane, PS_TASK_HOST, &row, err));
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_HOST, &row, err));
     self->plan->step.end_task[steps - 1] = (uint32_t)row;
     return ps_strings_put_z(self->plan->strings, "end", &self->plan->task.name[row], err);
 }
@@ -461,30 +492,31 @@ static ps_code find_figures(lowering *self, ps_error *err)
     return PS_OK;
 }
 
-/* Rates of copies that nobody waits for, where there are any. */
-static ps_code find_rates_beside(lowering *self, ps_error *err)
+static ps_code make_marks(lowering *self, ps_error *err)
 {
-    static const ps_figure_id kinds[] = {
-        [PS_WORKLOAD_UPLOAD] = PS_FIGURE_H2D, [PS_WORKLOAD_OFFLOAD] = PS_FIGURE_D2H};
-    for (int lane = PS_WORKLOAD_UPLOAD; lane <= PS_WORKLOAD_OFFLOAD; lane++) {
-        ps_figure rate;
-        if (self->lane[lane] == PS_JOB_NONE) {
-            continue;
-        }
-        PS_TRY(
-            ps_catalogue_need(self->target->catalogue, self->target->gpu, kinds[lane], &rate, err));
-        self->beside_bytes_per_s[lane] = rate.value;
+    const ps_workload_op_table *op = &self->from->op;
+    for (size_t i = 0; i < op->head.count; i++) {
+        self->mark_count =
+            op->mark[i] >= self->mark_count ? (size_t)op->mark[i] + 1 : self->mark_count;
+    }
+    self->marked = ps_calloc(self->mark_count + 1, sizeof *self->marked);
+    if (self->marked == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i <= self->mark_count; i++) {
+        self->marked[i] = PS_JOB_NONE;
     }
     return PS_OK;
 }
 
 static ps_code lower(lowering *self, ps_error *err)
 {
+    PS_TRY(make_marks(self, err));
     PS_TRY(find_figures(self, err));
     PS_TRY(ps_strings_put_z(self->plan->strings, "synchronize", &self->wait_name, err));
     PS_TRY(add_device(self, err));
     PS_TRY(add_lanes(self, err));
-    PS_TRY(find_rates_beside(self, err));
+    PS_TRY(ps__rank_copy_rates(self, err));
     PS_TRY(add_buffers(self, err));
     return add_events(self, err);
 }
@@ -499,5 +531,7 @@ ps_code ps__job_rank(const ps_job_rank *what, ps_plan *plan, ps_job_parts *parts
             self.joined[i][k] = PS_JOB_NONE;
         }
     }
-    return lower(&self, err);
+    const ps_code code = lower(&self, err);
+    ps_free(self.marked);
+    return code;
 }

@@ -91,6 +91,7 @@ static void rename_tasks(ps_plan *plan, const uint32_t *new_row)
         {plan->dep.task, plan->dep.head.count},
         {plan->dep.before, plan->dep.head.count},
         {plan->transfer.task, plan->transfer.head.count},
+        {plan->access.task, plan->access.head.count},
         {plan->memop.task, plan->memop.head.count},
         {plan->step.begin_task, plan->step.head.count},
         {plan->step.end_task, plan->step.head.count},
@@ -141,6 +142,9 @@ ps_code ps__insertion_finish(ps_insertion *self, ps_error *err)
     }
     if (code == PS_OK) {
         code = ps_plan_sort_by_task(plan, PS_PLAN_TRANSFER, err);
+    }
+    if (code == PS_OK) {
+        code = ps_plan_sort_by_task(plan, PS_PLAN_ACCESS, err);
     }
     ps_free(order);
     ps_free(new_row);

@@ -98,6 +98,7 @@ static void rescale_task(ps_plan *plan, size_t i, const rate_pairs *rates, ps_ns
     case PS_TASK_WAIT:
     case PS_TASK_COLLECTIVE:
     case PS_TASK_EXCHANGE:
+    case PS_TASK_CPU:
     case PS_TASK_KIND_COUNT:
         return;
     }

@@ -218,7 +218,7 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
     walk->call_begin = 0;
     ps__memory_walk_note(walk, SIZE_MAX);
     for (size_t row = 0; row < memop->head.count; row++) {
-        if (memop->device[row] != walk->device) {
+        if (memop->device[row] != walk->device || ps__run_is_of_host(walk->plan, row)) {
             continue;
         }
         walk->memop = row;
@@ -304,5 +304,6 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
     out->fits = !out->oom.happened && (out->capacity_bytes == 0 || out->limit_bytes == 0 ||
                                        out->peak_device_bytes <= out->capacity_bytes);
     out->needed_bytes = out->peak_device_bytes;
+    ps__run_host_memory(plan, device, &out->host);
     return out->oom.happened ? find_need(plan, times, device, out, err) : PS_OK;
 }

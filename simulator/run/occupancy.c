@@ -48,6 +48,7 @@ static bool is_on_device(const ps_plan *plan, size_t task, uint32_t device, occu
     case PS_TASK_HOST:
     case PS_TASK_WAIT:
     case PS_TASK_EXCHANGE:
+    case PS_TASK_CPU:
     case PS_TASK_KIND_COUNT:
         break;
     }

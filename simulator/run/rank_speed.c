@@ -21,6 +21,7 @@ bool ps__run_is_compute(const ps_plan *plan, size_t task)
     case PS_TASK_WAIT:
     case PS_TASK_COLLECTIVE:
     case PS_TASK_EXCHANGE:
+    case PS_TASK_CPU:
     case PS_TASK_KIND_COUNT:
         break;
     }

@@ -150,7 +150,8 @@ static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out,
     }
     PS_TRY(run_steps(plan, times, out, err));
     PS_TRY(find_steady_state(out, err));
-    return run_devices(plan, times, out, err);
+    PS_TRY(run_devices(plan, times, out, err));
+    return ps__run_nodes(plan, out, err);
 }
 
 ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)

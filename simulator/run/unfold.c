@@ -120,9 +120,10 @@ static ps_code copy_first(unfolding *self, bool with_memory, ps_error *err)
 {
     static const ps_plan_table_id of_time[] = {PS_PLAN_DEVICE, PS_PLAN_LANE, PS_PLAN_TASK,
                                                PS_PLAN_DEP,    PS_PLAN_LINK, PS_PLAN_TRANSFER,
-                                               PS_PLAN_STEP};
+                                               PS_PLAN_STEP,   PS_PLAN_NODE};
     static const ps_plan_table_id of_memory[] = {PS_PLAN_BUFFER, PS_PLAN_MEMOP, PS_PLAN_SEGMENT,
-                                                 PS_PLAN_BLOCK,  PS_PLAN_META,  PS_PLAN_LOSS};
+                                                 PS_PLAN_BLOCK,  PS_PLAN_META,  PS_PLAN_LOSS,
+                                                 PS_PLAN_ACCESS};
     for (size_t i = 0; i < sizeof of_time / sizeof of_time[0]; i++) {
         PS_TRY(copy_table(self, of_time[i], err));
     }
@@ -216,6 +217,11 @@ static ps_code add_memory(unfolding *self, ps_error *err)
                 ? buffers
                 : 0;
     }
+    for (size_t i = 0; i < from->access.head.count; i++) {
+        PS_TRY(copy_row(self, PS_PLAN_ACCESS, i, &row, err));
+        to->access.task[row] = moved(self, &self->task, from->access.task[i]);
+        to->access.buffer[row] += buffers;
+    }
     for (size_t i = 0; i < from->segment.head.count; i++) {
         PS_TRY(copy_row(self, PS_PLAN_SEGMENT, i, &row, err));
         to->segment.device[row] = device;
@@ -277,6 +283,7 @@ static ps_code unfold(unfolding *self, const ps_unfold_part *part, size_t part_c
         to->device.stands_for[i] = part[i].ranks;
     }
     PS_TRY(ps_plan_sort_by_task(to, PS_PLAN_DEP, err));
+    PS_TRY(ps_plan_sort_by_task(to, PS_PLAN_ACCESS, err));
     return ps_plan_sort_by_task(to, PS_PLAN_TRANSFER, err);
 }
 

@@ -430,6 +430,23 @@ ps_eager_lane ps_eager_lane_now(const ps_eager *self)
     return self->lane;
 }
 
+ps_memory_kind ps_eager_set_memory(ps_eager *self, ps_memory_kind memory)
+{
+    const ps_memory_kind was = self->memory;
+    self->memory = memory;
+    return was;
+}
+
+ps_memory_kind ps_eager_memory_now(const ps_eager *self)
+{
+    return self->memory;
+}
+
+uint32_t ps_eager_new_mark(ps_eager *self)
+{
+    return ++self->last_mark;
+}
+
 bool ps_eager_set_grad_mode(ps_eager *self, bool is_on)
 {
     const bool was = self->is_recording;
@@ -443,6 +460,19 @@ void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel)
 {
     if (self->code == PS_OK && !self->is_skipping) {
         ps_eager_note(self, self->sink.kernel(self->sink.context, kernel, &self->err));
+    }
+}
+
+void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write)
+{
+    if (self->code != PS_OK || self->is_skipping || tensor == 0 || self->sink.access == NULL) {
+        return;
+    }
+    const uint32_t slot = self->tensor[tensor].storage;
+    const uint32_t buffer =
+        slot == PS_EAGER_NO_SLOT ? PS_EAGER_NO_BUFFER : self->storage[slot].buffer;
+    if (buffer != PS_EAGER_NO_BUFFER) {
+        ps_eager_note(self, self->sink.access(self->sink.context, buffer, is_write, &self->err));
     }
 }
 

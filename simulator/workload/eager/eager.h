@@ -43,6 +43,7 @@ typedef enum ps_kernel_kind {
     PS_KERNEL_WAIT = 6,    /* none: the host waits for the lane */
     PS_KERNEL_JOIN = 7,    /* none: the lane waits for the work that another has so far */
     PS_KERNEL_COLLECTIVE = 8,
+    PS_KERNEL_CPU = 9, /* none: the host computes, in its own thread or a worker's */
 } ps_kernel_kind;
 
 /** One kernel. */
@@ -59,6 +60,10 @@ typedef struct ps_eager_kernel {
     ps_collective_op collective; /* of COLLECTIVE; moved_bytes is the whole message */
     uint32_t axes;               /* of COLLECTIVE: axes of the grid that the group spans, bits */
     uint32_t peer;               /* of SEND and RECV: the other's place on that axis */
+    ps_copy_kind copy_kind;      /* of copies; unknown: by the kind of kernel */
+    ps_memory_kind memory;       /* of copies: the host side */
+    bool is_blocking;            /* the host goes on when it is done */
+    uint32_t mark; /* name of this run; of WAIT and JOIN: of the run awaited; 0 none */
 } ps_eager_kernel;
 
 /** Queue that kernels and requests go to. */
@@ -68,9 +73,13 @@ typedef enum ps_eager_lane {
     PS_EAGER_OFFLOAD = 2,
     PS_EAGER_COMPUTE = 3,
     PS_EAGER_GROUP = 4, /* and on: one for each communicator, PS_EAGER_GROUPS of them */
+    PS_EAGER_WORKER = PS_WORKLOAD_WORKER, /* and on: threads of the host beside its own */
+    PS_EAGER_STREAM = PS_WORKLOAD_STREAM, /* and on: further streams */
 } ps_eager_lane;
 
 #define PS_EAGER_GROUPS 8
+#define PS_EAGER_WORKERS 2
+#define PS_EAGER_STREAMS 4
 
 /** Which part of a step runs. */
 typedef enum ps_eager_phase {
@@ -91,6 +100,8 @@ typedef struct ps_eager_sink {
     void (*rename)(void *context, uint32_t buffer, ps_role role);
     /** Backward will need a buffer. NULL: not interested. */
     void (*saved)(void *context, uint32_t buffer);
+    /** The kernel that was told last reads a buffer, or writes it. NULL: not interested. */
+    ps_code (*access)(void *context, uint32_t buffer, bool is_write, ps_error *err);
 } ps_eager_sink;
 
 typedef struct ps_eager ps_eager;
@@ -214,6 +225,22 @@ uint32_t ps_eager_block_now(const ps_eager *self);
 /** ... and goes to this lane; PS_EAGER_MAIN by default. Returns what it was. */
 ps_eager_lane ps_eager_set_lane(ps_eager *self, ps_eager_lane lane);
 ps_eager_lane ps_eager_lane_now(const ps_eager *self);
+
+/**
+ * ... and tensors made from now on lie in this memory: PS_MEMORY_UNKNOWN, the device's, by default.
+ * Returns what it was.
+ */
+ps_memory_kind ps_eager_set_memory(ps_eager *self, ps_memory_kind memory);
+ps_memory_kind ps_eager_memory_now(const ps_eager *self);
+
+/**
+ * The kernel that was told last reads a tensor or writes it. Needed where memory is shared between
+ * lanes: what offloads and brings back tells its accesses, and plans are checked by them.
+ */
+void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write);
+
+/** A mark that nothing has yet, from 1. */
+uint32_t ps_eager_new_mark(ps_eager *self);
 
 /** Runs backward from a scalar; the graph's saved tensors are released as it goes. */
 void ps_eager_backward(ps_eager *self, ps_tensor loss);

@@ -52,6 +52,8 @@ struct ps_eager {
     ps_eager_phase phase;
     uint32_t block;
     ps_eager_lane lane;
+    ps_memory_kind memory; /* of what is made */
+    uint32_t last_mark;
     ps_dtype autocast; /* PS_DTYPE_F32: off */
     ps_tensor *cast;   /* pairs: a parameter and its narrow copy */
     size_t cast_count, cast_capacity;

@@ -136,6 +136,42 @@ ps_tensor ps_op_boundary(ps_eager *self, ps_tensor a, uint32_t mark);
 /** `lane` goes on when `awaited` has done all it has been given so far. */
 void ps_op_join(ps_eager *self, ps_eager_lane lane, ps_eager_lane awaited);
 
+/* ---- with the host's memory ---- */
+
+/** A copy between host and device. It allocates nothing. */
+typedef struct ps_host_copy {
+    const char *name; /* static storage */
+    ps_copy_kind kind;
+    ps_memory_kind memory; /* of the host side: pageable or pinned */
+    ps_eager_lane lane;
+    uint64_t bytes;
+    bool is_blocking;   /* the host goes on when it is done */
+    uint32_t mark;      /* by which this copy can be waited for; 0 none */
+    ps_tensor from, to; /* what it reads and writes, as far as they are tensors */
+} ps_host_copy;
+
+void ps_op_host_copy(ps_eager *self, const ps_host_copy *what);
+
+/** Computation of the host. It allocates nothing. */
+typedef struct ps_cpu_work {
+    const char *name;   /* static storage */
+    ps_eager_lane lane; /* PS_EAGER_MAIN: in the host's own thread; or a worker's */
+    uint64_t bytes;     /* read and written in host memory */
+    uint32_t mark;      /* by which it can be waited for; 0 none */
+    ps_tensor read, written;
+} ps_cpu_work;
+
+void ps_op_cpu(ps_eager *self, const ps_cpu_work *what);
+
+/** The host waits for all a lane has been given so far; for a worker: until it has done its work. */
+void ps_op_wait(ps_eager *self, ps_eager_lane lane);
+
+/** The host waits for the last run that has the mark; nothing where none has it yet. */
+void ps_op_wait_mark(ps_eager *self, uint32_t mark);
+
+/** `lane` goes on when the last run that has the mark is done; at once where none has it yet. */
+void ps_op_join_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark);
+
 /* ---- shapes ---- */
 
 /** view, transpose, split: the same storage. `is_strided`: backward has to copy its gradient first. */

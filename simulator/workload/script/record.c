@@ -46,6 +46,8 @@ static ps_op_kind kind_of(ps_kernel_kind kind)
         return PS_OP_JOIN;
     case PS_KERNEL_COLLECTIVE:
         return PS_OP_COLLECTIVE;
+    case PS_KERNEL_CPU:
+        return PS_OP_CPU;
     }
     return PS_OP_MEMORY;
 }
@@ -117,6 +119,8 @@ static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role 
         (uint8_t)(role == PS_ROLE_ACTIVATION && !is_kept ? PS_ROLE_TEMPORARY : role);
     tensor->block[row] = block_now(self);
     tensor->lane[row] = lane_now(self);
+    tensor->memory[row] =
+        (uint8_t)(self->e == NULL ? PS_MEMORY_UNKNOWN : ps_eager_memory_now(self->e));
     return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_ALLOC, buffer, err);
 }
 
@@ -173,7 +177,12 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     op->collective[row] = (uint8_t)kernel->collective;
     op->axes[row] = kernel->axes;
     op->peer[row] = kernel->peer;
+    op->copy_kind[row] = (uint8_t)kernel->copy_kind;
+    op->memory[row] = (uint8_t)kernel->memory;
+    op->is_blocking[row] = kernel->is_blocking;
+    op->mark[row] = kernel->mark;
     op->basis[row] = (uint8_t)PS_BASIS_ANALYTIC;
+    self->last_run = (uint32_t)self->out->event.head.count + 1;
     return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_OP, (uint32_t)row, err);
 }
 
@@ -187,9 +196,25 @@ static void on_saved(void *context, uint32_t buffer)
     ((ps_recorder *)context)->out->tensor.is_saved[buffer] = 1;
 }
 
+/* Kernels are one event each: the last op's is the newest one of an op. */
+static ps_code on_access(void *context, uint32_t buffer, bool is_write, ps_error *err)
+{
+    ps_recorder *self = context;
+    ps_workload *out = self->out;
+    size_t row;
+    if (self->last_run == 0) {
+        return PS_OK; /* before the first kernel nothing runs that could read */
+    }
+    PS_TRY(ps_workload_add(out, PS_WORKLOAD_ACCESS, &row, err));
+    out->access.event[row] = self->last_run - 1;
+    out->access.tensor[row] = buffer;
+    out->access.is_write[row] = is_write;
+    return PS_OK;
+}
+
 ps_eager_sink ps_recorder_sink(ps_recorder *self)
 {
-    return (ps_eager_sink){self, on_alloc, on_free, on_kernel, on_rename, on_saved};
+    return (ps_eager_sink){self, on_alloc, on_free, on_kernel, on_rename, on_saved, on_access};
 }
 
 ps_code ps_recorder_step(ps_recorder *self, int64_t number, bool is_end, ps_error *err)

@@ -14,6 +14,7 @@ typedef struct ps_recorder {
     size_t unlabelled; /* tensors from this row on have no label yet */
     ps_eager_phase phase;
     size_t phase_begin; /* tensors from this row on were made in the phase that runs */
+    uint32_t last_run;  /* event of the newest op + 1; 0 none */
 } ps_recorder;
 
 /** The recorder's sink; the recorder must outlive it. Start with {.out = workload}. */

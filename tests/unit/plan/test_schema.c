@@ -52,7 +52,8 @@ static const ProtobufCEnumDescriptor *const plan_columns[] = {
     &peakstep__plan_buffer_column__descriptor,  &peakstep__plan_memop_column__descriptor,
     &peakstep__plan_segment_column__descriptor, &peakstep__plan_block_column__descriptor,
     &peakstep__plan_step_column__descriptor,    &peakstep__plan_meta_column__descriptor,
-    &peakstep__plan_loss_column__descriptor,
+    &peakstep__plan_loss_column__descriptor,    &peakstep__plan_node_column__descriptor,
+    &peakstep__plan_access_column__descriptor,
 };
 
 static const ProtobufCEnumDescriptor *const workload_columns[] = {
@@ -60,7 +61,7 @@ static const ProtobufCEnumDescriptor *const workload_columns[] = {
     &peakstep__workload_op_column__descriptor,    &peakstep__workload_event_column__descriptor,
     &peakstep__workload_step_column__descriptor,  &peakstep__workload_finding_column__descriptor,
     &peakstep__workload_meta_column__descriptor,  &peakstep__workload_loss_column__descriptor,
-    &peakstep__workload_axis_column__descriptor,
+    &peakstep__workload_axis_column__descriptor,  &peakstep__workload_access_column__descriptor,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -270,6 +271,12 @@ static void enumerated_values_are_the_programs(void **state)
         {&peakstep__op_kind__descriptor, "OP_KIND_ATTENTION", PS_OP_ATTENTION, PS_OP_KIND_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_HOST", PS_OP_HOST, PS_OP_KIND_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_JOIN", PS_OP_JOIN, PS_OP_KIND_COUNT},
+        {&peakstep__op_kind__descriptor, "OP_KIND_CPU", PS_OP_CPU, PS_OP_KIND_COUNT},
+        {&peakstep__task_kind__descriptor, "TASK_KIND_CPU", PS_TASK_CPU, PS_TASK_KIND_COUNT},
+        {&peakstep__workload_lane__descriptor, "WORKLOAD_LANE_WORKER", PS_WORKLOAD_WORKER,
+         PS_WORKLOAD_LANE_COUNT},
+        {&peakstep__workload_lane__descriptor, "WORKLOAD_LANE_STREAM", PS_WORKLOAD_STREAM,
+         PS_WORKLOAD_LANE_COUNT},
         {&peakstep__collective_op__descriptor, "COLLECTIVE_ALL_TO_ALL", PS_COLLECTIVE_ALL_TO_ALL,
          PS_COLLECTIVE_OP_COUNT},
         {&peakstep__operand_layout__descriptor, "OPERANDS_NT", PS_OPERANDS_NT, PS_OPERANDS_COUNT},

@@ -61,7 +61,7 @@ static void on_rename(void *context, uint32_t buffer, ps_role role)
 static ps_eager *open_eager(ledger *book)
 {
     memset(book, 0, sizeof *book);
-    const ps_eager_sink sink = {book, on_alloc, on_free, on_kernel, on_rename, NULL};
+    const ps_eager_sink sink = {book, on_alloc, on_free, on_kernel, on_rename, NULL, NULL};
     ps_eager *eager = ps_eager_create(&sink);
     assert_non_null(eager);
     return eager;

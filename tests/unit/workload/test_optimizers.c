@@ -79,7 +79,7 @@ static void on_rename(void *context, uint32_t buffer, ps_role role)
     book.role[buffer] = role;
 }
 
-static const ps_eager_sink sink = {NULL, on_alloc, on_free, on_kernel, on_rename, NULL};
+static const ps_eager_sink sink = {NULL, on_alloc, on_free, on_kernel, on_rename, NULL, NULL};
 
 /* ---- a model that is parameters alone ---- */
 
