@@ -287,6 +287,7 @@ ps_code ps_model_recipe_read(const ps_args *args, ps_model_recipe *out, ps_error
     read_types(args, &out->recipe);
     read_mask(args, &out->recipe);
     PS_TRY(read_checkpoint(args, &out->recipe, err));
+    PS_TRY(ps_streaming_options_read(args, &out->recipe.streaming, err));
     PS_TRY(read_targets(args, out, err));
     PS_TRY(read_lora_dropout(args, &out->recipe, err));
     PS_TRY(read_policies(args, &out->recipe, err));
@@ -339,6 +340,12 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
         append(text, ", attention recomputed");
     } else if (r->checkpoint_every > 1) {
         append(text, ", each %lldth block recomputed", (long long)r->checkpoint_every);
+    }
+    if (r->streaming.activations != PS_ACTIVATION_OFFLOAD_NONE) {
+        append(text, ", activations on the host");
+    }
+    if (r->streaming.parameters) {
+        append(text, ", frozen weights on the host");
     }
     append(text, ", %lld x ", (long long)r->batch);
     if (r->lengths != NULL) {

@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "parallel_options.h"
 #include "scheme_options.h"
+#include "streaming_options.h"
 #include "workload/script/recipe.h"
 
 /** Steps of a model's training where nobody names them. */
@@ -108,6 +109,7 @@
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "none|full|every=K|attention",                                                   \
          .help = "recompute blocks in backward: all, each K-th, or of all their attention alone"}, \
+        PS_STREAMING_OPTION_ROWS,                                                                  \
         {.name = "lengths",                                                                        \
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "LIST|draw",                                                                     \

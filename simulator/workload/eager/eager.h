@@ -166,6 +166,29 @@ ps_dtype ps_eager_dtype(const ps_eager *self, ps_tensor tensor);
 /** [bytes] of its elements; its storage may be larger. */
 uint64_t ps_eager_bytes(const ps_eager *self, ps_tensor tensor);
 
+/** Who keeps what backward needs somewhere else: torch.autograd.graph.saved_tensors_hooks. */
+typedef struct ps_eager_keeper {
+    void *context;
+    /** A tensor is about to be kept. Returns a ticket by which it comes back; 0: it stays. */
+    uint32_t (*pack)(void *context, ps_tensor tensor);
+    /** Backward needs the tensor of a ticket, once: it is owned by the caller. */
+    ps_tensor (*unpack)(void *context, uint32_t ticket);
+    /** Nobody will ask for it any more. */
+    void (*forget)(void *context, uint32_t ticket);
+} ps_eager_keeper;
+
+/** From now on tensors go to a keeper, which is borrowed. NULL: nodes keep them. */
+void ps_eager_set_keeper(ps_eager *self, const ps_eager_keeper *keeper);
+
+/** True when two tensors lie in one storage. */
+bool ps_eager_shares(const ps_eager *self, ps_tensor a, ps_tensor b);
+
+/** True for a narrow copy of a parameter that autocast keeps. */
+bool ps_eager_is_cast(const ps_eager *self, ps_tensor tensor);
+
+/** A tensor of `elements` on the storage of another, without a graph. Owned by the caller. */
+ps_tensor ps_eager_alias(ps_eager *self, ps_tensor tensor, int64_t elements);
+
 /** Asks for a gradient of a parameter. */
 void ps_eager_require_grad(ps_eager *self, ps_tensor leaf);
 

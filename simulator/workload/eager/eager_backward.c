@@ -221,6 +221,27 @@ static void check_saved(ps_eager *self, const ps_node *node)
     }
 }
 
+/* What a keeper has comes back when the node is about to run. */
+static bool fetch_saved(ps_eager *self, ps_node *node)
+{
+    bool is_any = false;
+    for (uint32_t i = 0; i < node->saved_count; i++) {
+        if (node->ticket[i] != 0) {
+            node->saved[i] = ps_eager_unpack(self, node->ticket[i]);
+            node->ticket[i] = 0;
+            is_any = true;
+        }
+    }
+    return is_any;
+}
+
+static void tell_reads(ps_eager *self, const ps_node *node)
+{
+    for (uint32_t i = 0; i < node->saved_count; i++) {
+        ps_eager_touch(self, node->saved[i], false);
+    }
+}
+
 static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready)
 {
     ps_node *node = ps_eager_node(self, number);
@@ -236,8 +257,12 @@ static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready
     if (node->checkpoint != NULL) {
         ps_checkpoint_fill(self, node);
     }
+    const bool is_fetched = fetch_saved(self, node);
     check_saved(self, node);
     node->ops->apply(self, node, node->grad, out);
+    if (is_fetched) {
+        tell_reads(self, node);
+    }
     if (node->checkpoint != NULL) {
         /* the node's function alone holds them: they die when it returns, the block's input with
          * the node's part in the checkpoint later */

@@ -22,6 +22,8 @@ typedef struct ps_checkpoint {
     ps_tensor held[PS_CHECKPOINT_HELD];
     ps_dtype autocast;
     uint32_t block;
+    uint32_t ticket;     /* of the input, where a keeper has it */
+    bool wants_gradient; /* of the input */
     bool is_filled;
     ps_tensor *value; /* while they wait for their nodes */
     uint32_t count, filled;
@@ -61,6 +63,7 @@ static void disown(ps_eager *self, ps_checkpoint *checkpoint)
         ps_eager_clear(self, &checkpoint->held[i]);
     }
     ps_eager_drop(self, checkpoint->call.input);
+    ps_eager_forget(self, checkpoint->ticket);
     strike_out(self, checkpoint);
     ps_free(checkpoint->value);
     ps_free(checkpoint);
@@ -90,7 +93,9 @@ static ps_checkpoint *make(ps_eager *self, const ps_checkpoint_call *call)
     made->block = self->block;
     memcpy(made->about, call->about, call->about_bytes);
     made->call.about = made->about;
-    (void)ps_eager_hold(self, call->input);
+    made->wants_gradient = ps_eager_requires_grad(self, call->input);
+    made->ticket = ps_eager_pack(self, call->input);
+    made->call.input = made->ticket != 0 ? 0 : ps_eager_hold(self, call->input);
     for (size_t i = 0; i < call->held_count; i++) {
         made->held[i] = ps_eager_hold(self, call->held[i]);
     }
@@ -149,10 +154,14 @@ static void fill(ps_eager *self, ps_checkpoint *from)
     self->block = from->block;
     self->checkpoint = from;
     ps_eager_set_autocast(self, from->autocast);
+    if (from->ticket != 0) {
+        from->call.input = ps_eager_unpack(self, from->ticket);
+        from->ticket = 0;
+    }
     /* a fresh tensor: the recomputed graph ends at the block's input */
     ps_tensor input =
         ps_op_view_of(self, from->call.input, self->tensor[from->call.input].elements);
-    if (ps_eager_requires_grad(self, from->call.input)) {
+    if (from->wants_gradient) {
         ps_eager_require_grad(self, input);
     }
     const ps_tensor out =

@@ -27,6 +27,10 @@ void ps_eager_clear_saved(ps_eager *self, ps_node *node)
 {
     for (uint32_t i = 0; i < node->saved_count; i++) {
         ps_eager_clear(self, &node->saved[i]);
+        if (node->ticket[i] != 0) {
+            ps_eager_forget(self, node->ticket[i]);
+            node->ticket[i] = 0;
+        }
     }
 }
 
@@ -206,6 +210,11 @@ void ps_op_save(ps_eager *self, ps_node *node, ps_tensor tensor)
     }
     if (self->checkpoint != NULL) {
         ps_checkpoint_save(self, node, tensor);
+        return;
+    }
+    const uint32_t ticket = ps_eager_pack(self, tensor);
+    if (ticket != 0) {
+        node->ticket[node->saved_count++] = ticket;
         return;
     }
     const uint32_t buffer = self->storage[self->tensor[tensor].storage].buffer;

@@ -101,3 +101,52 @@ ps_tensor ps_op_boundary(ps_eager *self, ps_tensor a, uint32_t mark)
     ps_eager_mark(self, out, mark);
     return out;
 }
+
+/* ---- who keeps what backward needs ---- */
+
+void ps_eager_set_keeper(ps_eager *self, const ps_eager_keeper *keeper)
+{
+    self->keeper = keeper;
+}
+
+uint32_t ps_eager_pack(ps_eager *self, ps_tensor tensor)
+{
+    return self->keeper == NULL || self->code != PS_OK
+               ? 0
+               : self->keeper->pack(self->keeper->context, tensor);
+}
+
+ps_tensor ps_eager_unpack(ps_eager *self, uint32_t ticket)
+{
+    return self->keeper == NULL || self->code != PS_OK
+               ? 0
+               : self->keeper->unpack(self->keeper->context, ticket);
+}
+
+void ps_eager_forget(ps_eager *self, uint32_t ticket)
+{
+    if (ticket != 0 && self->keeper != NULL && self->code == PS_OK) {
+        self->keeper->forget(self->keeper->context, ticket);
+    }
+}
+
+bool ps_eager_shares(const ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    return a != 0 && b != 0 && self->tensor[a].storage != PS_EAGER_NO_SLOT &&
+           self->tensor[a].storage == self->tensor[b].storage;
+}
+
+bool ps_eager_is_cast(const ps_eager *self, ps_tensor tensor)
+{
+    for (size_t i = 1; i < self->cast_count; i += 2) {
+        if (ps_eager_shares(self, self->cast[i], tensor)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+ps_tensor ps_eager_alias(ps_eager *self, ps_tensor tensor, int64_t elements)
+{
+    return self->code != PS_OK || tensor == 0 ? 0 : ps_op_view_of(self, tensor, elements);
+}

@@ -47,6 +47,7 @@ struct ps_node {
     uint32_t edge_count, saved_count;
     ps_edge edge[PS_NODE_EDGES];
     ps_tensor saved[PS_NODE_SAVED]; /* released in this order */
+    uint32_t ticket[PS_NODE_SAVED]; /* of what was given to a keeper; 0: it is in `saved` */
     int64_t number[PS_NODE_NUMBERS];
     ps_tensor leaf;                   /* of an accumulation, owned */
     bool has_views;                   /* it sees its inputs, but for parameters, through views */
@@ -110,6 +111,12 @@ void ps_op_workspace(ps_eager *self);
 ps_tensor ps_op_copy_to(ps_eager *self, ps_tensor a, ps_dtype dtype);
 
 /* ---- for the engine ---- */
+
+/** Gives a tensor to the keeper; 0: it keeps nothing of it. */
+uint32_t ps_eager_pack(ps_eager *self, ps_tensor tensor);
+/** Fetches it; owned by the caller. */
+ps_tensor ps_eager_unpack(ps_eager *self, uint32_t ticket);
+void ps_eager_forget(ps_eager *self, uint32_t ticket);
 
 /** Computes again what a node keeps, when that is how it keeps it. */
 void ps_checkpoint_fill(ps_eager *self, ps_node *node);

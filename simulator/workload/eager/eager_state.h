@@ -51,6 +51,7 @@ struct ps_eager {
     uint64_t workspace_bytes;
     ps_eager_phase phase;
     uint32_t block;
+    const ps_eager_keeper *keeper; /* NULL: nodes keep their tensors themselves */
     ps_eager_lane lane;
     ps_memory_kind memory; /* of what is made */
     uint32_t last_mark;

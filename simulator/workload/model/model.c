@@ -23,7 +23,8 @@ ps_recipe ps_recipe_default(void)
                        .parameters = PS_DTYPE_F32,
                        .autocast = PS_DTYPE_F32,
                        .optimizer = "adamw",
-                       .parallel = ps_parallel_default()};
+                       .parallel = ps_parallel_default(),
+                       .streaming = {.prefetch = 1}};
 }
 
 static void list_trained(ps_model *m, ps_tensor parameter, ps_parameter_shape shape)

@@ -59,7 +59,6 @@ typedef struct ps_model {
         *hooks; /* NULL: nobody listens; its members may be NULL, enter and leave or
                                     use and unuse together */
     uint64_t parameter_elements, trained_elements;
-    uint32_t block_count;             /* numbers given to blocks */
     uint32_t making;                  /* block whose modules are being made, from 1; 0: none */
     const struct ps_block_call *call; /* block that runs and is not recomputed; NULL: none */
     ps_tensor left; /* what its attention returned besides; it lives until its end */

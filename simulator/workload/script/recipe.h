@@ -51,6 +51,27 @@ typedef enum ps_quantize {
     PS_QUANTIZE_NF4_SINGLE = 2, /* scales in 32 bits */
 } ps_quantize;
 
+/* X(symbol, word in options, what it is) */
+#define PS_ACTIVATION_OFFLOADS(X)                                                         \
+    X(NONE, "none", "what backward needs stays on the device")                            \
+    X(STREAMED, "streamed", "blocks' tensors go to pinned memory beside the computation") \
+    X(SAVE_ON_CPU, "save-on-cpu", "torch.autograd.graph.save_on_cpu: everything, and waits")
+
+/** Where tensors lie that wait for backward. */
+typedef enum ps_activation_offload {
+#define PS_ACTIVATION_OFFLOAD_ENUM(sym, word, doc) PS_ACTIVATION_OFFLOAD_##sym,
+    PS_ACTIVATION_OFFLOADS(PS_ACTIVATION_OFFLOAD_ENUM)
+#undef PS_ACTIVATION_OFFLOAD_ENUM
+} ps_activation_offload;
+
+/** What goes to the host and comes back, block by block. */
+typedef struct ps_streaming {
+    ps_activation_offload activations;
+    bool parameters;               /* weights of blocks that are not trained */
+    int64_t prefetch;              /* blocks that are brought ahead, >= 0 */
+    int64_t keep_first, keep_last; /* blocks that stay, >= 0 */
+} ps_streaming;
+
 /** Where zero_grad() stands in the loop. */
 typedef enum ps_zero_grad {
     PS_ZERO_GRAD_END = 0,
@@ -94,6 +115,7 @@ typedef struct ps_recipe {
     int64_t checkpoint_every; /* each k-th block is recomputed in backward; 0 none */
     bool checkpoints_attention; /* of every block the attention alone; not with checkpoint_every */
     ps_parallel parallel;       /* ranks that train the same model on other data */
+    ps_streaming streaming;
 } ps_recipe;
 
 /** 32 bits, AdamW over lists, one step of one sequence of 1024 tokens, everything trained. */

@@ -7,6 +7,7 @@
 
 #include "workload/optimizer/optimizer.h"
 #include "workload/scheme/scheme.h"
+#include "workload/script/activations.h"
 #include "workload/script/grad_scaler.h"
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
@@ -15,8 +16,9 @@
 typedef struct ps_script {
     const ps_training *run;
     ps_model m;
-    ps_scheme *scheme;  /* NULL: one rank */
-    ps_masters masters; /* empty unless the recipe has them */
+    ps_scheme *scheme;           /* NULL: one rank */
+    ps_activations *activations; /* NULL: they stay on the device */
+    ps_masters masters;          /* empty unless the recipe has them */
     ps_optimizer *optimizer;
     ps_grad_scaler scaler;
     ps_batch batch;
