@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory and work over a range of events.
+ * Memory of the device and work over a range of events.
  */
 #include "workload/walk.h"
 
@@ -18,7 +18,7 @@ static void pass_event(ps_workload_walk *self, uint32_t event)
     const ps_workload *workload = self->workload;
     const uint8_t kind = workload->event.kind[event];
     const uint32_t ref = workload->event.ref[event];
-    if (kind == PS_WORKLOAD_EVENT_OP) {
+    if (kind == PS_WORKLOAD_EVENT_OP || ps_memory_is_host(workload->tensor.memory[ref])) {
         return;
     }
     const uint64_t bytes = workload->tensor.bytes[ref];

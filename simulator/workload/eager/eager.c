@@ -184,6 +184,18 @@ void ps_eager_bring(ps_eager *self, ps_tensor tensor, ps_role role)
     }
 }
 
+void ps_eager_bring_empty(ps_eager *self, ps_tensor tensor)
+{
+    if (self->code != PS_OK || !ps_eager_is_away(self, tensor)) {
+        return;
+    }
+    const uint32_t slot = new_storage(self, 0, PS_ROLE_UNKNOWN);
+    if (slot != PS_EAGER_NO_SLOT) {
+        self->tensor[tensor].storage = slot;
+        self->storage[slot].owners++;
+    }
+}
+
 void ps_eager_send_away(ps_eager *self, ps_tensor tensor)
 {
     if (self->code == PS_OK && tensor != 0) {

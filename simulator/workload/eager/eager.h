@@ -127,6 +127,9 @@ ps_tensor ps_eager_make_away(ps_eager *self, int64_t elements, ps_dtype dtype);
 void ps_eager_bring(ps_eager *self, ps_tensor tensor, ps_role role);
 void ps_eager_send_away(ps_eager *self, ps_tensor tensor);
 
+/** ... or gets one without memory: see ps_eager_empty. */
+void ps_eager_bring_empty(ps_eager *self, ps_tensor tensor);
+
 /** A tensor that has no storage becomes part of another's: a slice of a larger buffer. */
 void ps_eager_lay_into(ps_eager *self, ps_tensor tensor, ps_tensor whole);
 

@@ -45,9 +45,10 @@ static void list_trained(ps_model *m, ps_tensor parameter, ps_parameter_shape sh
 
 /* Whose storage is not the loaded one: parameters of blocks that are offloaded begin on the host,
  * and so do those that go into chunks or shards. */
-static bool begins_away(const ps_model *m)
+static bool begins_away(const ps_model *m, bool is_trained)
 {
-    return m->recipe->policy == PS_TRAIN_POLICY_GEMINI ||
+    return (m->recipe->streaming.parameters && m->making > 0 && !is_trained) ||
+           m->recipe->policy == PS_TRAIN_POLICY_GEMINI ||
            ps_parallel_shards(&m->recipe->parallel) ||
            (m->recipe->policy == PS_TRAIN_POLICY_ZO2 && m->making > 0);
 }
@@ -69,8 +70,9 @@ static void list_every(ps_model *m, ps_tensor parameter, ps_parameter_shape shap
 static ps_tensor make(ps_model *m, ps_parameter_shape shape, ps_dtype dtype, bool is_trained)
 {
     const int64_t elements = (shape.rows > 0 ? shape.rows : 1) * shape.columns;
-    const ps_tensor made = begins_away(m) ? ps_eager_make_away(m->e, elements, dtype)
-                                          : ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
+    const ps_tensor made = begins_away(m, is_trained)
+                               ? ps_eager_make_away(m->e, elements, dtype)
+                               : ps_eager_make(m->e, elements, dtype, PS_ROLE_PARAMETER);
     shape.block = m->making;
     if (made != 0) {
         m->parameter_elements += (uint64_t)elements;

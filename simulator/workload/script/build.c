@@ -20,11 +20,15 @@ static ps_code set_number(ps_workload *out, const char *key, uint64_t value, ps_
     return ps_workload_set_meta(out, key, text, err);
 }
 
+static void on_begun(void *context, const ps_eager *e)
+{
+    ((ps_recorder *)context)->e = e;
+}
+
 static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
 {
     ps_recorder *self = context;
     const ps_recipe *r = m->recipe;
-    self->e = m->e;
     PS_TRY(ps_recorder_label(self, "load", err));
     PS_TRY(set_number(self->out, PS_WORKLOAD_META_PARAMETERS, m->parameter_elements, err));
     PS_TRY(set_number(self->out, PS_WORKLOAD_META_TRAINED, m->trained_elements, err));
@@ -72,7 +76,7 @@ static ps_code run(const ps_build *what, const ps_family *family, ps_workload *o
         .recipe = what->recipe,
         .device = what->device,
         .sink = ps_recorder_sink(&self),
-        .marks = {&self, on_loaded, on_step, on_ranks},
+        .marks = {&self, on_begun, on_loaded, on_step, on_ranks},
     };
     PS_TRY(describe(what, out, err));
     return ps_train(&training, err);

@@ -10,7 +10,7 @@
 
 typedef struct ps_recorder {
     ps_workload *out;
-    const ps_eager *e; /* known once the model is loaded; before it there are no blocks */
+    const ps_eager *e; /* known once there is one */
     size_t unlabelled; /* tensors from this row on have no label yet */
     ps_eager_phase phase;
     size_t phase_begin; /* tensors from this row on were made in the phase that runs */

@@ -111,6 +111,7 @@ static ps_code run_script(ps_script *self, ps_error *err)
         PS_TRY(ps_masters_make(&self->masters, m, err));
         m = &self->masters.of;
     }
+    PS_TRY(ps_weights_create(&self->m, &self->weights, err));
     PS_TRY(ps_activations_create(&self->m, &self->activations, err));
     PS_TRY(ps_optimizer_create(m, &self->optimizer, err));
     return run_steps(self, err);
@@ -147,6 +148,7 @@ static ps_code check_recipe(const ps_recipe *r, ps_error *err)
     PS_TRY(ps_scheme_check(r, err));
     PS_TRY(ps_masters_check(r, err));
     PS_TRY(ps_activations_check(r, err));
+    PS_TRY(ps_weights_check(r, err));
     return ps_quantized_check(r, err);
 }
 
@@ -208,10 +210,14 @@ ps_code ps_train(const ps_training *given, ps_error *err)
     if (self.m.e == NULL) {
         return ps_fail_nomem(err);
     }
+    if (run->marks.begun != NULL) {
+        run->marks.begun(run->marks.context, self.m.e);
+    }
     const ps_code code = run_script(&self, err);
     ps_free(self.output.kept);
     ps_optimizer_destroy(self.optimizer);
     ps_activations_destroy(self.activations);
+    ps_weights_destroy(self.weights);
     run->family->destroy(&self.m);
     ps_scheme_destroy(self.scheme);
     ps_model_fini(&self.m);

@@ -20,6 +20,8 @@ typedef struct ps_train_device {
 /** Told between the events of the sink. */
 typedef struct ps_train_marks {
     void *context;
+    /** The framework is there, which the sink may ask what lane, block and memory it is at. */
+    void (*begun)(void *context, const ps_eager *e);
     /** The model lies on the device. NULL: not interested. */
     ps_code (*loaded)(void *context, const ps_model *m, ps_error *err);
     /** A step begins, with its number from 0, and when `is_end` ends. */

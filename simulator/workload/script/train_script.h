@@ -11,6 +11,7 @@
 #include "workload/script/grad_scaler.h"
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
+#include "workload/script/weights.h"
 
 /** What the script's variables hold. */
 typedef struct ps_script {
@@ -18,6 +19,7 @@ typedef struct ps_script {
     ps_model m;
     ps_scheme *scheme;           /* NULL: one rank */
     ps_activations *activations; /* NULL: they stay on the device */
+    ps_weights *weights;         /* likewise */
     ps_masters masters;          /* empty unless the recipe has them */
     ps_optimizer *optimizer;
     ps_grad_scaler scaler;

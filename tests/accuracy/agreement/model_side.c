@@ -123,7 +123,7 @@ static ps_code read_memory(const ps_build *what, side *out, ps_error *err)
                        .recipe = what->recipe,
                        .device = what->device,
                        .sink = {&self, on_alloc, on_free, on_kernel, on_rename, NULL},
-                       .marks = {&self, on_loaded, on_step, NULL}};
+                       .marks = {.context = &self, .loaded = on_loaded, .step = on_step}};
     PS_TRY(ps_family_of(what->config, &run.family, err));
     const ps_code code = ps_train(&run, err);
     free(self.bytes);

@@ -79,7 +79,7 @@ static ps_code train(const char *text, ps_recipe recipe, watch *seen, ps_error *
                              .recipe = &recipe,
                              .device = {.sm_count = 132, .threads_per_sm = 2048},
                              .sink = {seen, on_alloc, on_free, on_kernel, on_rename, NULL},
-                             .marks = {seen, on_loaded, NULL, NULL}};
+                             .marks = {.context = seen, .loaded = on_loaded}};
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);
     return code;
