@@ -52,6 +52,7 @@ static const char *const layouts[PS_OPERANDS_COUNT] = {
     [PS_OPERANDS_TN] = "tn",
     [PS_OPERANDS_NN] = "nn",
     [PS_OPERANDS_NT] = "nt",
+    [PS_OPERANDS_NT_WIDE] = "nt-wide",
 };
 
 static const char *const lanes[PS_WORKLOAD_LANE_COUNT] = {

@@ -81,6 +81,7 @@ typedef enum ps_operand_layout {
     PS_OPERANDS_TN = 1, /* a linear layer's forward pass */
     PS_OPERANDS_NN = 2, /* gradient of its input */
     PS_OPERANDS_NT = 3, /* gradient of its weight */
+    PS_OPERANDS_NT_WIDE = 4, /* the same, added to sums of 32 bits */
     PS_OPERANDS_COUNT
 } ps_operand_layout;
 

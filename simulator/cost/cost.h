@@ -56,12 +56,14 @@ typedef enum ps_cost_element {
     X(ANY, "")             \
     X(TN, "TN")            \
     X(NN, "NN")            \
-    X(NT, "NT")
+    X(NT, "NT")            \
+    X(NT_WIDE, "NT-wide")
 
 /**
  * Which operand of a matrix product is transposed, as BLAS says it of columns:
  * TN is a linear layer's forward pass, NN the gradient of its input, NT that of
- * its weight. Only measured shares tell them apart.
+ * its weight; NT-wide is NT whose results are added to sums of 32 bits, which
+ * are read and written. Beyond that only measured shares tell them apart.
  */
 typedef enum ps_cost_layout {
 #define PS_COST_LAYOUT_ENUM(sym, name) PS_COST_##sym,
@@ -102,7 +104,7 @@ typedef struct ps_cost_op {
     ps_cost_layout layout;
     ps_cost_access access;
     uint64_t flop; /* of attention: those really done (causal: half); MATMUL: 0 = 2 b m n k */
-    uint64_t moved_bytes; /* read and written; MATMUL: 0 = every operand once */
+    uint64_t moved_bytes; /* read and written; MATMUL: 0 = every operand once, wide sums twice */
     uint64_t
         elements; /* of memory-bound ones: computed, or read by ROWS and REDUCTION; 0: moved_bytes
                              over twice the element's size */

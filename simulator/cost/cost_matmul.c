@@ -49,7 +49,8 @@ enum { ROW_BYTES = 16 };
 static bool is_aligned(const ps_cost_op *op)
 {
     const uint64_t bytes = ps_cost_element_bytes(op->element);
-    const uint64_t depth = op->layout == PS_COST_NT ? op->m : op->k; /* how A lies in memory */
+    const bool is_transposed = op->layout == PS_COST_NT || op->layout == PS_COST_NT_WIDE;
+    const uint64_t depth = is_transposed ? op->m : op->k; /* how A lies in memory */
     return depth * bytes % ROW_BYTES == 0 && op->n * bytes % ROW_BYTES == 0;
 }
 

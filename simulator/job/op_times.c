@@ -41,6 +41,8 @@ static ps_cost_layout layout_of(ps_operand_layout layout)
         return PS_COST_NN;
     case PS_OPERANDS_NT:
         return PS_COST_NT;
+    case PS_OPERANDS_NT_WIDE:
+        return PS_COST_NT_WIDE;
     case PS_OPERANDS_UNKNOWN:
     case PS_OPERANDS_COUNT:
         break;

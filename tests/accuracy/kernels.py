@@ -297,6 +297,8 @@ def recordings(folder):
             writer.writerow(row)
 
 
+# gradients of weights that are added to sums of 32 bits
+WIDE = "NT-wide"
 SYSTEMS = [("A100-PCIe-80", "a100_pcie_system.json"), ("B200-SXM", "b200_system.json")]
 
 
@@ -308,6 +310,8 @@ def measured(folder):
                            ("attention-backward", "sdp_bwd")):
             for key, share in operations[name]["accurate_efficient_factor"].items():
                 field = dict(part.split("=") for part in key.split(", "))
+                if (field.get("layout"), field.get("out_dtype")) == ("NT", "fp32"):
+                    field["layout"] = WIDE
                 yield gpu, operations[name]["tflops"] * 1e12, kind, field, share
 
 
@@ -322,6 +326,8 @@ def grouped(folder):
         for key, share in (operation.get("accurate_efficient_factor") or {}).items():
             field = dict(part.split("=") for part in key.split(", "))
             layout, order = GROUPED[field["stage"]]
+            if layout == "NT" and field["main_grad_dtype"] == "fp32":
+                layout = WIDE
             yield gpu, layout, [int(field[x]) for x in ("ng", *order)], share
 
 

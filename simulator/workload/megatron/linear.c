@@ -55,7 +55,9 @@ void ps__meg_weight_product(ps__meg *self, const char *name, const int64_t size[
                                     .k = k,
                                     .batch = batch,
                                     .launches = 1,
-                                    .layout = PS_OPERANDS_NT};
+                                    .layout = self->grad_dtype == PS_DTYPE_F32
+                                                  ? PS_OPERANDS_NT_WIDE
+                                                  : PS_OPERANDS_NT};
     ps_op_tell(self->e, &kernel);
 }
 
