@@ -41,16 +41,32 @@ static ps_tensor rows_of(ps__meg *self, const char *name)
     return result;
 }
 
-static ps_tensor all_to_all(ps__meg *self, ps_eager_lane lane)
+/* So many elements of each row go to other ranks, as many come. */
+static void exchange(ps__meg *self, int64_t width)
+{
+    const int64_t elements = ps__meg_dispatched_rows(self) * width;
+    ps__meg_start(self, "all_to_all", PS_COLLECTIVE_ALL_TO_ALL, PS__MEG_LANE_EXCHANGE,
+                  1u << PS__MEG_EXPERT, (uint64_t)elements * ps_dtype_bytes(self->dtype));
+    if (self->recipe->expert > 1) {
+        ps__meg_await(self, PS__MEG_LANE_EXCHANGE);
+    }
+}
+
+static ps_tensor all_to_all(ps__meg *self)
 {
     const int64_t elements = ps__meg_dispatched_rows(self) * self->shape->hidden;
     const ps_tensor result = ps__meg_make(self, elements);
-    ps__meg_start(self, "all_to_all", PS_COLLECTIVE_ALL_TO_ALL, lane, 1u << PS__MEG_EXPERT,
-                  (uint64_t)elements * ps_dtype_bytes(self->dtype));
-    if (self->recipe->expert > 1) {
-        ps__meg_await(self, lane);
-    }
+    exchange(self, self->shape->hidden);
     return result;
+}
+
+/* Probabilities of the rows go the same way, in a message of their own. */
+static void exchange_weights(ps__meg *self)
+{
+    exchange(self, 1);
+    if (local_experts(self) > 1) {
+        ps__meg_kernel(self, "sort", 2 * ps__meg_dispatched_rows(self));
+    }
 }
 
 /* In the order of local experts, where there are several. */
@@ -150,13 +166,14 @@ ps_tensor ps__meg_mixture_forward(ps__meg *self, ps__meg_mixture *kept, ps_tenso
     const int64_t elements = self->tokens * self->shape->hidden;
     ps__meg_norm_forward(self, &kept->norm, x, self->tokens, self->shape->hidden);
     ps_tensor permuted = permute(self, kept, ps__meg_router_forward(self, &kept->router));
-    ps_tensor received = all_to_all(self, PS__MEG_LANE_EXCHANGE);
+    ps_tensor received = all_to_all(self);
+    exchange_weights(self);
     ps_tensor beside = shared(self, kept);
     kept->sorted = sort(self, received);
     ps_tensor made = experts(self, kept);
     ps_tensor back = sort(self, made);
     ps_eager_clear(self->e, &made);
-    ps_tensor returned = all_to_all(self, PS__MEG_LANE_EXCHANGE);
+    ps_tensor returned = all_to_all(self);
     ps_tensor result = ps__meg_make(self, elements);
     ps__meg_kernel(self, "restore", ps__meg_dispatched_rows(self) * self->shape->hidden + elements);
     ps_eager_clear(self->e, &returned);
@@ -197,12 +214,13 @@ ps_tensor ps__meg_mixture_backward(ps__meg *self, ps__meg_mixture *kept, ps_tens
     const int64_t elements = self->tokens * self->shape->hidden;
     (void)grad;
     ps_tensor rows = rows_of(self, "restore_backward");
-    ps_eager_assign(self->e, &rows, all_to_all(self, PS__MEG_LANE_EXCHANGE));
+    ps_eager_assign(self->e, &rows, all_to_all(self));
     ps_eager_assign(self->e, &rows, sort(self, rows));
     rows = experts_backward(self, kept, rows);
     ps_eager_assign(self->e, &rows, sort(self, rows));
     ps_tensor normed = shared_backward(self, kept);
-    ps_eager_assign(self->e, &rows, all_to_all(self, PS__MEG_LANE_EXCHANGE));
+    exchange_weights(self);
+    ps_eager_assign(self->e, &rows, all_to_all(self));
     ps_tensor part = ps__meg_make(self, elements);
     ps_tensor probabilities = ps__meg_make(self, self->tokens * self->shape->experts.count);
     ps__meg_kernel(self, "permute_backward",

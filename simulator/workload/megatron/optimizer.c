@@ -92,10 +92,13 @@ static void reduce_gradients(ps__meg *self, const ps__meg_buffer *buffer)
         ps__meg_bytes(self, "norm", grad_bytes(self) * buffer->elements);
         ps_eager_clear(self->e, &norm);
     }
+    /* experts see the tokens of all replicas, also where nobody else has the same experts */
+    if (ps__meg_grid_size(&self->grid, self->buffer[PS__MEG_DENSE].axes) > 1) {
+        ps__meg_bytes(self, "scale", 2 * grad_bytes(self) * buffer->elements);
+    }
     if (ps__meg_grid_size(&self->grid, buffer->axes) == 1) {
         return;
     }
-    ps__meg_bytes(self, "scale", 2 * grad_bytes(self) * buffer->elements);
     ps__meg_start(self, is_sharded ? "reduce_scatter" : "all_reduce",
                   is_sharded ? PS_COLLECTIVE_REDUCE_SCATTER : PS_COLLECTIVE_ALL_REDUCE,
                   buffer->lane, buffer->axes, (uint64_t)(grad_bytes(self) * buffer->elements));
