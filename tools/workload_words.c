@@ -48,11 +48,15 @@ static const char *const collectives[PS_COLLECTIVE_OP_COUNT] = {
 };
 
 static const char *const layouts[PS_OPERANDS_COUNT] = {
-    [PS_OPERANDS_UNKNOWN] = "unknown",
-    [PS_OPERANDS_TN] = "tn",
-    [PS_OPERANDS_NN] = "nn",
-    [PS_OPERANDS_NT] = "nt",
-    [PS_OPERANDS_NT_WIDE] = "nt-wide",
+    [PS_OPERANDS_UNKNOWN] = "unknown", [PS_OPERANDS_TN] = "tn",           [PS_OPERANDS_NN] = "nn",
+    [PS_OPERANDS_NT] = "nt",           [PS_OPERANDS_NT_WIDE] = "nt-wide",
+};
+
+static const char *const accesses[PS_ACCESS_COUNT] = {
+    [PS_ACCESS_CONTIGUOUS] = "contiguous",
+    [PS_ACCESS_STRIDED] = "strided",
+    [PS_ACCESS_ROWS] = "rows",
+    [PS_ACCESS_REDUCTION] = "reduction",
 };
 
 static const char *const lanes[PS_WORKLOAD_LANE_COUNT] = {
@@ -84,7 +88,7 @@ const ps_words *ps_workload_words(const ps_column_spec *column)
         LIST("ps_element", elements),       LIST("ps_scaling", scalings),
         LIST("ps_op_kind", op_kinds),       LIST("ps_workload_lane", lanes),
         LIST("ps_workload_event", events),  LIST("ps_collective_op", collectives),
-        LIST("ps_operand_layout", layouts),
+        LIST("ps_operand_layout", layouts), LIST("ps_access", accesses),
     };
     const ps_words *words = ps_words_find(lists, sizeof lists / sizeof lists[0], column);
     return words != NULL ? words : ps_plan_words(column);

@@ -78,12 +78,21 @@ typedef enum ps_collective_op {
 /** Which operand of a matrix product is transposed, as BLAS says it of columns. */
 typedef enum ps_operand_layout {
     PS_OPERANDS_UNKNOWN = 0,
-    PS_OPERANDS_TN = 1, /* a linear layer's forward pass */
-    PS_OPERANDS_NN = 2, /* gradient of its input */
-    PS_OPERANDS_NT = 3, /* gradient of its weight */
+    PS_OPERANDS_TN = 1,      /* a linear layer's forward pass */
+    PS_OPERANDS_NN = 2,      /* gradient of its input */
+    PS_OPERANDS_NT = 3,      /* gradient of its weight */
     PS_OPERANDS_NT_WIDE = 4, /* the same, added to sums of 32 bits */
     PS_OPERANDS_COUNT
 } ps_operand_layout;
+
+/** How a kernel that multiplies nothing goes through its operands. */
+typedef enum ps_access {
+    PS_ACCESS_CONTIGUOUS = 0, /* one element after another */
+    PS_ACCESS_STRIDED = 1,    /* each element's place is worked out: transposed, by an index */
+    PS_ACCESS_ROWS = 2,       /* a row at a time: softmax, selection of the largest */
+    PS_ACCESS_REDUCTION = 3,  /* sums over many threads */
+    PS_ACCESS_COUNT
+} ps_access;
 
 #define PS_WORKLOAD_MAX_AXES 8
 

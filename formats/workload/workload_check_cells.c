@@ -23,6 +23,7 @@ static const ps_value_rule value_rules[] = {
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, awaited), PS_WORKLOAD_LANE_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, collective), PS_COLLECTIVE_OP_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, layout), PS_OPERANDS_COUNT - 1},
+    {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, access), PS_ACCESS_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, phase), PS_PHASE_OPTIMIZER},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, dtype), PS_ELEMENT_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, basis), PS_BASIS_COUNT - 1},

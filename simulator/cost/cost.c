@@ -111,8 +111,8 @@ uint64_t ps_cost_bytes(const ps_cost_op *op)
         return op->moved_bytes;
     }
     const uint64_t item = ps_cost_element_bytes(op->element);
-    const uint64_t result = op->layout == PS_COST_NT_WIDE ? 2 * ps_cost_element_bytes(PS_COST_F32)
-                                                          : item;
+    const uint64_t result =
+        op->layout == PS_COST_NT_WIDE ? 2 * ps_cost_element_bytes(PS_COST_F32) : item;
     const uint64_t read = ps_cost_times(op->m, op->k) + ps_cost_times(op->k, op->n);
     const uint64_t all =
         ps_cost_times(read, item) + ps_cost_times(ps_cost_times(op->m, op->n), result);

@@ -50,6 +50,22 @@ static ps_cost_layout layout_of(ps_operand_layout layout)
     return PS_COST_ANY;
 }
 
+static ps_cost_access access_of(ps_access access)
+{
+    switch (access) {
+    case PS_ACCESS_STRIDED:
+        return PS_COST_STRIDED;
+    case PS_ACCESS_ROWS:
+        return PS_COST_ROWS;
+    case PS_ACCESS_REDUCTION:
+        return PS_COST_REDUCTION;
+    case PS_ACCESS_CONTIGUOUS:
+    case PS_ACCESS_COUNT:
+        break;
+    }
+    return PS_COST_CONTIGUOUS;
+}
+
 static ps_cost_kind cost_kind_of(const ps_workload_op_table *op, size_t i)
 {
     switch ((ps_op_kind)op->kind[i]) {
@@ -132,6 +148,7 @@ static ps_code device_time(const ps_workload *from, const ps_job_target *target,
     const ps_cost_op cost = {.kind = cost_kind_of(op, i),
                              .element = element_of((ps_element)op->dtype[i]),
                              .layout = layout_of((ps_operand_layout)op->layout[i]),
+                             .access = access_of((ps_access)op->access[i]),
                              .flop = op->flop[i],
                              .moved_bytes = op->moved_bytes[i],
                              .batch = op->batch[i],

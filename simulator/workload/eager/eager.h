@@ -56,6 +56,7 @@ typedef struct ps_eager_kernel {
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
     ps_operand_layout layout;    /* of a matrix product, where it is known */
+    ps_access access;            /* of MEMORY */
     uint8_t awaited;             /* of JOIN: a ps_eager_lane */
     ps_collective_op collective; /* of COLLECTIVE; moved_bytes is the whole message */
     uint32_t axes;               /* of COLLECTIVE: axes of the grid that the group spans, bits */

@@ -119,7 +119,6 @@ static void await_if(ps__meg *self, bool is_used, ps_eager_lane lane)
 
 void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what)
 {
-    static const ps_eager_kernel wait = {.name = "synchronize", .kind = PS_KERNEL_WAIT};
     ps__meg_transfer now = *what;
     now.sends_forward = now.sends_forward && !self->is_last;
     now.receives_backward = now.receives_backward && !self->is_last;
@@ -151,6 +150,6 @@ void ps__meg_transfer_run(ps__meg *self, const ps__meg_transfer *what)
         return;
     }
     if (now.sends_backward || now.receives_forward || now.sends_forward || now.receives_backward) {
-        ps_op_tell(self->e, &wait);
+        ps__meg_wait(self);
     }
 }

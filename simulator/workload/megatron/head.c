@@ -24,20 +24,27 @@ static void gather_input(ps__meg *self)
                   1u << PS__MEG_TENSOR, (uint64_t)elements * ps_dtype_bytes(self->dtype));
 }
 
+/* A pass of the cross entropy over the logits reads or writes each of them once. */
+static void pass(ps__meg *self, const char *name, int64_t passes)
+{
+    const int64_t logits = self->tokens * self->vocabulary;
+    ps__meg_way(self, name, PS_ACCESS_ROWS, passes * logits * (int64_t)ps_dtype_bytes(self->dtype));
+}
+
 static void cross_entropy(ps__meg *self, ps__meg_head *kept)
 {
     const int64_t rows = self->tokens;
     kept->losses = ps__meg_make_as(self, rows, PS_DTYPE_F32);
     ps_tensor own = ps__meg_make_as(self, PARTIALS * rows, PS_DTYPE_F32);
     ps_tensor all = ps__meg_make_as(self, PARTIALS * rows * self->recipe->tensor, PS_DTYPE_F32);
-    ps__meg_kernel(self, "softmax_partials", rows * self->vocabulary);
+    pass(self, "softmax_partials", 1);
     ps__meg_start(
         self, "all_gather", PS_COLLECTIVE_ALL_GATHER, PS__MEG_LANE_TENSOR, 1u << PS__MEG_TENSOR,
         (uint64_t)(PARTIALS * rows * self->recipe->tensor) * ps_dtype_bytes(PS_DTYPE_F32));
     if (self->recipe->tensor > 1) {
         ps__meg_await(self, PS__MEG_LANE_TENSOR);
     }
-    ps__meg_kernel(self, "cross_entropy", PASSES_FORWARD * rows * self->vocabulary);
+    pass(self, "cross_entropy", PASSES_FORWARD);
     ps_eager_clear(self->e, &own);
     ps_eager_clear(self->e, &all);
 }
@@ -59,6 +66,9 @@ ps_tensor ps__meg_head_forward(ps__meg *self, ps__meg_head *kept, ps_tensor x)
     const ps_tensor loss = ps__meg_make_as(self, 1, PS_DTYPE_F32);
     ps__meg_bytes(self, "sum", rows * 4);
     ps_eager_clear(self->e, &weighted);
+    if (self->recipe->checks_gradients) { /* and losses: the host looks whether it is a number */
+        ps__meg_wait(self);
+    }
     return loss;
 }
 
@@ -69,7 +79,7 @@ ps_tensor ps__meg_head_backward(ps__meg *self, ps__meg_head *kept)
     ps__meg_bytes(self, "mul_backward", 2 * rows * 4);
     ps_eager_clear(self->e, &kept->losses);
     ps_eager_clear(self->e, &kept->mask);
-    ps__meg_kernel(self, "cross_entropy_backward", PASSES_BACKWARD * rows * self->vocabulary);
+    pass(self, "cross_entropy_backward", PASSES_BACKWARD);
     ps_eager_clear(self->e, &losses);
     ps_eager_clear(self->e, &kept->labels);
     gather_input(self);

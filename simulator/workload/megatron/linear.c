@@ -44,20 +44,18 @@ void ps__meg_weight_product(ps__meg *self, const char *name, const int64_t size[
     const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
     const uint64_t batch = (uint64_t)size[3], item = ps_dtype_bytes(self->dtype);
     const uint64_t result = 2 * ps_dtype_bytes(self->grad_dtype); /* read and written */
-    const ps_eager_kernel kernel = {.name = name,
-                                    .kind = PS_KERNEL_MATMUL,
-                                    .dtype = self->dtype,
-                                    .flop = 2 * m * n * k * batch,
-                                    .moved_bytes =
-                                        ((m * k + k * n) * item + m * n * result) * batch,
-                                    .m = m,
-                                    .n = n,
-                                    .k = k,
-                                    .batch = batch,
-                                    .launches = 1,
-                                    .layout = self->grad_dtype == PS_DTYPE_F32
-                                                  ? PS_OPERANDS_NT_WIDE
-                                                  : PS_OPERANDS_NT};
+    const ps_eager_kernel kernel = {
+        .name = name,
+        .kind = PS_KERNEL_MATMUL,
+        .dtype = self->dtype,
+        .flop = 2 * m * n * k * batch,
+        .moved_bytes = ((m * k + k * n) * item + m * n * result) * batch,
+        .m = m,
+        .n = n,
+        .k = k,
+        .batch = batch,
+        .launches = 1,
+        .layout = self->grad_dtype == PS_DTYPE_F32 ? PS_OPERANDS_NT_WIDE : PS_OPERANDS_NT};
     ps_op_tell(self->e, &kernel);
 }
 

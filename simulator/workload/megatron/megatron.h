@@ -62,7 +62,9 @@ typedef struct ps_megatron_recipe {
     bool is_sequence_parallel; /* no effect where tensor is 1 */
     bool shards_optimizer;     /* states of the optimizer divided over data x context */
     bool recomputes;           /* every layer keeps its input alone */
-    bool checks_gradients;     /* a norm over all gradients before they are reduced */
+    bool
+        checks_gradients; /* the host looks at every loss and, before they are reduced, at a norm of all
+                              gradients */
     bool clips;
 } ps_megatron_recipe;
 

@@ -33,11 +33,17 @@ static int64_t expert_rows(const ps__meg *self)
 
 /* ---- tokens move ---- */
 
+/* Elements are copied to places that follow from where rows go. */
+static void move(ps__meg *self, const char *name, int64_t elements)
+{
+    ps__meg_way(self, name, PS_ACCESS_STRIDED, elements * (int64_t)ps_dtype_bytes(self->dtype));
+}
+
 static ps_tensor rows_of(ps__meg *self, const char *name)
 {
     const int64_t elements = ps__meg_dispatched_rows(self) * self->shape->hidden;
     const ps_tensor result = ps__meg_make(self, elements);
-    ps__meg_kernel(self, name, 2 * elements);
+    move(self, name, 2 * elements);
     return result;
 }
 
@@ -65,7 +71,7 @@ static void exchange_weights(ps__meg *self)
 {
     exchange(self, 1);
     if (local_experts(self) > 1) {
-        ps__meg_kernel(self, "sort", 2 * ps__meg_dispatched_rows(self));
+        move(self, "sort", 2 * ps__meg_dispatched_rows(self));
     }
 }
 
@@ -175,7 +181,7 @@ ps_tensor ps__meg_mixture_forward(ps__meg *self, ps__meg_mixture *kept, ps_tenso
     ps_eager_clear(self->e, &made);
     ps_tensor returned = all_to_all(self);
     ps_tensor result = ps__meg_make(self, elements);
-    ps__meg_kernel(self, "restore", ps__meg_dispatched_rows(self) * self->shape->hidden + elements);
+    move(self, "restore", ps__meg_dispatched_rows(self) * self->shape->hidden + elements);
     ps_eager_clear(self->e, &returned);
     if (beside != 0) {
         ps_eager_assign(self->e, &result, ps__meg_make(self, elements));
@@ -223,8 +229,7 @@ ps_tensor ps__meg_mixture_backward(ps__meg *self, ps__meg_mixture *kept, ps_tens
     ps_eager_assign(self->e, &rows, all_to_all(self));
     ps_tensor part = ps__meg_make(self, elements);
     ps_tensor probabilities = ps__meg_make(self, self->tokens * self->shape->experts.count);
-    ps__meg_kernel(self, "permute_backward",
-                   elements + ps__meg_dispatched_rows(self) * self->shape->hidden);
+    move(self, "permute_backward", elements + ps__meg_dispatched_rows(self) * self->shape->hidden);
     ps_eager_clear(self->e, &rows);
     ps_eager_clear(self->e, &kept->places);
     if (normed == 0) {

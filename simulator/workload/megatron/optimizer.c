@@ -90,6 +90,7 @@ static void reduce_gradients(ps__meg *self, const ps__meg_buffer *buffer)
     if (self->recipe->checks_gradients) {
         ps_tensor norm = ps__meg_make_as(self, 1, PS_DTYPE_F32);
         ps__meg_bytes(self, "norm", grad_bytes(self) * buffer->elements);
+        ps__meg_wait(self);
         ps_eager_clear(self->e, &norm);
     }
     /* experts see the tokens of all replicas, also where nobody else has the same experts */
@@ -158,6 +159,7 @@ static void update(ps__meg *self)
     if (self->recipe->clips) {
         ps_tensor norm = ps__meg_make_as(self, 1, PS_DTYPE_F32);
         ps__meg_bytes(self, "norm", 4 * owned);
+        ps__meg_wait(self);
         ps__meg_bytes(self, "scale", 8 * owned);
         ps_eager_clear(self->e, &norm);
     }

@@ -204,6 +204,11 @@ ps_tensor ps__meg_make_as(ps__meg *self, int64_t elements, ps_dtype dtype);
 void ps__meg_kernel(ps__meg *self, const char *name, int64_t elements);
 /** ... so many bytes. */
 void ps__meg_bytes(ps__meg *self, const char *name, int64_t bytes);
+/** ... so many bytes, not one after another. */
+void ps__meg_way(ps__meg *self, const char *name, ps_access access, int64_t bytes);
+
+/** The host waits for the main stream, as where it reads a number. */
+void ps__meg_wait(ps__meg *self);
 
 /**
  * Adds a gradient to a sum: in place when nobody else can see the sum, else into a new tensor.

@@ -41,8 +41,17 @@ static ps_tensor scatter_map(ps__meg *self, ps_dtype dtype)
 static ps_tensor softmax(ps__meg *self)
 {
     const ps_tensor wide = scores(self, PS_DTYPE_F32);
-    ps__meg_bytes(self, "softmax", 6 * score_count(self));
+    ps__meg_way(self, "softmax", PS_ACCESS_ROWS, 6 * score_count(self));
     return wide;
+}
+
+/* PyTorch finds the largest by their bits, two a pass over the row, and gathers them in two more. */
+static void select(ps__meg *self, int64_t elements, ps_dtype dtype)
+{
+    const int64_t bits = 8 * (int64_t)ps_dtype_bytes(dtype), passes = bits / 2 + 2;
+    /* a copy's bytes for each element that is looked at */
+    ps__meg_way(self, "topk", PS_ACCESS_ROWS,
+                2 * passes * elements * (int64_t)ps_dtype_bytes(self->dtype));
 }
 
 /* The chosen experts of each token, out of the best groups. */
@@ -50,7 +59,8 @@ static void choose(ps__meg *self, ps__meg_router *kept, ps_tensor narrow)
 {
     const int64_t chosen = self->tokens * self->shape->experts.chosen;
     ps_tensor group_mask = scores(self, self->dtype);
-    ps__meg_kernel(self, "topk", score_count(self));
+    select(self, score_count(self), self->dtype); /* the best of each group */
+    select(self, self->tokens * self->recipe->expert, self->dtype);
     ps__meg_kernel(self, "expand", score_count(self));
     kept->mask = scores(self, PS_DTYPE_BOOL);
     ps__meg_kernel(self, "not", score_count(self));
@@ -58,7 +68,7 @@ static void choose(ps__meg *self, ps__meg_router *kept, ps_tensor narrow)
     ps__meg_kernel(self, "masked_fill", 2 * score_count(self));
     kept->weights = ps__meg_make(self, chosen);
     kept->chosen = ps__meg_make_as(self, chosen, PS_DTYPE_I64);
-    ps__meg_kernel(self, "topk", score_count(self));
+    select(self, score_count(self), self->dtype);
     ps_eager_clear(self->e, &masked);
     ps_eager_clear(self->e, &group_mask);
     (void)narrow;
@@ -70,7 +80,7 @@ static ps_tensor limit(ps__meg *self, ps__meg_router *kept, ps_tensor gates)
     const int64_t taken = ps__meg_dispatched_rows(self);
     ps_tensor best = ps__meg_make(self, taken);
     kept->taken = ps__meg_make_as(self, taken, PS_DTYPE_I64);
-    ps__meg_kernel(self, "topk", score_count(self));
+    select(self, score_count(self), self->dtype);
     kept->map = scatter_map(self, self->dtype);
     const ps_tensor probabilities = scores(self, self->dtype);
     ps__meg_kernel(self, "mul", 3 * score_count(self));
@@ -95,9 +105,9 @@ ps_tensor ps__meg_router_forward(ps__meg *self, ps__meg_router *kept)
     const ps_tensor probabilities = limit(self, kept, gates);
     ps_eager_clear(self->e, &gates);
     kept->balance = softmax(self);
-    ps__meg_kernel(self, "topk", score_count(self));
+    select(self, score_count(self), PS_DTYPE_F32);
     ps_tensor balance_map = scatter_map(self, PS_DTYPE_F32);
-    ps__meg_bytes(self, "sum", 5 * score_count(self));
+    ps__meg_way(self, "sum", PS_ACCESS_REDUCTION, 5 * score_count(self));
     ps_eager_clear(self->e, &balance_map);
     ps_eager_clear(self->e, &map);
     ps_eager_clear(self->e, &logits);
@@ -108,7 +118,7 @@ ps_tensor ps__meg_router_forward(ps__meg *self, ps__meg_router *kept)
 static ps_tensor softmax_backward(ps__meg *self, ps_tensor *result)
 {
     ps_tensor wide = scores(self, PS_DTYPE_F32);
-    ps__meg_bytes(self, "softmax_backward", 12 * score_count(self));
+    ps__meg_way(self, "softmax_backward", PS_ACCESS_ROWS, 12 * score_count(self));
     const ps_tensor logits = scores(self, self->dtype);
     ps__meg_bytes(self, "cast", 6 * score_count(self));
     ps_eager_clear(self->e, &wide);

@@ -14,11 +14,25 @@ ps_tensor ps__meg_make(ps__meg *self, int64_t elements)
     return ps__meg_make_as(self, elements, self->dtype);
 }
 
+void ps__meg_way(ps__meg *self, const char *name, ps_access access, int64_t bytes)
+{
+    const ps_eager_kernel kernel = {.name = name,
+                                    .dtype = self->dtype,
+                                    .moved_bytes = (uint64_t)bytes,
+                                    .launches = 1,
+                                    .access = access};
+    ps_op_tell(self->e, &kernel);
+}
+
 void ps__meg_bytes(ps__meg *self, const char *name, int64_t bytes)
 {
-    const ps_eager_kernel kernel = {
-        .name = name, .dtype = self->dtype, .moved_bytes = (uint64_t)bytes, .launches = 1};
-    ps_op_tell(self->e, &kernel);
+    ps__meg_way(self, name, PS_ACCESS_CONTIGUOUS, bytes);
+}
+
+void ps__meg_wait(ps__meg *self)
+{
+    static const ps_eager_kernel wait = {.name = "synchronize", .kind = PS_KERNEL_WAIT};
+    ps_op_tell(self->e, &wait);
 }
 
 void ps__meg_kernel(ps__meg *self, const char *name, int64_t elements)

@@ -107,6 +107,39 @@ static void layout_element_kind_and_gpu_must_agree(void **state)
     ps_cost_destroy(model);
 }
 
+/* Sums of 32 bits are read and written, and measured apart from results of 16. */
+static void wide_sums_have_rows_of_their_own(void **state)
+{
+    (void)state;
+    ps_cost_model *model =
+        round_model("", HEADER "round,matmul,f16,NT,1,1024,1024,1024,0.25,measured: test\n"
+                               "round,matmul,f16,NT-wide,1,1024,1024,1024,0.125,measured: test\n"
+                               "round,matmul,f16,NT-wide,1,4096,4096,16,0.001,measured: test\n");
+    ps_cost_op op = product(1024, 1024, 1024);
+    op.layout = PS_COST_NT;
+    assert_in_range(ns_of(model, op), 85898, 85902);
+    op.layout = PS_COST_NT_WIDE;
+    assert_in_range(ns_of(model, op), 171796, 171804);
+    op = product(4096, 4096, 16); /* traffic decides: with its bytes given or not, as measured */
+    op.layout = PS_COST_NT_WIDE;
+    assert_in_range(ns_of(model, op), 5368000, 5369500);
+    op.moved_bytes = 2 * 4096 * 16 * 2 + UINT64_C(4096) * 4096 * 8;
+    assert_in_range(ns_of(model, op), 5368000, 5369500);
+    ps_cost_destroy(model);
+}
+
+static void wide_sums_move_more(void **state)
+{
+    (void)state;
+    ps_cost_model *model = round_model("", NULL);
+    ps_cost_op op = product(4096, 4096, 16);
+    op.layout = PS_COST_NT;
+    const ps_ns narrow = ns_of(model, op);
+    op.layout = PS_COST_NT_WIDE;
+    assert_true(ns_of(model, op) > 3 * narrow); /* 8 bytes a result instead of 2 */
+    ps_cost_destroy(model);
+}
+
 /* Measured in a short run, needed in a long one: what is left of the rate slows both. */
 static void long_runs_are_slower_than_short_ones(void **state)
 {
@@ -139,6 +172,8 @@ int main(void)
         cmocka_unit_test(the_nearer_row_counts_more),
         cmocka_unit_test(rows_fade_out),
         cmocka_unit_test(layout_element_kind_and_gpu_must_agree),
+        cmocka_unit_test(wide_sums_have_rows_of_their_own),
+        cmocka_unit_test(wide_sums_move_more),
         cmocka_unit_test(long_runs_are_slower_than_short_ones),
         cmocka_unit_test(a_table_does_not_break_the_roofline),
     };

@@ -158,6 +158,14 @@ void scene_kernel(ps_workload *w, ps_ns dur_ns)
     w->op.dur_ns[row] = dur_ns;
 }
 
+void scene_memory(ps_workload *w, ps_access access, uint64_t bytes)
+{
+    const size_t row = add_op(w, PS_OP_MEMORY, PS_WORKLOAD_MAIN, "kernel");
+    w->op.dtype[row] = (uint8_t)PS_ELEMENT_BF16;
+    w->op.moved_bytes[row] = bytes;
+    w->op.access[row] = (uint8_t)access;
+}
+
 void scene_collective(ps_workload *w, ps_collective_op op, uint32_t axes, uint8_t lane,
                       uint64_t bytes, bool is_waited_for)
 {

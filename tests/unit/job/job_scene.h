@@ -40,6 +40,9 @@ ps_workload *scene_workload(scene *self, const uint32_t *size, const uint32_t *p
 /** A kernel of a given length. */
 void scene_kernel(ps_workload *w, ps_ns dur_ns);
 
+/** A kernel of unknown length that moves so many bytes in its way. */
+void scene_memory(ps_workload *w, ps_access access, uint64_t bytes);
+
 /** A collective in a lane, behind the main lane; the main lane waits for it when `is_waited_for`. */
 void scene_collective(ps_workload *w, ps_collective_op op, uint32_t axes, uint8_t lane,
                       uint64_t bytes, bool is_waited_for);

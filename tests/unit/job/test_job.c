@@ -236,6 +236,33 @@ static void test_a_workload_must_be_its_ranks(void **state)
     refuse(&s, "workload 0 is not of rank 1");
 }
 
+/* The same bytes: rows longer than by place, by place longer than one after another. */
+static void test_the_way_through_the_operands_counts(void **state)
+{
+    static const ps_access ways[] = {PS_ACCESS_CONTIGUOUS, PS_ACCESS_STRIDED, PS_ACCESS_ROWS};
+    const uint32_t size[] = {1};
+    scene s = {.network = one_node, .workload_of = {0}};
+    ps_ns before_ns = 0;
+    (void)state;
+    s.network.ranks = 1;
+    ps_workload *w = scene_workload(&s, size, NULL, 1);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        scene_memory(w, ways[i], GB);
+    }
+    ps_plan *plan = lower(&s, true);
+    size_t kernels = 0;
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        if (plan->task.kind[i] == PS_TASK_KERNEL) {
+            assert_true(plan->task.dur_ns[i] > before_ns);
+            before_ns = plan->task.dur_ns[i];
+            kernels++;
+        }
+    }
+    assert_int_equal(kernels, sizeof ways / sizeof ways[0]);
+    ps_plan_destroy(plan);
+    scene_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_messages_go_from_stage_to_stage),
         cmocka_unit_test(test_a_slow_rank_holds_the_others_up),
         cmocka_unit_test(test_one_rank_has_nobody_to_wait_for),
+        cmocka_unit_test(test_the_way_through_the_operands_counts),
         cmocka_unit_test(test_ranks_must_agree),
         cmocka_unit_test(test_a_workload_must_be_its_ranks),
     };

@@ -281,6 +281,7 @@ static void enumerated_values_are_the_programs(void **state)
          PS_COLLECTIVE_OP_COUNT},
         {&peakstep__operand_layout__descriptor, "OPERANDS_NT_WIDE", PS_OPERANDS_NT_WIDE,
          PS_OPERANDS_COUNT},
+        {&peakstep__access__descriptor, "ACCESS_REDUCTION", PS_ACCESS_REDUCTION, PS_ACCESS_COUNT},
         {&peakstep__workload_lane__descriptor, "WORKLOAD_LANE_OFFLOAD", PS_WORKLOAD_OFFLOAD,
          PS_WORKLOAD_LANE_COUNT},
         {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_FREE", PS_WORKLOAD_EVENT_FREE,
