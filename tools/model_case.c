@@ -5,8 +5,10 @@
 #include "model_case.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/container.h"
 #include "job/cluster_network.h"
 #include "megatron_case.h"
@@ -134,11 +136,24 @@ ps_code ps_model_case_build(const char *input, const ps_args *args, const ps_mod
 
 /* ---- the plan ---- */
 
-/* What lies outside the allocator, until --base says otherwise. */
-static void set_base(const ps_model_machine *machine, ps_plan *plan)
+/* Host memory that the rank's program has pinned. */
+static uint64_t pinned_bytes(const ps_ranks *ranks, uint32_t rank)
 {
-    const uint64_t base = ps_beyond_outside(&machine->beyond);
+    const ps_workload *of = ranks->workload[ranks->workload_of[rank]];
+    const char *text = ps_workload_meta(of, PS_WORKLOAD_META_PINNED);
+    return text == NULL ? 0 : strtoull(text, NULL, 10);
+}
+
+/* What lies outside the allocator, until --base says otherwise. */
+static void set_base(const ps_model_machine *machine, const ps_ranks *ranks, ps_plan *plan)
+{
     for (size_t i = 0; i < plan->device.head.count; i++) {
+        const uint64_t pinned = pinned_bytes(ranks, plan->device.rank[i]);
+        const uint64_t tables = ps_beyond_tables(&machine->beyond, pinned);
+        uint64_t base;
+        if (!ps_add_u64(ps_beyond_outside(&machine->beyond), tables, &base)) {
+            base = UINT64_MAX;
+        }
         plan->device.base_bytes[i] = base;
         plan->device.base_basis[i] = (uint8_t)machine->beyond.basis;
         if (plan->device.capacity_bytes[i] > base) {
@@ -177,7 +192,7 @@ ps_code ps_model_case_lower(const ps_ranks *ranks, const ps_args *args,
     const ps_code code = lower_on(ranks, machine, &target, out, err);
     ps_cost_destroy(cost);
     if (code == PS_OK) {
-        set_base(machine, *out);
+        set_base(machine, ranks, *out);
     }
     return code;
 }

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/memory.h"
+#include "model_case.h"
 #include "shell_words.h"
 #include "simulate_case.h"
 #include "validate_statistics.h"
@@ -31,6 +33,9 @@ struct ps_scenario {
 
 static const char *missing_figure(ps_metric metric)
 {
+    if (metric == PS_METRIC_NVML) {
+        return "what the driver keeps of the GPU's memory is not in the catalogue (driver-memory)";
+    }
     switch (ps_metric_kind_of(metric)) {
     case PS_METRIC_TIME:
         return "no step was found, so there is no step time";
@@ -68,6 +73,26 @@ static void take_device(ps_scenario *self, const ps_result_device *device)
     self->has_figure[PS_METRIC_FITS] = self->has_figure[PS_METRIC_FITS] && device->limit_bytes != 0;
 }
 
+/* NVML's first interface counts what the driver keeps of the card as used, too. */
+static void take_driver_memory(ps_scenario *self, const ps_catalogue *catalogue,
+                               const ps_result *result)
+{
+    uint64_t *most = &self->figure[PS_METRIC_NVML];
+    for (size_t i = 0; i < result->device_count; i++) {
+        const ps_result_device *device = &result->device[i];
+        const char *name = ps_strings_text(result->plan->strings, device->name);
+        ps_hardware_id gpu;
+        ps_figure kept = {0};
+        uint64_t used = 0;
+        self->has_figure[PS_METRIC_NVML] =
+            self->has_figure[PS_METRIC_NVML] &&
+            ps_catalogue_find(catalogue, PS_HARDWARE_GPU, name, &gpu, NULL) == PS_OK &&
+            ps_catalogue_get(catalogue, gpu, PS_FIGURE_DRIVER_MEMORY, &kept) &&
+            ps_add_u64(device->needed_bytes, kept.value, &used);
+        *most = greater(*most, used);
+    }
+}
+
 static void take_figures(ps_scenario *self, const ps_result *result)
 {
     const bool has_device = result->device_count > 0;
@@ -101,8 +126,14 @@ static ps_code simulate_parsed(ps_scenario *self, const char *path, const ps_arg
     PS_TRY(refuse_output_options(args, err));
     PS_TRY(ps_simulate_case(path, args, &simulated, err));
     take_figures(self, &simulated.result);
+    ps_catalogue *catalogue = NULL;
+    const ps_code code = ps_model_case_catalogue(args, &catalogue, err);
+    if (code == PS_OK) {
+        take_driver_memory(self, catalogue, &simulated.result);
+        ps_catalogue_destroy(catalogue);
+    }
     ps_simulated_fini(&simulated);
-    return PS_OK;
+    return code;
 }
 
 static ps_code simulate_words(ps_scenario *self, const char *path, const ps_shell_words *words,

@@ -121,6 +121,8 @@ typedef enum ps_hardware_class {
       "part of a collective's time by which it holds up computation that runs beside it")         \
     X(LOADED_MEMORY, "loaded-memory", SIZE, 0, GPU, 0,                                            \
       "what a first step loads outside the allocator")                                            \
+    X(DRIVER_MEMORY, "driver-memory", SIZE, 0, GPU, 0,                                            \
+      "what driver and firmware keep of the card; NVML counts it as used unless asked not to")    \
     X(EAGER_MODULES, "eager-modules", SIZE, 0, SOFTWARE, 0,                                       \
       "device code loaded with the context, beyond what lazy loading needs")                      \
     X(COLLECTIVE_PAIR, "collective-pair", SIZE, 0, SOFTWARE, 0,                                   \
@@ -128,6 +130,10 @@ typedef enum ps_hardware_class {
     X(COLLECTIVE_GROUP, "collective-group", SIZE, 0, SOFTWARE, 0, "of one of more ranks")         \
     X(WIDE_WORKSPACE, "wide-workspace", COUNT, 0, SOFTWARE, 0,                                    \
       "1: majors 9, 10 and 12 get the large matrix workspace, 0: 9.0 alone")                      \
+    X(HOST_PAGE, "host-page", SIZE, 1, SOFTWARE, 0,                                               \
+      "page in which pinned host memory is mapped for the device")                                \
+    X(PAGE_ENTRY, "page-entry", SIZE, 0, SOFTWARE, 0,                                             \
+      "device memory that the entry of one such page takes")                                      \
     X(FORWARD_LAUNCH, "forward-launch", DURATION, 1, HOST, 1,                                     \
       "between two launches of a forward pass, as recorded")                                      \
     X(BACKWARD_LAUNCH, "backward-launch", DURATION, 1, HOST, 1, "of a backward pass")             \

@@ -5,6 +5,7 @@
  *   context     context-memory of the GPU, plus eager-modules of software that loads all code first
  *   loaded      loaded-memory of the GPU; nothing where the code is loaded already
  *   collectives groups x (collective-pair for two ranks, collective-group for more)
+ *   tables      pages of pinned host memory x page-entry
  */
 #include "cost/beyond.h"
 
@@ -84,7 +85,7 @@ static uint64_t sum(uint64_t a, uint64_t b)
 
 /* Figures of a software generation; all 0 in a catalogue without any. */
 typedef struct software {
-    uint64_t eager_bytes, pair_bytes, group_bytes;
+    uint64_t eager_bytes, pair_bytes, group_bytes, page_bytes, entry_bytes;
     bool is_wide_rule;
 } software;
 
@@ -101,6 +102,8 @@ static ps_code read_software(const ps_catalogue *catalogue, const char *name, so
     out->eager_bytes = get_or_none(catalogue, id, PS_FIGURE_EAGER_MODULES).value;
     out->pair_bytes = get_or_none(catalogue, id, PS_FIGURE_COLLECTIVE_PAIR).value;
     out->group_bytes = get_or_none(catalogue, id, PS_FIGURE_COLLECTIVE_GROUP).value;
+    out->page_bytes = get_or_none(catalogue, id, PS_FIGURE_HOST_PAGE).value;
+    out->entry_bytes = get_or_none(catalogue, id, PS_FIGURE_PAGE_ENTRY).value;
     out->is_wide_rule = get_or_none(catalogue, id, PS_FIGURE_WIDE_WORKSPACE).value > 0;
     return PS_OK;
 }
@@ -120,6 +123,8 @@ ps_code ps_beyond_memory(const ps_catalogue *catalogue, ps_hardware_id gpu,
     const ps_figure loaded = get_or_none(catalogue, gpu, PS_FIGURE_LOADED_MEMORY);
     PS_TRY(ps_blas_workspace(ps_catalogue_compute_capability(catalogue, gpu), code.is_wide_rule,
                              given->blas_config, &found.workspace_bytes, err));
+    found.host_page_bytes = code.page_bytes;
+    found.page_entry_bytes = code.entry_bytes;
     found.context_bytes = sum(context.value, code.eager_bytes);
     found.loaded_bytes = code.eager_bytes > 0 ? 0 : loaded.value;
     if (given->group_ranks > 1) {
@@ -139,4 +144,14 @@ ps_code ps_beyond_memory(const ps_catalogue *catalogue, ps_hardware_id gpu,
 uint64_t ps_beyond_outside(const ps_beyond *self)
 {
     return sum(sum(self->context_bytes, self->loaded_bytes), self->collective_bytes);
+}
+
+uint64_t ps_beyond_tables(const ps_beyond *self, uint64_t pinned_bytes)
+{
+    if (self->host_page_bytes == 0) {
+        return 0;
+    }
+    const uint64_t page = self->host_page_bytes;
+    const uint64_t pages = pinned_bytes / page + (pinned_bytes % page > 0 ? 1 : 0);
+    return ps_mul_div_u64(pages, self->page_entry_bytes, 1);
 }

@@ -27,6 +27,8 @@ typedef struct ps_beyond {
     uint64_t collective_bytes; /* of all process groups */
     uint64_t workspace_bytes;  /* of one handle and stream, inside the allocator */
     uint32_t workspaces;       /* how many of them */
+    uint64_t host_page_bytes;  /* pages of pinned host memory; 0: not known */
+    uint64_t page_entry_bytes; /* of the device's page tables, for each */
     ps_basis basis;            /* measured when context and loading are */
 } ps_beyond;
 
@@ -41,6 +43,15 @@ ps_code ps_beyond_memory(const ps_catalogue *catalogue, ps_hardware_id gpu,
 
 /** Sum of what lies outside the allocator; saturates. */
 uint64_t ps_beyond_outside(const ps_beyond *self);
+
+/**
+ * Page tables: all pinned host memory is mapped for the device, and the entries lie in the device's
+ * memory. Not in ps_beyond_outside. Saturates.
+ *
+ * @param pinned_bytes  of host memory that is pinned, as the framework rounds it
+ * @return bytes of device memory; 0 where the software's figures are not known
+ */
+uint64_t ps_beyond_tables(const ps_beyond *self, uint64_t pinned_bytes);
 
 /**
  * Workspace of one cuBLAS handle and stream as PyTorch chooses it.

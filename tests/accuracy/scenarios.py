@@ -193,9 +193,10 @@ def make_xmem(shared):
 ZO2 = """
 Peaks and step times of ZO2 (truth/zo2-memory.csv, zo2-throughput-thirdparty.csv): OPT with
 embeddings that are not tied (models/, from the project's own test configurations), batch 1, 2048
-tokens, eager attention. "GB" there are MiB / 1000. NVML's figure contains the context; the GPU of
-the project's own tables is not stated, an A100-SXM-80 stands in for its context.
-Left out: tables without a dtype or a batch, host memory.
+tokens, eager attention. "GB" there are MiB / 1000. NVML's figure, of its first interface, is all that
+is used of the card: the allocator's segments, the context, page tables of pinned host memory and what
+the driver keeps. The GPU of the project's own tables is not stated: an A100-SXM-80 stands for its
+context and its driver's share. Left out: tables without a dtype or a batch, host memory.
 """
 
 
@@ -226,7 +227,7 @@ def zo2_figure(run):
         slow, fast = rounded(run["value"])
         return "step_time_ms", f"{1000 / float(fast):.4f}", f"{1000 / float(slow):.4f}", "ms"
     metric = {"torch max_memory_allocated": "peak_allocated_bytes",
-              "peak device memory, NVML used": "peak_device_bytes"}.get(run["quantity"])
+              "peak device memory, NVML used": "peak_nvml_bytes"}.get(run["quantity"])
     if metric is None:
         return None
     if run["unit"] == "MiB":

@@ -48,10 +48,9 @@ workspace for both threads, they would be exact; nothing published says so.
 MISSES
 table zo2.csv 'ZO2: zeroth order with layers streamed from the host' group
 cat <<'MISSES'
-Where it misses. NVML's figures: 0.8 to 0.95 GiB too low up to 30 B, 1.2 and 1.9 GiB at 66 B and
-175 B, 0.4 to 0.7 GiB on the RTX 3090, where MeZO without streams is already 0.23 GiB low: context
-and the driver's own share of those cards are recalled figures, and what temporaries lie in the
-pools of the upload and offload streams depends on a release of the library that is not stated. The
+Where it misses. NVML's figures of a third party's RTX 3090: 0.1 to 0.4 GiB too low, most for the
+smallest models, while MeZO without streams is 0.1 GiB too high; which releases ran there is not
+stated. The project's own seven are within their rounding, if the card was an A100. The
 step of the 125 M model is 27 % too short: the host's work between launches (states of random
 numbers, waits) is not modelled.
 

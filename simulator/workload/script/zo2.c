@@ -4,8 +4,10 @@
  */
 #include "workload/script/zo2.h"
 
+#include "base/checked.h"
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
+#include "workload/script/pinned.h"
 
 enum { SIDES = 2 };
 
@@ -317,6 +319,18 @@ void ps_zo2_step(ps_model *m, const ps_batch *batch, bool updates)
     run_listed(&self);
     ps_free(self.by_block);
     ps_free(self.begin);
+}
+
+uint64_t ps_zo2_host_bytes(const ps_model *m)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        if (m->shape[i].block > 0 &&
+            !ps_add_u64(total, ps_pinned_bytes(ps_eager_bytes(m->e, m->parameter[i])), &total)) {
+            return UINT64_MAX;
+        }
+    }
+    return total;
 }
 
 /* ---- what cannot be ---- */

@@ -28,6 +28,15 @@ ps_code ps_zo2_check(const ps_model *m, ps_error *err);
  */
 void ps_zo2_step(ps_model *m, const ps_batch *batch, bool updates);
 
+/**
+ * Host memory that parameters of blocks take from the second step on. An offload that the host does
+ * not wait for goes to pinned memory, each tensor to a block of its own (ps_pinned_bytes); before it
+ * they lie where they were loaded, unpinned and as large as they are.
+ *
+ * @return bytes; saturates
+ */
+uint64_t ps_zo2_host_bytes(const ps_model *m);
+
 /** A module's parameters move along a random direction, in place. */
 void ps_zo2_perturb(ps_model *m, const size_t *parameter, size_t count);
 

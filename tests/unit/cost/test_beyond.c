@@ -93,6 +93,21 @@ static void workspaces_follow_capability_and_setting(void **state)
     assert_int_equal(found.workspaces, 5);
 }
 
+/* 8 bytes for 4 KiB: 1152 MiB for the 576 GiB of the blocks of OPT-175B in powers of two. */
+static void pinned_host_memory_takes_page_tables(void **state)
+{
+    (void)state;
+    const ps_beyond found = beyond("A100-SXM-80", NULL);
+    assert_int_equal(ps_beyond_tables(&found, 0), 0);
+    assert_int_equal(ps_beyond_tables(&found, 1), 8);
+    assert_int_equal(ps_beyond_tables(&found, 4096), 8);
+    assert_int_equal(ps_beyond_tables(&found, 4097), 16);
+    assert_int_equal(ps_beyond_tables(&found, UINT64_C(589824) * MIB), 1152 * MIB);
+    assert_int_equal(ps_beyond_tables(&found, UINT64_MAX), UINT64_C(1) << 55);
+    const ps_beyond other = beyond("MI300X", &(ps_beyond_setup){.software = "rocm-6"});
+    assert_int_equal(ps_beyond_tables(&other, MIB), 0);
+}
+
 static void nonsense_is_refused(void **state)
 {
     (void)state;
@@ -130,6 +145,7 @@ int main(void)
         cmocka_unit_test(older_software_loads_everything),
         cmocka_unit_test(process_groups_have_buffers),
         cmocka_unit_test(workspaces_follow_capability_and_setting),
+        cmocka_unit_test(pinned_host_memory_takes_page_tables),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "workload/script/pinned.h"
 #include "workload/script/train.h"
+#include "workload/script/zo2.h"
 
 #define TEXT_BYTES 256
 #define MAX_BUFFERS 65536u
@@ -20,7 +22,7 @@ typedef struct gathered {
     char last[8];
     uint64_t uploaded_bytes, offloaded_bytes;
     uint64_t bytes[MAX_BUFFERS];
-    uint64_t live_bytes, peak_bytes, loaded_bytes;
+    uint64_t live_bytes, peak_bytes, loaded_bytes, host_bytes;
     size_t at, seen; /* the event that fails */
 } gathered;
 
@@ -89,12 +91,14 @@ static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
     (void)err;
     self->e = m->e;
     self->loaded_bytes = self->live_bytes;
+    self->host_bytes = ps_zo2_host_bytes(m);
     return PS_OK;
 }
 
 /* Figures of a small OPT with a head of its own. */
 typedef struct figures {
     uint64_t hidden, inner, vocabulary, positions, layers, length;
+    ps_dtype dtype; /* 32 bits where nothing is said */
 } figures;
 
 static ps_recipe recipe_of(const figures *n)
@@ -102,6 +106,7 @@ static ps_recipe recipe_of(const figures *n)
     ps_recipe r = ps_recipe_default();
     r.batch = 1;
     r.length = (int64_t)n->length;
+    r.parameters = n->dtype;
     r.steps = 3;
     r.optimizer = "mezo";
     r.policy = PS_TRAIN_POLICY_ZO2;
@@ -224,6 +229,42 @@ static void test_the_peak_of_short_sequences_is_the_update_of_the_head(void **st
     free(seen);
 }
 
+static void test_pinned_blocks_are_powers_of_two(void **state)
+{
+    (void)state;
+    assert_int_equal(ps_pinned_bytes(0), 0);
+    assert_int_equal(ps_pinned_bytes(1), 1);
+    assert_int_equal(ps_pinned_bytes(4096), 4096);
+    assert_int_equal(ps_pinned_bytes(4097), 8192);
+    assert_int_equal(ps_pinned_bytes((UINT64_C(1) << 63) - 1), UINT64_C(1) << 63);
+    assert_int_equal(ps_pinned_bytes(UINT64_C(1) << 63), UINT64_C(1) << 63);
+    assert_int_equal(ps_pinned_bytes((UINT64_C(1) << 63) + 1), UINT64_MAX);
+}
+
+/* Blocks of OPT in 16 bits [10^6 bytes]: resident set sizes less a process's own GB are as large. */
+static void test_blocks_lie_on_the_host_in_powers_of_two(void **state)
+{
+    static const struct {
+        uint64_t hidden, layers, host_mb;
+    } models[] = {
+        {768, 12, 302}, {1024, 24, 605}, {2048, 24, 2417}, {2560, 32, 6446}, {12288, 96, 618516}};
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        const uint64_t hidden = models[i].hidden;
+        const figures n = {.hidden = hidden,
+                           .inner = 4 * hidden,
+                           .vocabulary = 8,
+                           .positions = 4,
+                           .layers = 1,
+                           .length = 2,
+                           .dtype = PS_DTYPE_F16};
+        gathered *seen = gather(&n);
+        assert_int_equal((seen->host_bytes * models[i].layers + 500000) / 1000000,
+                         models[i].host_mb);
+        free(seen);
+    }
+}
+
 static void test_a_failing_sink_ends_a_run(void **state)
 {
     const figures n = {
@@ -250,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_the_peak_of_a_wide_block_is_its_update),
         cmocka_unit_test(test_the_peak_of_a_wide_head_is_its_last_perturbation),
         cmocka_unit_test(test_the_peak_of_short_sequences_is_the_update_of_the_head),
+        cmocka_unit_test(test_pinned_blocks_are_powers_of_two),
+        cmocka_unit_test(test_blocks_lie_on_the_host_in_powers_of_two),
         cmocka_unit_test(test_a_failing_sink_ends_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
