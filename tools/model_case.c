@@ -5,7 +5,6 @@
 #include "model_case.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -15,6 +14,7 @@
 #include "model_recipe.h"
 #include "workload/config/models.h"
 #include "workload/script/build.h"
+#include "workload/script/pinned.h"
 
 #define HEAD_BYTES 64
 
@@ -136,20 +136,13 @@ ps_code ps_model_case_build(const char *input, const ps_args *args, const ps_mod
 
 /* ---- the plan ---- */
 
-/* Host memory that the rank's program has pinned. */
-static uint64_t pinned_bytes(const ps_ranks *ranks, uint32_t rank)
-{
-    const ps_workload *of = ranks->workload[ranks->workload_of[rank]];
-    const char *text = ps_workload_meta(of, PS_WORKLOAD_META_PINNED);
-    return text == NULL ? 0 : strtoull(text, NULL, 10);
-}
-
 /* What lies outside the allocator, until --base says otherwise. */
 static void set_base(const ps_model_machine *machine, const ps_ranks *ranks, ps_plan *plan)
 {
     for (size_t i = 0; i < plan->device.head.count; i++) {
-        const uint64_t pinned = pinned_bytes(ranks, plan->device.rank[i]);
-        const uint64_t tables = ps_beyond_tables(&machine->beyond, pinned);
+        const uint32_t of = ranks->workload_of[plan->device.rank[i]];
+        const uint64_t tables =
+            ps_beyond_tables(&machine->beyond, ps_pinned_held(ranks->workload[of]));
         uint64_t base;
         if (!ps_add_u64(ps_beyond_outside(&machine->beyond), tables, &base)) {
             base = UINT64_MAX;

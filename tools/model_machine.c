@@ -102,11 +102,15 @@ static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue,
                                    .blas_config = ps_args_text(args, "cublas-workspace"),
                                    .groups = out->gpus > 1 ? 1 : 0,
                                    .group_ranks = out->gpus};
-    ps_figure sm_count, threads;
+    ps_figure sm_count, threads, request = {0}, release = {0};
     PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_SM_COUNT, &sm_count, err));
     PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_THREADS_PER_SM, &threads, err));
     PS_TRY(ps_beyond_memory(catalogue, out->gpu, &setup, &out->beyond, err));
-    out->device = (ps_train_device){.capability = capability_of(catalogue, out->gpu),
+    (void)ps_catalogue_get(catalogue, out->gpu, PS_FIGURE_DEVICE_MALLOC, &request);
+    (void)ps_catalogue_get(catalogue, out->gpu, PS_FIGURE_DEVICE_FREE, &release);
+    out->device = (ps_train_device){.malloc_ns = (ps_ns)request.value,
+                                    .free_ns = (ps_ns)release.value,
+                                    .capability = capability_of(catalogue, out->gpu),
                                     .release = release_of(args),
                                     .workspace_bytes = out->beyond.workspace_bytes,
                                     .sm_count = (int64_t)sm_count.value,

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "scheme_options.h"
 #include "workload/script/lengths.h"
+#include "zo2_options.h"
 
 #define MAX_LENGTH 16777216
 #define MAX_LENGTHS 4096u
@@ -189,7 +190,8 @@ static ps_code read_policies(const ps_args *args, ps_recipe *r, ps_error *err)
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
         PS_TRY(read_policy(ps_args_at(args, "policy", i), is_shared, r, err));
     }
-    return ps_scheme_options_read(args, &r->parallel, err);
+    return r->policy == PS_TRAIN_POLICY_ZO2 ? ps_zo2_options_read(args, &r->zo2, err)
+                                            : ps_scheme_options_read(args, &r->parallel, err);
 }
 
 static ps_code read_quantize(const ps_args *args, ps_recipe *r, ps_error *err)

@@ -9,13 +9,14 @@
 #include "workload/script/parallel.h"
 
 /** Row for a verb's table of options. */
-#define PS_SCHEME_OPTION_ROW                                                                 \
-    {                                                                                        \
-        .name = "scheme-option", .kind = PS_OPTION_TEXT, .value = "KEY=VALUE",               \
-        .is_repeatable = true,                                                               \
-        .help = "one setting of the framework that divides the training, in its own words: " \
-                "bucket_cap_mb=25, reduce_bucket_size=5e8, reshard_after_forward=false, "    \
-                "shard_ranks=8 (states are divided among so many neighbours, and repeated)"  \
+#define PS_SCHEME_OPTION_ROW                                                                  \
+    {                                                                                         \
+        .name = "scheme-option", .kind = PS_OPTION_TEXT, .value = "KEY=VALUE",                \
+        .is_repeatable = true,                                                                \
+        .help = "one setting of the framework that divides the training, in its own words: "  \
+                "bucket_cap_mb=25, reduce_bucket_size=5e8, reshard_after_forward=false, "     \
+                "shard_ranks=8 (states are divided among so many neighbours, and repeated); " \
+                "with zo2: overlap=false, reuse_memory=false and others of docs/MODEL.md"     \
     }
 
 /** Reads all --scheme-option. PS_OK · PS_USAGE a key or value that is none, with what can be */

@@ -121,6 +121,10 @@ typedef enum ps_hardware_class {
       "part of a collective's time by which it holds up computation that runs beside it")         \
     X(LOADED_MEMORY, "loaded-memory", SIZE, 0, GPU, 0,                                            \
       "what a first step loads outside the allocator")                                            \
+    X(DEVICE_MALLOC, "device-malloc", DURATION, 0, GPU, 0,                                        \
+      "host time of one request to the driver for device memory")                                 \
+    X(DEVICE_FREE, "device-free", DURATION, 0, GPU, 0,                                            \
+      "host time of giving it back, beside waiting for the device")                               \
     X(DRIVER_MEMORY, "driver-memory", SIZE, 0, GPU, 0,                                            \
       "what driver and firmware keep of the card; NVML counts it as used unless asked not to")    \
     X(EAGER_MODULES, "eager-modules", SIZE, 0, SOFTWARE, 0,                                       \

@@ -53,6 +53,7 @@ typedef struct ps_eager_kernel {
     ps_dtype dtype; /* of the arithmetic */
     uint64_t flop;
     uint64_t moved_bytes;
+    ps_ns dur_ns;            /* of CPU: before it moves anything */
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
     ps_operand_layout layout;    /* of a matrix product, where it is known */

@@ -30,8 +30,11 @@ void ps_op_host_copy(ps_eager *self, const ps_host_copy *what)
 
 void ps_op_cpu(ps_eager *self, const ps_cpu_work *what)
 {
-    const ps_eager_kernel kernel = {
-        .name = what->name, .kind = PS_KERNEL_CPU, .moved_bytes = what->bytes, .mark = what->mark};
+    const ps_eager_kernel kernel = {.name = what->name,
+                                    .kind = PS_KERNEL_CPU,
+                                    .moved_bytes = what->bytes,
+                                    .dur_ns = what->dur_ns,
+                                    .mark = what->mark};
     tell_in(self, what->lane, &kernel);
     ps_eager_touch(self, what->read, false);
     ps_eager_touch(self, what->written, true);

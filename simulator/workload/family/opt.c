@@ -542,17 +542,17 @@ static ps_tensor dual_head(ps_model *m, const ps_dual_pass *its)
 }
 
 static const ps_dual_stage dual_before[] = {
-    {dual_words, own_words, DUAL_WORDS, false},
-    {dual_shown, NULL, DUAL_SHOWN, true},
-    {dual_mask, NULL, DUAL_MASK, false},
-    {dual_places, own_places, DUAL_PLACES, false},
-    {dual_project_in, own_project_in, DUAL_WORDS, false},
-    {dual_add, NULL, PS_DUAL_HIDDEN, false},
+    {.run = dual_words, .own = own_words, .slot = DUAL_WORDS},
+    {.run = dual_shown, .slot = DUAL_SHOWN, .is_shared = true},
+    {.run = dual_mask, .slot = DUAL_MASK},
+    {.run = dual_places, .own = own_places, .slot = DUAL_PLACES},
+    {.run = dual_project_in, .own = own_project_in, .slot = DUAL_WORDS},
+    {.run = dual_add, .slot = PS_DUAL_HIDDEN},
 };
 
 static const ps_dual_stage dual_after[] = {
-    {dual_final, own_final, PS_DUAL_HIDDEN, false},
-    {dual_project_out, own_project_out, PS_DUAL_HIDDEN, false},
+    {.run = dual_final, .own = own_final, .slot = PS_DUAL_HIDDEN},
+    {.run = dual_project_out, .own = own_project_out, .slot = PS_DUAL_HIDDEN},
 };
 
 static const ps_dual_ops dual_ops = {
@@ -562,7 +562,7 @@ static const ps_dual_ops dual_ops = {
     .block_count = dual_block_count,
     .after = dual_after,
     .after_count = sizeof dual_after / sizeof dual_after[0],
-    .head = {dual_head, own_head, PS_DUAL_LOGITS, false},
+    .head = {.run = dual_head, .own = own_head, .slot = PS_DUAL_LOGITS},
 };
 
 const ps_family ps_family_opt = {

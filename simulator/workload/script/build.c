@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "workload/script/record.h"
-#include "workload/script/zo2.h"
 
 #define NUMBER_BYTES 24
 
@@ -33,9 +32,6 @@ static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
     PS_TRY(ps_recorder_label(self, "load", err));
     PS_TRY(set_number(self->out, PS_WORKLOAD_META_PARAMETERS, m->parameter_elements, err));
     PS_TRY(set_number(self->out, PS_WORKLOAD_META_TRAINED, m->trained_elements, err));
-    if (r->policy == PS_TRAIN_POLICY_ZO2) {
-        PS_TRY(set_number(self->out, PS_WORKLOAD_META_PINNED, ps_zo2_host_bytes(m), err));
-    }
     return set_number(self->out, PS_WORKLOAD_META_TOKENS,
                       (uint64_t)r->batch * (uint64_t)r->length * (uint64_t)r->accumulate, err);
 }

@@ -32,6 +32,5 @@ ps_code ps_build_workload(const ps_build *what, ps_workload **out, ps_error *err
 #define PS_WORKLOAD_META_TRAINED "trained-parameters"
 #define PS_WORKLOAD_META_RECIPE "recipe" /* in words; set by whoever knows them */
 #define PS_WORKLOAD_META_TOKENS "tokens-per-step"
-#define PS_WORKLOAD_META_PINNED "pinned-host-bytes" /* where parameters lie on the host */
 
 #endif

@@ -23,6 +23,7 @@ typedef struct ps_dual_pass {
     const ps_batch *batch;
     ps_tensor slot[PS_DUAL_SLOTS];
     const ps_tensor *shared; /* slots of what is made once for both */
+    ps_tensor *beside;       /* receives the second result of a stage that has one */
 } ps_dual_pass;
 
 /** One module or function. */
@@ -35,7 +36,8 @@ typedef struct ps_dual_stage {
      */
     bool (*own)(const ps_model *m, ps_tensor own[PS_DUAL_OWN]);
     int slot;
-    bool is_shared; /* run once, into the shared slots */
+    bool is_shared;  /* run once, into the shared slots */
+    int beside_slot; /* of its second result; 0: it has one result */
 } ps_dual_stage;
 
 /** A family's stages, in order. */
@@ -49,6 +51,8 @@ typedef struct ps_dual_ops {
     const ps_dual_stage *after;
     size_t after_count;
     ps_dual_stage head; /* into slot 1, PS_DUAL_LOGITS */
+    /** Of a pass whose logits are there. NULL: cross entropy of all but the last, as typed. */
+    ps_tensor (*loss)(ps_model *m, const ps_dual_pass *pass);
 } ps_dual_ops;
 
 #define PS_DUAL_LOGITS 1

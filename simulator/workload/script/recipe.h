@@ -7,6 +7,7 @@
 #define PS_WORKLOAD_RECIPE_H
 
 #include "workload/script/parallel.h"
+#include "workload/script/zo2_settings.h"
 
 /* X(symbol, word in options, what it is) */
 #define PS_ATTENTIONS(X)                                                               \
@@ -108,6 +109,7 @@ typedef struct ps_recipe {
     size_t lora_target_count;
     bool has_lora_dropout;
     ps_train_policy policy;
+    ps_zo2_settings zo2; /* of that policy */
     bool
         shifts_logits; /* before transformers 4.46: the loss copies logits but the last, as typed */
     ps_quantize quantize;     /* needs lora_rank */

@@ -167,6 +167,7 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     op->dtype[row] = (uint8_t)element_of(kernel->dtype);
     op->flop[row] = kernel->flop;
     op->moved_bytes[row] = kernel->moved_bytes;
+    op->dur_ns[row] = kernel->dur_ns;
     op->m[row] = kernel->m;
     op->n[row] = kernel->n;
     op->k[row] = kernel->k;

@@ -6,7 +6,6 @@
 #include "workload/model/quantized.h"
 #include "workload/script/gemini.h"
 #include "workload/script/train_script.h"
-#include "workload/script/zo2.h"
 
 static ps_code tell_step(const ps_script *self, int64_t number, bool is_end, ps_error *err)
 {
@@ -36,6 +35,10 @@ static ps_code run_steps(ps_script *self, ps_error *err)
     PS_TRY(ps_eager_code(e, err));
     if (self->scheme == NULL) {
         PS_TRY(tell_loaded(self, err));
+    }
+    if (self->m.recipe->policy == PS_TRAIN_POLICY_ZO2) {
+        const ps_zo2_driver driver = {self->run->device.malloc_ns, self->run->device.free_ns};
+        PS_TRY(ps_zo2_create(&self->m, &driver, &self->zo2, err));
     }
     for (int64_t step = 0; step < self->run->recipe->steps; step++) {
         PS_TRY(tell_step(self, step, false, err));
@@ -215,6 +218,7 @@ ps_code ps_train(const ps_training *given, ps_error *err)
     }
     const ps_code code = run_script(&self, err);
     ps_free(self.output.kept);
+    ps_zo2_destroy(self.zo2);
     ps_optimizer_destroy(self.optimizer);
     ps_activations_destroy(self.activations);
     ps_weights_destroy(self.weights);

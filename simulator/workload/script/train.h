@@ -13,8 +13,9 @@
 typedef struct ps_train_device {
     uint64_t workspace_bytes; /* of cuBLAS, for each thread that multiplies; 0 none */
     int64_t sm_count, threads_per_sm;
-    int64_t capability; /* 10 * major + minor; 0: 90 */
-    int64_t release;    /* of PyTorch, 100 * major + minor; 0: the newest known */
+    int64_t capability;       /* 10 * major + minor; 0: 90 */
+    int64_t release;          /* of PyTorch, 100 * major + minor; 0: the newest known */
+    ps_ns malloc_ns, free_ns; /* of its driver: one request, one release */
 } ps_train_device;
 
 /** Told between the events of the sink. */

@@ -12,6 +12,7 @@
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
 #include "workload/script/weights.h"
+#include "workload/script/zo2.h"
 
 /** What the script's variables hold. */
 typedef struct ps_script {
@@ -22,6 +23,7 @@ typedef struct ps_script {
     ps_weights *weights;         /* likewise */
     ps_masters masters;          /* empty unless the recipe has them */
     ps_optimizer *optimizer;
+    ps_zo2 *zo2; /* NULL: another policy */
     ps_grad_scaler scaler;
     ps_batch batch;
     ps_model_output output; /* of the last forward, while the script keeps it */

@@ -234,7 +234,7 @@ static void run_zeroth_order(ps_script *self)
     ps_eager_set_phase(e, PS_EAGER_FORWARD);
     fetch_batch(self);
     if (self->run->recipe->policy == PS_TRAIN_POLICY_ZO2) {
-        ps_zo2_step(&self->m, &self->batch, self->micro_batch > 0);
+        ps_zo2_step(self->zo2, &self->batch);
         (void)ps_eager_set_grad_mode(e, was_recording);
         self->micro_batch++;
         return;

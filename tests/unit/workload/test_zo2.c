@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "workload/script/build.h"
 #include "workload/script/pinned.h"
-#include "workload/script/train.h"
-#include "workload/script/zo2.h"
 
 #define TEXT_BYTES 256
 #define MAX_BUFFERS 65536u
@@ -20,9 +19,11 @@ typedef struct gathered {
     const ps_eager *e; /* from the load on */
     char order[TEXT_BYTES];
     char last[8];
-    uint64_t uploaded_bytes, offloaded_bytes;
+    uint64_t uploaded_bytes, offloaded_bytes, uploads, offloads;
+    ps_ns driver_ns;
+    unsigned lanes; /* that had device work, one bit each */
     uint64_t bytes[MAX_BUFFERS];
-    uint64_t live_bytes, peak_bytes, loaded_bytes, host_bytes;
+    uint64_t live_bytes, peak_bytes, loaded_bytes;
     size_t at, seen; /* the event that fails */
 } gathered;
 
@@ -31,11 +32,16 @@ static ps_code count(gathered *self, ps_error *err)
     return self->seen++ == self->at ? ps_fail(err, PS_IO, "the sink is full") : PS_OK;
 }
 
+/* Device memory and the host's apart: a buffer of the host counts as one of no bytes. */
 static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
 {
     gathered *self = context;
     (void)role;
     assert_true(buffer < MAX_BUFFERS);
+    if (self->e != NULL && ps_memory_is_host((uint8_t)ps_eager_memory_now(self->e))) {
+        self->bytes[buffer] = 0;
+        return count(self, err);
+    }
     self->bytes[buffer] = bytes;
     self->live_bytes += bytes;
     if (self->live_bytes > self->peak_bytes) {
@@ -70,8 +76,12 @@ static void note(gathered *self)
 static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
 {
     gathered *self = context;
-    self->uploaded_bytes += kernel->kind == PS_KERNEL_UPLOAD ? kernel->moved_bytes : 0;
-    self->offloaded_bytes += kernel->kind == PS_KERNEL_OFFLOAD ? kernel->moved_bytes : 0;
+    self->uploaded_bytes += kernel->copy_kind == PS_COPY_HTOD ? kernel->moved_bytes : 0;
+    self->offloaded_bytes += kernel->copy_kind == PS_COPY_DTOH ? kernel->moved_bytes : 0;
+    self->uploads += kernel->copy_kind == PS_COPY_HTOD;
+    self->offloads += kernel->copy_kind == PS_COPY_DTOH;
+    self->driver_ns += kernel->dur_ns;
+    self->lanes |= self->e == NULL ? 0 : 1u << ps_eager_lane_now(self->e);
     if (self->e != NULL && kernel->kind != PS_KERNEL_WAIT) {
         note(self);
     }
@@ -91,7 +101,6 @@ static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
     (void)err;
     self->e = m->e;
     self->loaded_bytes = self->live_bytes;
-    self->host_bytes = ps_zo2_host_bytes(m);
     return PS_OK;
 }
 
@@ -99,6 +108,7 @@ static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
 typedef struct figures {
     uint64_t hidden, inner, vocabulary, positions, layers, length;
     ps_dtype dtype; /* 32 bits where nothing is said */
+    ps_zo2_settings with;
 } figures;
 
 static ps_recipe recipe_of(const figures *n)
@@ -107,6 +117,7 @@ static ps_recipe recipe_of(const figures *n)
     r.batch = 1;
     r.length = (int64_t)n->length;
     r.parameters = n->dtype;
+    r.zo2 = n->with;
     r.steps = 3;
     r.optimizer = "mezo";
     r.policy = PS_TRAIN_POLICY_ZO2;
@@ -115,11 +126,11 @@ static ps_recipe recipe_of(const figures *n)
     return r;
 }
 
-static ps_code run(const figures *n, gathered *out, ps_error *err)
+static ps_model_config *config_of(const figures *n)
 {
     char text[512];
+    ps_error err = {0};
     ps_model_config *config = NULL;
-    const ps_recipe recipe = recipe_of(n);
     (void)snprintf(text, sizeof text,
                    "{\"model_type\":\"opt\",\"hidden_size\":%u,\"ffn_dim\":%u,\"vocab_size\":%u,"
                    "\"max_position_embeddings\":%u,\"num_hidden_layers\":%u,"
@@ -127,16 +138,41 @@ static ps_code run(const figures *n, gathered *out, ps_error *err)
                    "\"tie_word_embeddings\":false}",
                    (unsigned)n->hidden, (unsigned)n->inner, (unsigned)n->vocabulary,
                    (unsigned)n->positions, (unsigned)n->layers, (unsigned)n->hidden);
-    assert_ok(err, ps_model_config_read_memory("small", text, strlen(text), &config, err));
-    const ps_training training = {.family = ps_family_find("opt"),
-                                  .config = config,
-                                  .recipe = &recipe,
-                                  .device = {.sm_count = 4, .threads_per_sm = 1024},
-                                  .sink = {out, on_alloc, on_free, on_kernel, on_rename, NULL},
-                                  .marks = {.context = out, .loaded = on_loaded}};
+    assert_ok(&err, ps_model_config_read_memory("small", text, strlen(text), &config, &err));
+    return config;
+}
+
+static ps_code run(const figures *n, gathered *out, ps_error *err)
+{
+    const ps_recipe recipe = recipe_of(n);
+    ps_model_config *config = config_of(n);
+    const ps_training training = {
+        .family = ps_family_find("opt"),
+        .config = config,
+        .recipe = &recipe,
+        .device = {.sm_count = 4, .threads_per_sm = 1024, .malloc_ns = 5, .free_ns = 7},
+        .sink = {out, on_alloc, on_free, on_kernel, on_rename, NULL, NULL},
+        .marks = {.context = out, .loaded = on_loaded}};
     const ps_code code = ps_train(&training, err);
     ps_model_config_destroy(config);
     return code;
+}
+
+/* The same as rows. */
+static ps_workload *build(const figures *n)
+{
+    ps_error err = {0};
+    ps_workload *out = NULL;
+    const ps_recipe recipe = recipe_of(n);
+    ps_model_config *config = config_of(n);
+    const ps_build what = {.name = "small",
+                           .config = config,
+                           .recipe = &recipe,
+                           .device = {.sm_count = 4, .threads_per_sm = 1024}};
+    assert_ok(&err, ps_build_workload(&what, &out, &err));
+    assert_ok(&err, ps_workload_check(out, &err));
+    ps_model_config_destroy(config);
+    return out;
 }
 
 static gathered *gather(const figures *n)
@@ -258,11 +294,149 @@ static void test_blocks_lie_on_the_host_in_powers_of_two(void **state)
                            .layers = 1,
                            .length = 2,
                            .dtype = PS_DTYPE_F16};
-        gathered *seen = gather(&n);
-        assert_int_equal((seen->host_bytes * models[i].layers + 500000) / 1000000,
+        ps_workload *made = build(&n);
+        assert_int_equal((ps_pinned_held(made) * models[i].layers + 500000) / 1000000,
                          models[i].host_mb);
-        free(seen);
+        ps_workload_destroy(made);
     }
+}
+
+/* ---- what settings change ---- */
+
+#define PARAMETERS 16u /* of a block: four projections, two products, two norms, each with a bias */
+
+static figures plain_figures(void)
+{
+    return (figures){
+        .hidden = 256, .inner = 1024, .vocabulary = 16, .positions = 8, .layers = 3, .length = 8};
+}
+
+static void test_a_block_that_waits_for_its_copy_takes_a_third(void **state)
+{
+    figures n = plain_figures();
+    gathered *released = gather(&n);
+    n.with.waits_for_offload = true;
+    gathered *seen = gather(&n);
+    (void)state;
+    assert_int_equal(seen->peak_bytes, released->peak_bytes + block_bytes(&n));
+    assert_int_equal(seen->live_bytes, resident_bytes(&n));
+    assert_string_equal(seen->order, released->order);
+    free(released);
+    free(seen);
+}
+
+/* Each parameter of each block in each of three steps: one request of 5 ns, one release of 7. */
+static void test_the_driver_is_asked_for_each_tensor(void **state)
+{
+    figures n = plain_figures();
+    n.with.asks_driver = true;
+    gathered *seen = gather(&n);
+    (void)state;
+    assert_int_equal(seen->driver_ns, 3 * n.layers * PARAMETERS * (5 + 7));
+    assert_int_equal(seen->uploads, 3 * n.layers * PARAMETERS);
+    free(seen);
+}
+
+static void test_an_update_apart_visits_blocks_twice(void **state)
+{
+    figures n = plain_figures();
+    n.layers = 2;
+    n.with.updates_apart = true;
+    gathered *seen = gather(&n);
+    (void)state;
+    assert_int_equal(seen->uploaded_bytes, 2 * 3 * n.layers * block_bytes(&n));
+    assert_string_equal(seen->order, "U1 C1 U2 O1 C2 O2 U1 C1 U2 O1 C2 O2 "
+                                     "U1 C1 U2 O1 C2 O2 U1 C1 U2 O1 C2 O2 "
+                                     "U1 C1 U2 O1 C2 O2 U1 C1 U2 O1 C2 O2");
+    free(seen);
+}
+
+static void test_a_bucket_crosses_as_one(void **state)
+{
+    figures n = plain_figures();
+    n.with.is_bucket = true;
+    gathered *seen = gather(&n);
+    ps_workload *made = build(&n);
+    (void)state;
+    assert_int_equal(seen->uploads, 3 * n.layers);
+    assert_int_equal(seen->offloads, 3 * n.layers);
+    assert_int_equal(seen->offloaded_bytes, 3 * n.layers * block_bytes(&n));
+    assert_int_equal(seen->live_bytes, resident_bytes(&n));
+    assert_int_equal(ps_pinned_held(made), n.layers * ps_pinned_bytes(block_bytes(&n)));
+    ps_workload_destroy(made);
+    free(seen);
+}
+
+/* Half as much crosses; what is computed with stays as wide. */
+static void test_blocks_may_have_another_type_on_the_host(void **state)
+{
+    figures n = plain_figures();
+    gathered *same = gather(&n);
+    n.with.has_host_dtype = true;
+    n.with.host_dtype = PS_DTYPE_BF16;
+    gathered *seen = gather(&n);
+    (void)state;
+    assert_int_equal(seen->uploaded_bytes, same->uploaded_bytes / 2);
+    assert_int_equal(seen->offloaded_bytes, same->offloaded_bytes / 2);
+    assert_int_equal(seen->peak_bytes, same->peak_bytes);
+    assert_int_equal(seen->live_bytes, resident_bytes(&n));
+    free(same);
+    free(seen);
+}
+
+static void test_without_overlap_there_is_one_queue(void **state)
+{
+    figures n = plain_figures();
+    n.with.is_serial = true;
+    gathered *seen = gather(&n);
+    ps_workload *made = build(&n);
+    (void)state;
+    assert_int_equal(seen->lanes, 1u << PS_EAGER_MAIN);
+    assert_int_equal(ps_pinned_held(made), 0);
+    for (size_t i = 0; i < made->op.head.count; i++) {
+        if (made->op.copy_kind[i] != PS_COPY_UNKNOWN) {
+            assert_int_equal(made->op.is_blocking[i], 1);
+            assert_int_equal(made->op.memory[i], PS_MEMORY_PAGEABLE);
+        }
+    }
+    ps_workload_destroy(made);
+    free(seen);
+}
+
+/* They come from where they were loaded, and from the second step on from where they were sent. */
+static void test_first_uploads_are_pageable(void **state)
+{
+    const figures n = plain_figures();
+    ps_workload *made = build(&n);
+    size_t pageable = 0, pinned = 0;
+    (void)state;
+    for (size_t i = 0; i < made->op.head.count; i++) {
+        if (made->op.copy_kind[i] == PS_COPY_HTOD) {
+            pageable += made->op.memory[i] == PS_MEMORY_PAGEABLE;
+            pinned += made->op.memory[i] == PS_MEMORY_PINNED;
+        }
+    }
+    assert_int_equal(pageable, n.layers * PARAMETERS);
+    assert_int_equal(pinned, 2 * n.layers * PARAMETERS);
+    ps_workload_destroy(made);
+}
+
+static void test_settings_that_exclude_each_other_are_refused(void **state)
+{
+    ps_error err = {0};
+    figures n = plain_figures();
+    gathered *seen = calloc(1, sizeof *seen);
+    (void)state;
+    assert_non_null(seen);
+    seen->at = SIZE_MAX;
+    n.with = (ps_zo2_settings){.is_bucket = true, .asks_driver = true};
+    assert_int_equal(run(&n, seen, &err), PS_USAGE);
+    assert_non_null(strstr(err.message, "reuse_memory"));
+    n.with =
+        (ps_zo2_settings){.is_bucket = true, .has_host_dtype = true, .host_dtype = PS_DTYPE_F16};
+    assert_int_equal(run(&n, seen, &err), PS_USAGE);
+    assert_non_null(strstr(err.message, "bucket"));
+    free(seen);
 }
 
 static void test_a_failing_sink_ends_a_run(void **state)
@@ -293,6 +467,14 @@ int main(void)
         cmocka_unit_test(test_the_peak_of_short_sequences_is_the_update_of_the_head),
         cmocka_unit_test(test_pinned_blocks_are_powers_of_two),
         cmocka_unit_test(test_blocks_lie_on_the_host_in_powers_of_two),
+        cmocka_unit_test(test_a_block_that_waits_for_its_copy_takes_a_third),
+        cmocka_unit_test(test_the_driver_is_asked_for_each_tensor),
+        cmocka_unit_test(test_an_update_apart_visits_blocks_twice),
+        cmocka_unit_test(test_a_bucket_crosses_as_one),
+        cmocka_unit_test(test_blocks_may_have_another_type_on_the_host),
+        cmocka_unit_test(test_without_overlap_there_is_one_queue),
+        cmocka_unit_test(test_first_uploads_are_pageable),
+        cmocka_unit_test(test_settings_that_exclude_each_other_are_refused),
         cmocka_unit_test(test_a_failing_sink_ends_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
