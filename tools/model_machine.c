@@ -24,10 +24,11 @@ ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalo
 {
     const char *name = text_or(args, "cluster", gpu);
     const char *path = ps_args_text(args, "cluster-file");
-    ps_cluster_options options = {.csv_name = path};
+    ps_cluster_options options = {.csv_name = path,
+                                  .rank_cores = (uint32_t)ps_args_quantity(args, "cores")};
     char *text = NULL;
     if (path == NULL) {
-        return ps_cluster_create(catalogue, name, gpus, NULL, out, err);
+        return ps_cluster_create(catalogue, name, gpus, &options, out, err);
     }
     ps_code code = ps_read_text(path, &text, &options.csv_bytes, err);
     if (code == PS_OK) {

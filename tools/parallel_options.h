@@ -31,6 +31,14 @@
          .help = "measured times of collectives, which win over formulas: rows of "                \
                  "collective,ranks,nodes,bytes,time, or with all-reduce=FILE and its like what "   \
                  "nccl-tests printed"},                                                            \
+        {.name = "cores",                                                                          \
+         .kind = PS_OPTION_QUANTITY,                                                               \
+         .value = "N",                                                                             \
+         .unit = PS_UNIT_COUNT,                                                                    \
+         .min = 1,                                                                                 \
+         .max = 4096,                                                                              \
+         .help = "threads of the host bound to a rank, for what it computes there; its share of "  \
+                 "the cores when absent"},                                                         \
     {                                                                                              \
         .name = "cluster-file", .kind = PS_OPTION_TEXT, .value = "FILE",                           \
         .help = "CSV file with further kinds of nodes (see docs/EXTENDING.md)"                     \

@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "model_case.h"
+#include "policy/host_links.h"
 #include "policy/whatif.h"
 #include "run/run.h"
 #include "search_case.h"
@@ -76,6 +77,7 @@ static ps_code change(const ps_search_case *self, ps_plan *plan, ps_error *err)
 {
     const ps_args *args = self->args;
     const ps_whatif what = {
+        .host_capacity_bytes = ps_args_quantity(args, "host-capacity"),
         .memory_bytes = ps_args_quantity(args, "memory"),
         .base_bytes = ps_args_quantity(args, "base"),
         .has_base = ps_args_has(args, "base"),
@@ -84,6 +86,9 @@ static ps_code change(const ps_search_case *self, ps_plan *plan, ps_error *err)
         .allocator_conf = ps_args_text(args, "allocator-conf"),
     };
     PS_TRY(ps_whatif_apply(plan, self->catalogue, &what, err));
+    if (ps_args_has(args, "host-memory") && ps_host_links_has_memory(plan)) {
+        PS_TRY(ps_host_links_set_memory(plan, ps_args_quantity(args, "host-memory"), err));
+    }
     for (size_t i = 0; i < plan->device.head.count; i++) {
         plan->device.limit_bytes[i] = 0; /* none */
     }

@@ -8,6 +8,7 @@
 
 #include "artefact.h"
 #include "base/memory.h"
+#include "host_options.h"
 #include "load_plan.h"
 #include "model_case.h"
 #include "model_recipe.h"
@@ -30,6 +31,7 @@ const ps_option ps_simulate_options[] = {
      .unit = PS_UNIT_BANDWIDTH,
      .min = 1000,
      .help = "bandwidth of the host link in each direction, as large pinned copies reach it"},
+    PS_HOST_OPTION_ROWS,
     {.name = "memory",
      .kind = PS_OPTION_QUANTITY,
      .value = "SIZE",
@@ -107,6 +109,8 @@ static ps_code read_changes(const ps_args *args, const char **allocator_option, 
     *out = (ps_whatif){
         .gpu = ps_args_text(args, "gpu"),
         .pcie_bytes_per_s = ps_args_quantity(args, "pcie"),
+        .host_memory_bytes_per_s = ps_args_quantity(args, "host-memory"),
+        .host_capacity_bytes = ps_args_quantity(args, "host-capacity"),
         .memory_bytes = ps_args_quantity(args, "memory"),
         .base_bytes = ps_args_quantity(args, "base"),
         .has_base = ps_args_has(args, "base"),
@@ -235,6 +239,9 @@ static ps_code load(const char *input, const ps_args *args, const ps_catalogue *
     }
     *is_made = false;
     PS_TRY(refuse_recipe(args, "this input was recorded", err));
+    if (ps_args_has(args, "cores")) {
+        return ps_fail(err, PS_USAGE, "--cores is of a model that nobody recorded");
+    }
     return ps_load_with_structure(input, ps_args_text(args, "structure-file"), out, err);
 }
 

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/progress.h"
 #include "cli/verb.h"
+#include "host_options.h"
 #include "llmem_chooser.h"
 #include "model_case.h"
 #include "search_report.h"
@@ -63,6 +64,7 @@ static const ps_option options[] = {
      .unit = PS_UNIT_SIZE,
      .min = 1,
      .help = "memory of a GPU, in place of the catalogue's figure"},
+    PS_HOST_OPTION_ROWS,
     {.name = "base",
      .kind = PS_OPTION_QUANTITY,
      .value = "SIZE",

@@ -31,11 +31,36 @@ static ps_code check_size(ps_cluster *self, uint32_t gpus, ps_error *err)
     return PS_OK;
 }
 
+/* Threads that were bound to ranks must exist. */
+static ps_code bind_cores(ps_cluster *self, const ps_cluster_options *options, ps_error *err)
+{
+    ps_node_kind *kind = &self->kind;
+    const uint32_t sockets = kind->sockets, gpus = self->info.gpus_per_node;
+    const uint32_t per_socket = (kind->gpus + sockets - 1) / sockets;
+    const uint32_t ranks = gpus < per_socket ? gpus : per_socket;
+    if (options == NULL || options->rank_cores == 0) {
+        return PS_OK;
+    }
+    if (kind->core_bytes_per_s == 0) {
+        return ps_fail(err, PS_USAGE, "nothing is known of the cores of %.80s (core-stream)",
+                       self->info.kind);
+    }
+    if (kind->cores > 0 && (uint64_t)options->rank_cores * ranks > kind->cores) {
+        return ps_fail(err, PS_USAGE,
+                       "%u threads for each of the %u ranks of a socket: one of %.80s has %u cores",
+                       (unsigned)options->rank_cores, (unsigned)ranks, self->info.kind,
+                       (unsigned)kind->cores);
+    }
+    kind->rank_cores = options->rank_cores;
+    return PS_OK;
+}
+
 static ps_code build(ps_cluster *self, const ps_catalogue *catalogue, const char *name,
                      uint32_t gpus, const ps_cluster_options *options, ps_error *err)
 {
     PS_TRY(ps_cluster_read_kind(self, catalogue, name, gpus, options, err));
     PS_TRY(check_size(self, gpus, err));
+    PS_TRY(bind_cores(self, options, err));
     return ps_cluster_make_links(self, err);
 }
 

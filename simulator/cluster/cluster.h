@@ -41,6 +41,7 @@ typedef struct ps_cluster_options {
     const char *csv; /* rows in the form of clusters.csv, which add and override; NULL: none */
     size_t csv_bytes;
     const char *csv_name; /* for messages; NULL: "user's clusters" */
+    uint32_t rank_cores;  /* threads bound to each rank; 0: its share of the socket's cores */
 } ps_cluster_options;
 
 /** Texts are borrowed until the cluster is destroyed. */
@@ -134,7 +135,8 @@ typedef struct ps_group_place {
  * @param out      to be given to ps_cluster_destroy; untouched on failure
  * @return PS_OK · PS_NOMEM · PS_NOT_FOUND a name that is neither, with near names; a kind with a
  *         figure missing, or with a part that the catalogue has not · PS_USAGE no GPU, too many,
- *         not a multiple, several nodes without network · PS_BAD_INPUT rows that do not parse,
+ *         not a multiple, several nodes without network, more threads for the ranks of a socket
+ *         than it has cores, or of a kind that does not say what a core streams · PS_BAD_INPUT rows that do not parse,
  *         with name and line
  */
 ps_code ps_cluster_create(const ps_catalogue *catalogue, const char *name, uint32_t gpus,
@@ -152,7 +154,8 @@ uint32_t ps_cluster_local(const ps_cluster *self, uint32_t rank);
 
 /**
  * The host of a rank below gpus. The GPUs of a socket that the cluster uses share its cores evenly;
- * a kind that does not state its cores is taken to have enough of them for its memory.
+ * a kind that does not state its cores is taken to have enough of them for its memory. Threads
+ * bound to a rank take the place of its share.
  */
 ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank);
 

@@ -5,6 +5,7 @@
 #include "policy/whatif.h"
 
 #include "policy/data_parallel_parts.h"
+#include "policy/host_links.h"
 #include "policy/whatif_parts.h"
 
 ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
@@ -28,7 +29,12 @@ static ps_code change_work(ps_plan *plan, const ps_catalogue *catalogue, const p
         PS_TRY(ps__whatif_scale(plan, catalogue, change->scale, is_scaled, err));
     }
     if (change->gpu != NULL || change->pcie_bytes_per_s != 0) {
-        PS_TRY(ps__whatif_copies(plan, catalogue, change, wanted, err));
+        PS_TRY(ps_host_links_has_slots(plan)
+                   ? ps__whatif_slots(plan, catalogue, change, wanted, err)
+                   : ps__whatif_copies(plan, catalogue, change, wanted, err));
+    }
+    if (change->host_memory_bytes_per_s != 0) {
+        PS_TRY(ps_host_links_set_memory(plan, change->host_memory_bytes_per_s, err));
     }
     return wanted == NULL ? PS_OK : ps__whatif_compute(plan, catalogue, *wanted, err);
 }
@@ -71,6 +77,9 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
         PS_TRY(change_ranks(plan, catalogue, change, wanted, &is_scaled, err));
     } else {
         PS_TRY(change_work(plan, catalogue, change, wanted, &is_scaled, err));
+    }
+    for (size_t i = 0; change->host_capacity_bytes != 0 && i < plan->node.head.count; i++) {
+        plan->node.capacity_bytes[i] = change->host_capacity_bytes;
     }
     if (change->rank_change != NULL) {
         PS_TRY(ps__rank_change(plan, change->rank_change, err));

@@ -17,6 +17,8 @@
 typedef struct ps_whatif {
     const char *gpu;           /* catalogue name of another GPU; NULL: as recorded */
     uint64_t pcie_bytes_per_s; /* host link, each direction; 0: as recorded, or of `gpu` */
+    uint64_t host_memory_bytes_per_s; /* of a socket's memory; 0: as planned */
+    uint64_t host_capacity_bytes;     /* of a node's memory; 0: as planned */
     uint64_t memory_bytes;     /* device capacity; 0: as recorded, or of `gpu` */
     uint64_t base_bytes;       /* memory outside the allocator, with has_base */
     bool has_base;

@@ -209,6 +209,9 @@ ps_code ps__whatif_copies(ps_plan *plan, const ps_catalogue *catalogue, const ps
     if (code == PS_OK) {
         code = move_copies(plan, links, err);
     }
+    if (code == PS_OK) { /* a plan may have transfers of later tasks already */
+        code = ps_plan_sort_by_task(plan, PS_PLAN_TRANSFER, err);
+    }
     ps_free(links);
     return code;
 }

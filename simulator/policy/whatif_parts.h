@@ -26,6 +26,10 @@ ps_code ps__whatif_scale(ps_plan *plan, const ps_catalogue *catalogue,
 ps_code ps__whatif_copies(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
                           const ps_hardware_id *target, ps_error *err) PS_MUST_USE;
 
+/** Slots of a cluster's GPUs by the new bandwidth, or those of another GPU. */
+ps_code ps__whatif_slots(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
+                         const ps_hardware_id *target, ps_error *err) PS_MUST_USE;
+
 /** Collectives of data-parallel groups among another number of ranks. PS_OK · PS_USAGE groups that
  * are not known, or whose collectives divide what ranks hold · PS_BAD_INPUT · PS_NOMEM */
 ps_code ps__rank_change(ps_plan *plan, const ps_rank_change *change, ps_error *err) PS_MUST_USE;
