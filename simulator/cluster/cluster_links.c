@@ -129,9 +129,9 @@ ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank)
 {
     const ps_node_kind *kind = &self->kind;
     const uint32_t socket = ps_node_socket(kind, ps_cluster_local(self, rank));
-    const uint64_t cores = kind->rank_cores > 0
-                               ? kind->core_bytes_per_s * kind->rank_cores
-                               : kind->core_bytes_per_s * kind->cores / gpus_on_socket(self, socket);
+    const uint64_t cores =
+        kind->rank_cores > 0 ? kind->core_bytes_per_s * kind->rank_cores
+                             : kind->core_bytes_per_s * kind->cores / gpus_on_socket(self, socket);
     const bool is_stated = cores > 0 && cores < kind->memory_bytes_per_s;
     return (ps_rank_host){.node_bytes = kind->memory_bytes,
                           .up_bytes_per_s = kind->up_bytes_per_s,

@@ -40,10 +40,10 @@ static part part_of(const ps_plan *plan, size_t link)
     static const struct {
         const char *owner, *direction;
         part is;
-    } parts[] = {{"gpu", ".slot.in", PART_SLOT_IN},      {"gpu", ".slot.out", PART_SLOT_OUT},
-                 {"gpu", ".slot.both", PART_SLOT_BOTH},  {"switch", ".up", PART_UP},
-                 {"switch", ".down", PART_DOWN},         {"memory", "", PART_MEMORY},
-                 {"network", ".out", PART_NETWORK},      {"network", ".in", PART_NETWORK}};
+    } parts[] = {{"gpu", ".slot.in", PART_SLOT_IN},     {"gpu", ".slot.out", PART_SLOT_OUT},
+                 {"gpu", ".slot.both", PART_SLOT_BOTH}, {"switch", ".up", PART_UP},
+                 {"switch", ".down", PART_DOWN},        {"memory", "", PART_MEMORY},
+                 {"network", ".out", PART_NETWORK},     {"network", ".in", PART_NETWORK}};
     const char *name = ps_strings_text(plan->strings, plan->link.name[link]);
     const char *of_node = skip(name, "node");
     if (of_node == NULL || *of_node != '.') {
@@ -149,8 +149,8 @@ static void note_change(ps_plan *plan, size_t task)
 static void set_copy(ps_plan *plan, size_t task, const ps_slot_rates *to)
 {
     ps_plan_task_table *tasks = &plan->task;
-    const uint64_t slot = tasks->copy_kind[task] == PS_COPY_DTOH ? to->out_bytes_per_s
-                                                                 : to->in_bytes_per_s;
+    const uint64_t slot =
+        tasks->copy_kind[task] == PS_COPY_DTOH ? to->out_bytes_per_s : to->in_bytes_per_s;
     uint64_t *rate = &tasks->rate_bytes_per_s[task];
     if (*rate > 0) {
         *rate = tasks->memory_kind[task] == PS_MEMORY_PAGEABLE ? least_of(*rate, slot) : slot;

@@ -18,8 +18,9 @@
 
 /** Bandwidths of a slot; all > 0. */
 typedef struct ps_slot_rates {
-    uint64_t in_bytes_per_s, out_bytes_per_s; /* to the GPU, from it: as large pinned copies reach it */
-    uint64_t both_bytes_per_s;                /* the two together */
+    uint64_t in_bytes_per_s,
+        out_bytes_per_s;       /* to the GPU, from it: as large pinned copies reach it */
+    uint64_t both_bytes_per_s; /* the two together */
 } ps_slot_rates;
 
 /** True when copies or exchanges of the plan cross slots. */

@@ -15,12 +15,12 @@
 
 /** What to change; zero-initialised: nothing. */
 typedef struct ps_whatif {
-    const char *gpu;           /* catalogue name of another GPU; NULL: as recorded */
-    uint64_t pcie_bytes_per_s; /* host link, each direction; 0: as recorded, or of `gpu` */
+    const char *gpu;                  /* catalogue name of another GPU; NULL: as recorded */
+    uint64_t pcie_bytes_per_s;        /* host link, each direction; 0: as recorded, or of `gpu` */
     uint64_t host_memory_bytes_per_s; /* of a socket's memory; 0: as planned */
     uint64_t host_capacity_bytes;     /* of a node's memory; 0: as planned */
-    uint64_t memory_bytes;     /* device capacity; 0: as recorded, or of `gpu` */
-    uint64_t base_bytes;       /* memory outside the allocator, with has_base */
+    uint64_t memory_bytes;            /* device capacity; 0: as recorded, or of `gpu` */
+    uint64_t base_bytes;              /* memory outside the allocator, with has_base */
     bool has_base;
     const char *software;  /* catalogue entry for driver and libraries; NULL: the default one */
     const char *allocator; /* native, expandable, exact; NULL: as recorded */
