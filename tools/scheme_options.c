@@ -14,6 +14,7 @@ typedef enum setting_kind {
     SETTING_NOT,      /* likewise, kept as its opposite */
     SETTING_PREFETCH, /* BACKWARD_PRE, ... */
     SETTING_DTYPE,    /* bf16, fp16, fp32 */
+    SETTING_SHARE,    /* 0 to 1, kept in millionths */
 } setting_kind;
 
 typedef struct setting {
@@ -29,7 +30,8 @@ typedef struct setting {
 #define BIT(scheme) (1u << PS_PARALLEL_##scheme)
 #define DDP BIT(DDP)
 #define ZERO3 BIT(ZERO3)
-#define ZERO (BIT(ZERO1) | BIT(ZERO2) | ZERO3)
+#define ZERO12 (BIT(ZERO1) | BIT(ZERO2))
+#define ZERO (ZERO12 | ZERO3)
 #define FSDP1 BIT(FSDP1)
 #define FSDP (FSDP1 | BIT(FSDP2))
 
@@ -49,6 +51,13 @@ static const setting settings[] = {
     {"stage3_max_live_parameters", SETTING_SIZE, AT(zero.max_live_parameters), 0, ZERO3},
     {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0, ZERO3},
     {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0, ZERO3},
+    {"offload_optimizer", SETTING_FLAG, AT(zero.offloads_optimizer), 0, ZERO},
+    {"offload_param", SETTING_FLAG, AT(zero.offloads_parameters), 0, ZERO3},
+    {"offload_ratio", SETTING_SHARE, AT(zero.offload_millionths), 0, ZERO3},
+    {"async_gradient_flush", SETTING_FLAG, AT(zero.flushes_beside), 0, ZERO3},
+    {"update_stride", SETTING_SIZE, AT(zero.update_stride), 0, ZERO3},
+    {"one_copy_stream", SETTING_FLAG, AT(zero.has_one_copy_stream), 0, ZERO3},
+    {"delayed_param_update", SETTING_FLAG, AT(zero.delays_update), 0, ZERO12},
     {"reshard_after_forward", SETTING_NOT, AT(fsdp.keeps_gathered), 0, FSDP},
     {"backward_prefetch", SETTING_PREFETCH, AT(fsdp.backward_prefetch), 0, FSDP1},
     {"forward_prefetch", SETTING_FLAG, AT(fsdp.forward_prefetch), 0, FSDP1},
@@ -57,7 +66,7 @@ static const setting settings[] = {
     {"reduce_dtype", SETTING_DTYPE, AT(fsdp.reduce_dtype), AT(fsdp.has_reduce_dtype), FSDP},
 };
 
-#define KEYS_BYTES 512
+#define KEYS_BYTES 768
 #define SETTING_COUNT (sizeof settings / sizeof settings[0])
 #define MAX_SIZE 1e12 /* as bytes of so many MiB it still is a number of 64 bits */
 
@@ -70,6 +79,17 @@ static bool read_size(const char *text, int64_t *out)
     }
     *out = (int64_t)value;
     return (double)*out == value;
+}
+
+static bool read_share(const char *text, int64_t *out)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= 0.0 && value <= 1.0)) {
+        return false;
+    }
+    *out = (int64_t)(value * PS_ZERO_WHOLE + 0.5);
+    return true;
 }
 
 static bool read_word(const char *text, const char *const *words, size_t count, size_t *out)
@@ -97,6 +117,13 @@ static bool set(const setting *of, const char *text, ps_parallel *out, const cha
         *expected = "a whole number";
         is_read = read_size(text, &size);
         memcpy(member, &size, sizeof size);
+        break;
+    }
+    case SETTING_SHARE: {
+        int64_t millionths = 0;
+        *expected = "a share from 0 to 1";
+        is_read = read_share(text, &millionths);
+        memcpy(member, &millionths, sizeof millionths);
         break;
     }
     case SETTING_FLAG:

@@ -26,13 +26,17 @@ ps_parallel ps_parallel_default(void)
                  .param_persistence_threshold = 100000,
                  .max_live_parameters = 1000000000,
                  .max_reuse_distance = 1000000000,
-                 .sub_group_size = 1000000000},
+                 .sub_group_size = 1000000000,
+                 .offload_millionths = PS_ZERO_WHOLE},
     };
 }
 
 bool ps_parallel_is_on(const ps_parallel *self)
 {
-    return self->scheme != PS_PARALLEL_NONE && self->ranks > 1;
+    const bool is_zero = self->scheme == PS_PARALLEL_ZERO1 || self->scheme == PS_PARALLEL_ZERO2 ||
+                         self->scheme == PS_PARALLEL_ZERO3;
+    return self->scheme != PS_PARALLEL_NONE &&
+           (self->ranks > 1 || (is_zero && self->zero.offloads_optimizer));
 }
 
 bool ps_parallel_shards(const ps_parallel *self)

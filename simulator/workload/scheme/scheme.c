@@ -244,7 +244,7 @@ void ps_scheme_collect(ps_scheme *self, ps_collective_op op, ps_eager_lane lane,
     };
     const ps_collective what = {
         .name = names[op], .op = op, .lane = lane, .axes = axes, .dtype = dtype, .bytes = bytes};
-    if (bytes > 0) {
+    if (bytes > 0 && self->shards * self->replicas > 1) {
         ps_op_collective(self->e, &what);
     }
 }

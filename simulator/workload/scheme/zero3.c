@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * DeepSpeed's ZeRO stage 3, without offloading.
+ * DeepSpeed's ZeRO stage 3.
  *
  *   load      each parameter comes whole, is broadcast and divided; parts of trained ones are then
  *             laid into one buffer, and 32-bit copies of it are made by sub-groups
@@ -12,9 +12,11 @@
  *             wide, the optimizer steps, the part is written back. Parameters that stay come again
  */
 #include "base/memory.h"
+#include "workload/scheme/offload.h"
 #include "workload/scheme/zero3_gather.h"
 
 #define REDUCE_STREAM (PS_EAGER_GROUP + 1)
+#define PS_ZERO3_AHEAD 3 /* buckets that the host hands over before it waits for the first */
 
 /* Trained parameters that step together. */
 typedef struct sub_group {
@@ -37,11 +39,20 @@ typedef struct zero3 {
     int64_t bucket_elements;
     ps_eager_lane lane;
     bool adds; /* a micro-batch of the step came before */
+    ps_offload offload; /* where the optimizer is the host's: in place of `of` and `grads` */
+    size_t *group_of;   /* of each trained parameter */
+    size_t *in_bucket;  /* trained parameters whose gradients are there */
+    uint32_t reduced[PS_ZERO3_AHEAD]; /* marks of the newest buckets, the newest last */
 } zero3;
 
 static zero3 *own(const ps_scheme *self)
 {
     return self->state;
+}
+
+static bool offloads(const ps_scheme *self)
+{
+    return self->settings->zero.offloads_optimizer;
 }
 
 static int64_t part_of(const ps_scheme *self, int64_t elements)
@@ -150,6 +161,24 @@ static ps_tensor interleave(ps_scheme *self, int64_t padded)
     return out;
 }
 
+/* Gradients of the bucket go to the host; of the buckets before, only so many are still on their way. */
+static void offload_bucket(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    const uint32_t mark = ps_eager_new_mark(self->e);
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        ps_offload_take_grad(&z->offload, z->group_of[z->in_bucket[i]], z->part_elements[i],
+                             z->adds, self->syncs, mark);
+    }
+    if (z->reduced[0] != 0) {
+        ps_op_wait_mark(self->e, z->reduced[0]);
+    }
+    for (size_t i = 0; i + 1 < PS_ZERO3_AHEAD; i++) {
+        z->reduced[i] = z->reduced[i + 1];
+    }
+    z->reduced[PS_ZERO3_AHEAD - 1] = mark;
+}
+
 static void reduce_bucket(ps_scheme *self)
 {
     zero3 *z = own(self);
@@ -167,7 +196,10 @@ static void reduce_bucket(ps_scheme *self)
     ps_scheme_kernel(self, "div", 2 * padded * bytes);
     ps_scheme_collect(self, PS_COLLECTIVE_REDUCE_SCATTER, z->lane, ps_scheme_shard_axes(self),
                       ps_zero_type(self), padded * bytes);
-    for (size_t i = 0; i < z->bucket_count; i++) {
+    if (offloads(self)) {
+        offload_bucket(self);
+    }
+    for (size_t i = 0; i < z->bucket_count && !offloads(self); i++) {
         ps_scheme_kernel(self, z->adds ? "add" : "copy",
                          (z->adds ? 3u : 2u) * (uint64_t)z->part_elements[i] * bytes);
     }
@@ -203,6 +235,8 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
     } else {
         z->held[z->held_count++] = owned;
     }
+    z->in_bucket[z->bucket_count] =
+        z->units.member[ps_units_find(&z->units, leaf)].trained;
     z->part_elements[z->bucket_count++] = part_of(self, elements);
     z->bucket_elements += elements;
 }
@@ -212,6 +246,12 @@ static void end_backward(ps_scheme *self)
     zero3 *z = own(self);
     reduce_bucket(self);
     ps_op_join(self->e, PS_EAGER_MAIN, z->lane);
+    if (offloads(self)) {
+        ps_op_wait(self->e, z->lane);
+    }
+    for (size_t i = 0; i < PS_ZERO3_AHEAD; i++) {
+        z->reduced[i] = 0;
+    }
     z->adds = true;
 }
 
@@ -238,10 +278,29 @@ static void step_group(ps_scheme *self, ps_optimizer *optimizer, size_t which)
     ps_zero_update(self, optimizer, z->of.parameter[which], grad);
 }
 
-static void step(ps_scheme *self, ps_optimizer *optimizer)
+/* Norms were taken when gradients came: sub-group by sub-group they become one of all ranks. */
+static void step_offloaded(ps_scheme *self)
 {
     zero3 *z = own(self);
-    ps_zero3_release_all(&z->gather);
+    for (size_t i = 0; i < z->offload.count; i++) {
+        ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, PS_EAGER_MAIN, ps_scheme_all_axes(self),
+                          PS_DTYPE_F32, ps_dtype_bytes(PS_DTYPE_F32));
+        ps_op_wait(self->e, PS_EAGER_MAIN);
+    }
+    if (self->settings->zero.update_stride > 0) {
+        ps_offload_step_by_stride(&z->offload);
+    } else {
+        ps_offload_step(&z->offload);
+    }
+}
+
+static void step_all(ps_scheme *self, ps_optimizer *optimizer)
+{
+    zero3 *z = own(self);
+    if (offloads(self)) {
+        step_offloaded(self);
+        return;
+    }
     for (size_t i = 0; i < self->m->parameter_count; i++) {
         z->part_elements[i] = trained_part(self, i);
     }
@@ -249,6 +308,13 @@ static void step(ps_scheme *self, ps_optimizer *optimizer)
     for (size_t i = 0; i < z->of.parameter_count; i++) {
         step_group(self, optimizer, i);
     }
+}
+
+static void step(ps_scheme *self, ps_optimizer *optimizer)
+{
+    zero3 *z = own(self);
+    ps_zero3_release_all(&z->gather);
+    step_all(self, optimizer);
     ps_op_join(self->e, z->gather.lane, PS_EAGER_MAIN);
     ps_zero3_fetch_persistent(&z->gather);
     z->adds = false;
@@ -282,8 +348,15 @@ static void defragment(ps_scheme *self)
             ps_eager_clear(self->e, &z->frozen_part[i]);
         }
     }
+    const bool stays = self->settings->zero.offloads_parameters;
+    const ps_memory_kind was = ps_eager_memory_now(self->e);
+    (void)ps_eager_set_memory(self->e, stays ? PS_MEMORY_PINNED : was);
     z->part = ps_scheme_make(self, elements, ps_zero_type(self), PS_ROLE_PARAMETER);
-    ps_scheme_copy_host(self, ps_eager_bytes(self->e, z->part));
+    (void)ps_eager_set_memory(self->e, was);
+    z->gather.host_part = stays ? z->part : 0;
+    if (!stays) {
+        ps_scheme_copy_host(self, ps_eager_bytes(self->e, z->part));
+    }
 }
 
 /* Parameters in their order, until a group has reached its size. */
@@ -302,22 +375,68 @@ static void group(ps_scheme *self)
     }
 }
 
+static void make_bucket(ps_scheme *self)
+{
+    if (self->settings->zero.contiguous_gradients) {
+        own(self)->bucket = ps_scheme_make(self, self->settings->zero.reduce_bucket_size,
+                                           ps_zero_type(self), PS_ROLE_WORKSPACE);
+    }
+}
+
+/* One rank has all of every parameter, always: they lie in the one buffer. */
+static void lay_whole(ps_scheme *self)
+{
+    const zero3 *z = own(self);
+    if (self->shards > 1 || self->settings->zero.offloads_parameters) {
+        return;
+    }
+    for (size_t i = 0; i < z->units.member_count; i++) {
+        const ps_unit_member *member = &z->units.member[i];
+        ps_eager_send_away(self->e, member->tensor);
+        ps_eager_lay_into(self->e, member->tensor,
+                          member->trained == PS_UNITS_NONE ? z->frozen_part[i] : z->part);
+    }
+}
+
+/* Sub-groups' states lie on the host, but for those that TwinFlow leaves on the device. */
+static void make_offloaded(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    const size_t count = z->of.parameter_count;
+    z->of.parameter_count = 0; /* the script's optimizer has nothing to step over */
+    z->offload.scheme = self;
+    z->offload.count = count;
+    z->offload.group = ps_scheme_calloc(self, count, sizeof *z->offload.group);
+    for (size_t i = 0; i < count && z->offload.group != NULL; i++) {
+        z->offload.group[i].elements = z->group[i].elements;
+        for (size_t k = 0; k < z->group[i].count; k++) {
+            z->group_of[z->group[i].first + k] = i;
+        }
+    }
+    if (z->offload.group != NULL) {
+        ps_offload_make(&z->offload, z->part);
+    }
+    make_bucket(self);
+    lay_whole(self);
+}
+
 static void make_optimizer_side(ps_scheme *self)
 {
     zero3 *z = own(self);
     int64_t most = 0;
     defragment(self);
     group(self);
+    if (offloads(self)) {
+        make_offloaded(self);
+        return;
+    }
     for (size_t i = 0; i < z->of.parameter_count; i++) {
         z->of.parameter[i] = ps_zero_make_copy(self, z->group[i].elements);
         z->of.shape[i] = (ps_parameter_shape){.columns = z->group[i].elements};
         most = z->group[i].elements > most ? z->group[i].elements : most;
     }
     ps_zero_show_gradient(self, most);
-    if (self->settings->zero.contiguous_gradients) {
-        z->bucket = ps_scheme_make(self, self->settings->zero.reduce_bucket_size,
-                                   ps_zero_type(self), PS_ROLE_WORKSPACE);
-    }
+    make_bucket(self);
     z->grads = ps_scheme_make(self, ps_eager_elements(self->e, z->part), ps_zero_type(self),
                               PS_ROLE_GRADIENT);
     ps_scheme_kernel(self, "fill", ps_eager_bytes(self->e, z->grads));
@@ -335,6 +454,8 @@ static ps_code make_room(ps_scheme *self, ps_error *err)
     z->of.shape = ps_scheme_calloc(self, count, sizeof *z->of.shape);
     z->group = ps_scheme_calloc(self, count, sizeof *z->group);
     z->held = ps_scheme_calloc(self, count, sizeof *z->held);
+    z->group_of = ps_scheme_calloc(self, count, sizeof *z->group_of);
+    z->in_bucket = ps_scheme_calloc(self, count, sizeof *z->in_bucket);
     z->part_elements = ps_scheme_calloc(self, count, sizeof *z->part_elements);
     z->frozen_part = ps_scheme_calloc(self, z->units.member_count, sizeof *z->frozen_part);
     return ps_eager_code(self->e, err);
@@ -380,7 +501,10 @@ static void destroy(ps_scheme *self)
         }
         ps_units_fini(&z->units);
         ps_model_fini(&z->of);
+        ps_offload_fini(&z->offload);
         ps_free(z->group);
+        ps_free(z->group_of);
+        ps_free(z->in_bucket);
         ps_free(z->held);
         ps_free(z->part_elements);
         ps_free(z->frozen_part);

@@ -34,6 +34,28 @@ static size_t free_handle(const ps_zero3_gather *self)
     return slot;
 }
 
+/* One rank has everything whole, unless it lies on the host. */
+static bool is_always_whole(const ps_zero3_gather *self)
+{
+    return self->scheme->shards == 1 && !self->scheme->settings->zero.offloads_parameters;
+}
+
+/* Parts that lie on the host come up one by one. */
+static void bring_up(ps_zero3_gather *self, size_t count, ps_tensor to)
+{
+    const uint64_t bytes = ps_dtype_bytes(ps_zero_type(self->scheme));
+    for (size_t i = 0; i < count && self->scheme->settings->zero.offloads_parameters; i++) {
+        const ps_host_copy up = {.name = "copy",
+                                 .kind = PS_COPY_HTOD,
+                                 .memory = PS_MEMORY_PINNED,
+                                 .lane = self->lane,
+                                 .bytes = (uint64_t)ps_zero3_part(self, self->list[i]) * bytes,
+                                 .from = self->host_part,
+                                 .to = to};
+        ps_op_host_copy(self->scheme->e, &up);
+    }
+}
+
 static void collect(ps_zero3_gather *self, uint64_t bytes)
 {
     ps_scheme_collect(self->scheme, PS_COLLECTIVE_ALL_GATHER, self->lane,
@@ -59,9 +81,11 @@ static void launch(ps_zero3_gather *self, size_t count)
     const uint64_t whole = part * (uint64_t)self->scheme->shards;
     if (count == 1) {
         ps_eager_refill(e, tensor_of(self, self->list[0]), whole * bytes, PS_ROLE_PARAMETER);
+        bring_up(self, 1, tensor_of(self, self->list[0]));
     } else {
         h->flat = ps_scheme_make(self->scheme, (int64_t)whole, ps_zero_type(self->scheme),
                                  PS_ROLE_WORKSPACE);
+        bring_up(self, count, h->flat);
         ps_scheme_kernel(self->scheme, "cat", 2 * part * bytes);
     }
     collect(self, whole * bytes);
@@ -237,6 +261,9 @@ static void prefetch(ps_zero3_gather *self)
 void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module)
 {
     size_t count = 0;
+    if (is_always_whole(self)) {
+        return;
+    }
     if (self->trace == PS_ZERO3_COMPLETE && !is_expected(self, module)) {
         forget(self);
     }
@@ -286,7 +313,7 @@ static bool is_reused(const ps_zero3_gather *self, size_t param)
 void ps_zero3_release(ps_zero3_gather *self, const ps_zero3_module *module)
 {
     const bool is_complete = self->trace == PS_ZERO3_COMPLETE;
-    for (int i = 0; i < PS_MODULE_OWN; i++) {
+    for (int i = 0; i < PS_MODULE_OWN && !is_always_whole(self); i++) {
         const size_t param = module->own[i];
         if (param == PS_UNITS_NONE) {
             continue;
@@ -312,7 +339,7 @@ void ps_zero3_release_all(ps_zero3_gather *self)
 void ps_zero3_fetch_persistent(ps_zero3_gather *self)
 {
     for (size_t i = 0; i < self->units->member_count; i++) {
-        if (self->param[i].persists) {
+        if (self->param[i].persists && !is_always_whole(self)) {
             self->list[0] = i;
             gather(self, 1);
             await(self, i);

@@ -61,6 +61,7 @@ typedef struct ps_zero3_gather {
     ps_scheme *scheme;
     ps_units *units;
     ps_eager_lane lane;
+    ps_tensor host_part; /* this rank's parts, where they are offloaded; borrowed */
     ps_zero3_param *param;
     ps_zero3_handle *handle; /* as many as parameters */
     size_t *list;            /* parameters, for a moment */

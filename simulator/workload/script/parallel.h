@@ -4,7 +4,7 @@
  * scheme divides the states among them, and the settings that its framework
  * has, with the framework's names and defaults.
  *
- * One rank makes every scheme the identity.
+ * One rank makes every scheme the identity, but for ZeRO that offloads.
  */
 #ifndef PS_WORKLOAD_PARALLEL_H
 #define PS_WORKLOAD_PARALLEL_H
@@ -37,7 +37,18 @@ typedef struct ps_zero_settings {
     int64_t param_persistence_threshold; /* smaller parameters stay gathered */
     int64_t max_live_parameters, max_reuse_distance;
     int64_t sub_group_size;
+    /* Offloading. Sizes of what lies on the host follow from the settings above. */
+    bool offloads_optimizer; /* offload_optimizer: 32-bit copies, moments and gradients on the host */
+    bool offloads_parameters;  /* offload_param, stage 3: this rank's parts too */
+    int64_t offload_millionths; /* ratio: of sub-groups, the first ones, whose states are there */
+    bool flushes_beside;     /* gradients are made wide on the device and copied beside the host */
+    int64_t update_stride;   /* Deep Optimizer States: each k-th sub-group steps on the device */
+    bool has_one_copy_stream; /* ... as its first release did it */
+    bool delays_update;      /* stages 1, 2: steps run beside the next step's forward and backward */
 } ps_zero_settings;
+
+/** offload_ratio in these units. */
+#define PS_ZERO_WHOLE 1000000
 
 /** FSDP1's backward_prefetch. */
 typedef enum ps_fsdp_prefetch {
@@ -72,7 +83,7 @@ typedef struct ps_parallel {
 /** No scheme, and every framework's own settings. */
 ps_parallel ps_parallel_default(void);
 
-/** True when more than one rank trains, by a scheme. */
+/** True when more than one rank trains by a scheme, or one does whose optimizer is offloaded. */
 bool ps_parallel_is_on(const ps_parallel *self);
 
 /** True when parameters are divided while the model is loaded: they never lie whole together. */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ZeRO's optimizer on the host (private to this folder): sub-groups of 32-bit
+ * copies, moments and gradients, the way of gradients to them, and steps.
+ *
+ *   gradient   16 bits, device ──► accumulated, pinned ──► device ──► 32 bits, pinned
+ *   step       host: scaled, Adam ──► narrow, pageable ──► parameter on the device
+ *
+ * Memory that the host's steps work on is pageable, but all of it is pinned
+ * where sub-groups visit the device (Deep Optimizer States).
+ */
+#ifndef PS_WORKLOAD_OFFLOAD_H
+#define PS_WORKLOAD_OFFLOAD_H
+
+#include "workload/scheme/zero.h"
+
+/** Streams that carry copy, first and second moment; the last carries 16-bit parameters. */
+#define PS_OFFLOAD_STATES 3
+#define PS_OFFLOAD_NARROW_STREAM (PS_EAGER_STREAM + PS_OFFLOAD_STATES)
+
+/** One sub-group. */
+typedef struct ps_offload_group {
+    int64_t elements;
+    bool is_resident; /* its states lie on the device for good */
+    bool visits;      /* it steps on the device */
+    ps_tensor state[PS_OFFLOAD_STATES]; /* 32-bit copy, first and second moment */
+    ps_tensor grad;                     /* 32 bits, where the states lie */
+    ps_tensor narrow_grad; /* of one that visits: 16 bits, on the device until its step */
+    ps_tensor wide_grad;   /* ... and its copy in 32 bits there */
+} ps_offload_group;
+
+typedef struct ps_offload {
+    ps_scheme *scheme;
+    ps_offload_group *group;
+    size_t count;
+    ps_tensor part;        /* this rank's parameters, 16 bits */
+    ps_tensor accumulated; /* its gradients, 16 bits, pinned */
+    ps_tensor visitor[PS_OFFLOAD_STATES]; /* on the device: states of the sub-group there */
+    size_t visiting;                      /* that sub-group + 1; 0 none */
+} ps_offload;
+
+/** Refuses what offloading cannot be combined with. PS_OK · PS_USAGE */
+ps_code ps_offload_check(const ps_recipe *recipe, ps_error *err) PS_MUST_USE;
+
+/**
+ * Makes the states of sub-groups whose `elements` are set.
+ *
+ * @param part  borrowed; the parameters on the device, or on the host where they are offloaded
+ */
+void ps_offload_make(ps_offload *self, ps_tensor part);
+
+/** Releases nothing of the eager model's: the array alone. */
+void ps_offload_fini(ps_offload *self);
+
+/**
+ * A reduced gradient, 16 bits, of a sub-group's parameter: to the host, back, and at the last
+ * micro-batch of a step on to its sub-group. In the lane of this moment.
+ *
+ * @param adds   gradients of earlier micro-batches are there
+ * @param is_last  the step follows
+ * @param mark   of the last copy; 0 none
+ */
+void ps_offload_take_grad(ps_offload *self, size_t group, int64_t elements, bool adds, bool is_last,
+                          uint32_t mark);
+
+/** Steps of all sub-groups, one after the other, or by stride. */
+void ps_offload_step(ps_offload *self);
+void ps_offload_step_by_stride(ps_offload *self);
+
+/* ---- for both ---- */
+
+/** Copies between host and device. */
+void ps_offload_copy(ps_offload *self, const ps_host_copy *what);
+/** unscale, then Adam, in the host's own thread. */
+void ps_offload_step_on_host(ps_offload *self, ps_offload_group *of);
+/** The same by kernels on states and a 32-bit gradient that lie on the device. */
+void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STATES], ps_tensor grad,
+                               int64_t elements);
+/** The device's own copy in 16 bits of what it stepped over. */
+void ps_offload_narrow_on_device(ps_offload *self, ps_tensor from, int64_t elements);
+
+#endif
