@@ -14,20 +14,22 @@
 
 #define DEFAULT_SEQUENCE 1024
 
-static bool names_megatron(const ps_args *args)
+static bool names(const ps_args *args, const char *policy)
 {
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
-        if (strcmp(ps_args_at(args, "policy", i), "megatron") == 0) {
+        if (strcmp(ps_args_at(args, "policy", i), policy) == 0) {
             return true;
         }
     }
     return false;
 }
 
+/* Gemini shares modules in a way of its own, which needs --tp alone. */
 bool ps_megatron_case_is(const ps_args *args)
 {
-    return names_megatron(args) || ps_args_has(args, "tp") || ps_args_has(args, "pp") ||
-           ps_args_has(args, "cp") || ps_args_has(args, "ep");
+    return names(args, "megatron") ||
+           (ps_args_has(args, "tp") && !names(args, "gemini") && !names(args, "gemini-cdp")) ||
+           ps_args_has(args, "pp") || ps_args_has(args, "cp") || ps_args_has(args, "ep");
 }
 
 static int64_t number(const ps_args *args, const char *name, int64_t fallback)

@@ -190,6 +190,11 @@ static ps_code read_policies(const ps_args *args, ps_recipe *r, ps_error *err)
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
         PS_TRY(read_policy(ps_args_at(args, "policy", i), is_shared, r, err));
     }
+    r->parallel.tensor_ranks = number(args, "tp", 1);
+    if (r->parallel.tensor_ranks > 1 && !is_shared) {
+        return ps_fail(err, PS_USAGE, "--tp %lld needs as many --gpus, or a multiple",
+                       (long long)r->parallel.tensor_ranks);
+    }
     return r->policy == PS_TRAIN_POLICY_ZO2 ? ps_zo2_options_read(args, &r->zo2, err)
                                             : ps_scheme_options_read(args, &r->parallel, err);
 }
@@ -335,6 +340,9 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
     if (ps_parallel_is_on(&r->parallel)) {
         append(text, ", %lld GPUs by %s", (long long)r->parallel.ranks,
                ps_parallel_word_at((size_t)r->parallel.scheme - 1));
+    }
+    if (ps_parallel_tensor(&r->parallel) > 1) {
+        append(text, ", tp %lld", (long long)r->parallel.tensor_ranks);
     }
     if (r->checkpoint_every == 1) {
         append(text, ", every block recomputed");

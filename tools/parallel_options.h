@@ -52,7 +52,8 @@
      .unit = PS_UNIT_COUNT,                                                                      \
      .min = 1,                                                                                   \
      .max = PS_MAX_GPUS,                                                                         \
-     .help = "Megatron: GPUs that share every layer (tensor parallel, with sequence parallel)"}, \
+     .help = "Megatron: GPUs that share every layer (tensor parallel, with sequence parallel); " \
+             "with --policy gemini: that share every linear module by its inputs"},              \
         {.name = "pp",                                                                           \
          .kind = PS_OPTION_QUANTITY,                                                             \
          .value = "N",                                                                           \

@@ -87,6 +87,9 @@ static void append_method(char text[PS_SEARCH_COMMAND_BYTES], const ps_search_me
     }
     if (method->kind == PS_SEARCH_SCHEME) {
         append(text, " --policy %s", ps_parallel_word_at((size_t)method->scheme - 1));
+        if (method->tensor > 1) {
+            append(text, " --tp %lld", (long long)method->tensor);
+        }
     }
     if (method->syncs_always) {
         append(text, " --scheme-option no_sync=false");

@@ -52,6 +52,7 @@ static ps_code build_eager(const ps_search_case *self, const ps_search_point *po
     set_training(method, &r);
     r.policy = method->policy;
     r.parallel.scheme = method->scheme;
+    r.parallel.tensor_ranks = method->tensor;
     r.parallel.syncs_always = r.parallel.syncs_always || method->syncs_always;
     return ps_model_case_build_recipe(self->config, &r, &self->machine, out, err);
 }

@@ -73,6 +73,26 @@ static bool divides_parameters(ps_parallel_scheme scheme)
     return ps_parallel_shards(&parallel);
 }
 
+static bool is_degree(int64_t degree, int64_t asked, int64_t of, int64_t whole)
+{
+    return (asked == 0 || degree == asked) && of % degree == 0 &&
+           (asked != 0 || whole == 0 || whole % degree == 0);
+}
+
+/* With Gemini ranks may also share each linear module: LLMem's TP, alone or with data parallelism. */
+static ps_code add_row_parallel(listing *self, ps_search_method method, ps_error *err)
+{
+    const ps_search_space *s = self->space;
+    for (int64_t tensor = 2; tensor <= s->gpus; tensor++) {
+        if (is_degree(tensor, s->tensor, s->gpus, s->heads)) {
+            method.tensor = tensor;
+            method.replicas = s->gpus / tensor;
+            PS_TRY(add(self, method, err));
+        }
+    }
+    return PS_OK;
+}
+
 static ps_code add_schemes(listing *self, ps_search_training training, ps_error *err)
 {
     for (size_t i = 0; ps_parallel_word_at(i) != NULL; i++) {
@@ -87,19 +107,18 @@ static ps_code add_schemes(listing *self, ps_search_training training, ps_error 
         if (self->space->scheme != PS_PARALLEL_NONE && self->space->scheme != scheme) {
             continue;
         }
-        PS_TRY(add(self, method, err));
+        if (self->space->tensor < 2) {
+            PS_TRY(add(self, method, err));
+        }
+        if (scheme == PS_PARALLEL_GEMINI && self->space->tensor != 1) {
+            PS_TRY(add_row_parallel(self, method, err));
+        }
         if (divides_parameters(scheme)) {
             method.syncs_always = true;
             PS_TRY(add(self, method, err));
         }
     }
     return PS_OK;
-}
-
-static bool is_degree(int64_t degree, int64_t asked, int64_t of, int64_t whole)
-{
-    return (asked == 0 || degree == asked) && of % degree == 0 &&
-           (asked != 0 || whole == 0 || whole % degree == 0);
 }
 
 static ps_code add_megatron(listing *self, ps_error *err)
@@ -192,6 +211,10 @@ void ps_search_method_name(const ps_search_method *self, char out[PS_SEARCH_NAME
     const size_t used = strlen(out);
     if (self->syncs_always) {
         (void)snprintf(out + used, PS_SEARCH_NAME_BYTES - used, " no_sync=false");
+    }
+    if (self->kind == PS_SEARCH_SCHEME && self->tensor > 1) {
+        (void)snprintf(out + used, PS_SEARCH_NAME_BYTES - used, " tp %lld dp %lld",
+                       (long long)self->tensor, (long long)self->replicas);
     }
     if (self->kind == PS_SEARCH_MEGATRON) {
         (void)snprintf(out + used, PS_SEARCH_NAME_BYTES - used, " tp %lld pp %lld dp %lld",

@@ -33,7 +33,7 @@ typedef struct ps_search_method {
     ps_search_training training;
     bool recomputes;          /* every block, in backward */
     bool syncs_always;        /* of a scheme: gradients are exchanged after every micro-batch */
-    int64_t tensor, pipeline; /* degrees of Megatron, else 1 */
+    int64_t tensor, pipeline; /* degrees of Megatron, or the first one of Gemini, else 1 */
     int64_t replicas;         /* GPUs or groups of them that train on data of their own, > 0 */
 } ps_search_method;
 
@@ -51,7 +51,8 @@ typedef struct ps_search_space {
 
 /**
  * Every method of a space: policies on one GPU and schemes on several, each in the order of its
- * list, then Megatron by tensor and pipeline degree; without recomputation first.
+ * list (Gemini by tensor degree), then Megatron by tensor and pipeline degree; without
+ * recomputation first.
  *
  * @param out  owned by the caller, to be released with ps_free; NULL where there is none
  * @return PS_OK · PS_NOMEM

@@ -173,6 +173,23 @@ void ps_op_wait_mark(ps_eager *self, uint32_t mark);
 /** `lane` goes on when the last run that has the mark is done; at once where none has it yet. */
 void ps_op_join_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark);
 
+/* ---- a group of ranks that share the columns of matrices, on the lane of this moment ---- */
+
+/** The ranks along some axes of the grid (bits), each with one share of the columns. */
+typedef struct ps_op_group {
+    int64_t ranks; /* > 0 */
+    uint32_t axes;
+} ps_op_group;
+
+/** This rank's columns of a, which all ranks have whole: a copy. Backward gathers their gradients. */
+ps_tensor ps_op_take_share(ps_eager *self, ps_tensor a, ps_op_group group);
+
+/** All columns of what each rank has a share of. Backward takes this rank's share. */
+ps_tensor ps_op_gather_shares(ps_eager *self, ps_tensor a, ps_op_group group);
+
+/** The sum of what the ranks have, in the place of a; its gradient passes. */
+ps_tensor ps_op_sum_shares(ps_eager *self, ps_tensor a, ps_op_group group);
+
 /* ---- shapes ---- */
 
 /** view, transpose, split: the same storage. `is_strided`: backward has to copy its gradient first. */

@@ -11,6 +11,7 @@
 #include "workload/eager/eager_parts.h"
 #include "workload/model/model_parts.h"
 #include "workload/model/quantized.h"
+#include "workload/model/row_parallel.h"
 
 #define MAX_ITEMS ((size_t)1 << 24)
 
@@ -124,14 +125,34 @@ ps_tensor ps_model_bias(ps_model *m, int64_t elements)
     return make_own(m, (ps_parameter_shape){.columns = elements, .is_bias = true});
 }
 
+/* The part of a matrix that this rank has; the model's size is that of all parts. */
+static ps_tensor make_share(ps_model *m, ps_parameter_shape shape)
+{
+    const uint64_t elements = m->parameter_elements, trained = m->trained_elements;
+    const uint64_t others = (uint64_t)ps_parallel_tensor(&m->recipe->parallel) - 1;
+    const ps_tensor made = make_own(m, shape);
+    m->parameter_elements += others * (m->parameter_elements - elements);
+    m->trained_elements += others * (m->trained_elements - trained);
+    return made;
+}
+
 ps_tensor ps_model_matrix(ps_model *m, int64_t rows, int64_t columns)
 {
-    return make_own(m, (ps_parameter_shape){.rows = rows, .columns = columns});
+    return make_share(
+        m, (ps_parameter_shape){.rows = rows, .columns = ps_row_parallel_share(m, columns)});
+}
+
+ps_tensor ps_model_transposed(ps_model *m, int64_t rows, int64_t columns)
+{
+    return make_share(
+        m, (ps_parameter_shape){.rows = ps_row_parallel_share(m, rows), .columns = columns});
 }
 
 ps_tensor ps_model_weight(ps_model *m, int64_t rows, int64_t columns)
 {
-    return make_own(m, (ps_parameter_shape){.rows = rows, .columns = columns, .is_linear = true});
+    return make_share(m, (ps_parameter_shape){.rows = rows,
+                                              .columns = ps_row_parallel_share(m, columns),
+                                              .is_linear = true});
 }
 
 size_t ps_model_place(const ps_model *m)

@@ -128,6 +128,9 @@ ps_tensor ps_model_matrix(ps_model *m, int64_t rows, int64_t columns);
 /** Weight of a linear module as it lies in memory: a row an output. */
 ps_tensor ps_model_weight(ps_model *m, int64_t rows, int64_t columns);
 
+/** Weight of a Conv1D: a row an input. */
+ps_tensor ps_model_transposed(ps_model *m, int64_t rows, int64_t columns);
+
 /** Place of the parameter that is made next, for ps_model_place_parameter. */
 size_t ps_model_place(const ps_model *m);
 

@@ -7,6 +7,7 @@
 #include "workload/eager/eager_parts.h"
 #include "workload/model/model_parts.h"
 #include "workload/model/quantized.h"
+#include "workload/model/row_parallel.h"
 
 /* ---- linear ---- */
 
@@ -32,7 +33,7 @@ static ps_linear make(ps_model *m, const char *name, ps_linear made, bool has_bi
     const int64_t in = made.in, out = made.out;
     /* Conv1D is no torch.nn.Linear: optimizers that look for linear modules pass it over */
     made.weight = made.is_quantized ? ps_quantized_make(m, in * out)
-                  : made.is_conv1d  ? ps_model_matrix(m, in, out)
+                  : made.is_conv1d  ? ps_model_transposed(m, in, out)
                                     : ps_model_weight(m, out, in);
     made.bias = has_bias ? ps_model_bias(m, out) : 0;
     if (m->recipe->lora_rank > 0 && is_target(m, name)) {
@@ -85,7 +86,8 @@ static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
 {
     const ps_tensor own[PS_MODULE_OWN] = {with->weight, with->bias};
     ps_tensor in = ps_model_use(m, own, x);
-    const ps_tensor out = multiply(m, with, in);
+    const ps_tensor out =
+        ps_row_parallel_is_on(m) ? ps_row_parallel_linear(m, with, in) : multiply(m, with, in);
     ps_model_unuse(m, own, out);
     ps_eager_clear(m->e, &in);
     return out;
@@ -184,7 +186,8 @@ ps_tensor ps_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t
 {
     const ps_tensor own[PS_MODULE_OWN] = {weight};
     ps_tensor in = ps_model_use(m, own, ids);
-    const ps_tensor out = ps_op_embedding(m->e, weight, in, width);
+    const ps_tensor share = ps_op_embedding(m->e, weight, in, ps_row_parallel_share(m, width));
+    const ps_tensor out = ps_row_parallel_gather(m, share);
     ps_model_unuse(m, own, out);
     ps_eager_clear(m->e, &in);
     return out;

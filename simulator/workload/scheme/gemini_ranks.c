@@ -12,6 +12,10 @@
  *             first step
  *
  * Chunks that every rank has are summed in place. So is the one chunk of a small model.
+ *
+ * Where ranks share each linear module (LLMem's TP) chunks hold this rank's parts, and are divided
+ * among the ranks that have the same parts; a rank that nobody else's data trains (TP alone) keeps
+ * its chunks whole, and exchanges no gradient.
  */
 #include "base/memory.h"
 #include "workload/scheme/scheme_parts.h"
@@ -45,7 +49,7 @@ static ps_code check(const ps_recipe *r, ps_error *err)
         return ps_fail(err, PS_USAGE,
                        "this scheme is that of the policy gemini: one needs the other");
     }
-    if (p->shard_ranks > 0 && p->shard_ranks != p->ranks) {
+    if (p->shard_ranks > 0 && p->shard_ranks != p->ranks / ps_parallel_tensor(p)) {
         return ps_fail(err, PS_USAGE, "gemini divides chunks among all ranks, or has them on each");
     }
     return PS_OK;
@@ -73,8 +77,11 @@ static void reduce(ps_scheme *self, chunk *c)
         c->shard =
             ps_scheme_make(self, c->elements / self->shards, PS_DTYPE_F16, PS_ROLE_PARAMETER);
     }
-    ps_scheme_collect(self, is_divided ? PS_COLLECTIVE_REDUCE_SCATTER : PS_COLLECTIVE_ALL_REDUCE,
-                      PS_EAGER_MAIN, ps_scheme_all_axes(self), PS_DTYPE_F16, bytes);
+    if (self->shards > 1) {
+        ps_scheme_collect(self,
+                          is_divided ? PS_COLLECTIVE_REDUCE_SCATTER : PS_COLLECTIVE_ALL_REDUCE,
+                          PS_EAGER_MAIN, ps_scheme_all_axes(self), PS_DTYPE_F16, bytes);
+    }
     if (is_divided) {
         ps_eager_empty(self->e, c->whole);
     }
@@ -226,7 +233,7 @@ static ps_code lay_out(ps_scheme *self, ps_error *err)
             m->parameter[i] >= g->index_count ? (size_t)m->parameter[i] + 1 : g->index_count;
     }
     const ps_code code =
-        ps_gemini_lay_out(elements, m->parameter_count, self->settings->ranks, &g->layout, err);
+        ps_gemini_lay_out(elements, m->parameter_count, self->shards, &g->layout, err);
     ps_free(elements);
     return code;
 }
@@ -251,7 +258,7 @@ static ps_code wrap(ps_scheme *self, bool divides, ps_error *err)
     for (size_t i = 0; i < self->m->parameter_count; i++) {
         g->index[self->m->parameter[i]] = i + 1;
     }
-    g->is_divided = divides && !g->layout.is_small;
+    g->is_divided = divides && !g->layout.is_small && self->shards > 1;
     self->is_uneven = g->is_divided;
     build(self);
     slice(self);

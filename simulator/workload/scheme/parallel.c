@@ -39,6 +39,11 @@ bool ps_parallel_is_on(const ps_parallel *self)
            (self->ranks > 1 || (is_zero && self->zero.offloads_optimizer));
 }
 
+int64_t ps_parallel_tensor(const ps_parallel *self)
+{
+    return ps_parallel_is_on(self) && self->tensor_ranks > 1 ? self->tensor_ranks : 1;
+}
+
 bool ps_parallel_shards(const ps_parallel *self)
 {
     return ps_parallel_is_on(self) && known[self->scheme].shards;

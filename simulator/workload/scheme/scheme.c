@@ -26,6 +26,15 @@ static ps_code check_ranks(const ps_parallel *p, ps_error *err)
     if (p->ranks > MAX_RANKS) {
         return ps_fail(err, PS_USAGE, "more than %lld ranks", (long long)MAX_RANKS);
     }
+    if (p->tensor_ranks < 0 || (p->tensor_ranks > 1 && p->ranks % p->tensor_ranks != 0)) {
+        return ps_fail(err, PS_USAGE, "%lld ranks are no multiple of %lld that share each module",
+                       (long long)p->ranks, (long long)p->tensor_ranks);
+    }
+    if (p->tensor_ranks > 1 && p->scheme != PS_PARALLEL_GEMINI) {
+        return ps_fail(err, PS_USAGE,
+                       "%s has every module whole: ranks that share each go with gemini",
+                       ps_parallel_word_at((size_t)p->scheme - 1));
+    }
     if (p->shard_ranks < 0 || (p->shard_ranks > 0 && p->ranks % p->shard_ranks != 0)) {
         return ps_fail(err, PS_USAGE, "%lld ranks are no multiple of %lld that share a copy",
                        (long long)p->ranks, (long long)p->shard_ranks);
@@ -87,9 +96,10 @@ ps_code ps_scheme_create(ps_model *m, ps_scheme **out, ps_error *err)
         return ps_fail_nomem(err);
     }
     *self = (ps_scheme){.ops = known[p->scheme], .m = m, .e = m->e, .settings = p, .of = m};
-    self->shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks;
-    self->replicas = p->ranks / self->shards;
-    self->place = p->rank % self->shards;
+    self->tensor = ps_parallel_tensor(p);
+    self->shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks / self->tensor;
+    self->replicas = p->ranks / self->tensor / self->shards;
+    self->place = p->rank / self->tensor % self->shards;
     self->hooks.context = self;
     const ps_code code = wrap(self, err);
     if (code != PS_OK) {
@@ -112,6 +122,11 @@ void ps_scheme_destroy(ps_scheme *self)
 size_t ps_scheme_axes(const ps_scheme *self, ps_scheme_axis axis[PS_SCHEME_AXES])
 {
     const uint32_t place = self->is_uneven ? (uint32_t)self->place : PS_WORKLOAD_ANYWHERE;
+    if (self->tensor > 1) {
+        axis[0] = (ps_scheme_axis){"tensor", (uint32_t)self->tensor, PS_WORKLOAD_ANYWHERE};
+        axis[1] = (ps_scheme_axis){"data", (uint32_t)self->shards, place};
+        return self->shards > 1 ? 2 : 1;
+    }
     if (self->replicas == 1) {
         axis[0] = (ps_scheme_axis){"data", (uint32_t)self->shards, place};
         return 1;
@@ -215,8 +230,7 @@ void ps_scheme_reduce_number(ps_scheme *self)
 
 uint32_t ps_scheme_shard_axes(const ps_scheme *self)
 {
-    (void)self;
-    return 1u;
+    return self->tensor > 1 ? PS_PARALLEL_TENSOR_AXIS << 1 : 1u;
 }
 
 uint32_t ps_scheme_replica_axes(const ps_scheme *self)

@@ -32,8 +32,9 @@ struct ps_scheme {
     ps_model *m;
     ps_eager *e;
     const ps_parallel *settings;
-    int64_t shards;   /* ranks that share one copy */
-    int64_t replicas; /* copies: ranks / shards */
+    int64_t tensor;   /* ranks that share each linear module, on the same data */
+    int64_t shards;   /* ranks that share one copy, or one of these ranks' parts of it */
+    int64_t replicas; /* copies: ranks / tensor / shards */
     int64_t place;    /* among those that share a copy */
     bool is_uneven;   /* ranks differ in what they hold */
     bool syncs;       /* gradients of the micro-batch that runs are exchanged */

@@ -71,10 +71,12 @@ typedef struct ps_fsdp_settings {
 /** Who trains along, and how. ps_parallel_default gives one rank. */
 typedef struct ps_parallel {
     ps_parallel_scheme scheme;
-    int64_t ranks;       /* that train on data of their own; 0, 1: one */
-    int64_t shard_ranks; /* neighbours that share one copy of what is sharded; 0: all ranks */
-    int64_t rank;        /* whose workload it is, from 0; neighbours share a copy */
-    bool syncs_always;   /* gradients of every micro-batch are exchanged: without no_sync() */
+    int64_t ranks;        /* that train together, on data of their own; 0, 1: one */
+    int64_t shard_ranks;  /* neighbours that share one copy of what is sharded; 0: all ranks */
+    int64_t tensor_ranks; /* neighbours that share each linear module and train on the same data;
+                             0, 1: none do */
+    int64_t rank;         /* whose workload it is, from 0; neighbours share a copy */
+    bool syncs_always;    /* gradients of every micro-batch are exchanged: without no_sync() */
     ps_ddp_settings ddp;
     ps_zero_settings zero;
     ps_fsdp_settings fsdp;
@@ -85,6 +87,12 @@ ps_parallel ps_parallel_default(void);
 
 /** True when more than one rank trains by a scheme, or one does whose optimizer is offloaded. */
 bool ps_parallel_is_on(const ps_parallel *self);
+
+/** Ranks that share each linear module and each embedding, the fastest axis of the grid; 1: none. */
+int64_t ps_parallel_tensor(const ps_parallel *self);
+
+/** Bit of that axis in ps_collective.axes. */
+#define PS_PARALLEL_TENSOR_AXIS 1u
 
 /** True when parameters are divided while the model is loaded: they never lie whole together. */
 bool ps_parallel_shards(const ps_parallel *self);
