@@ -59,7 +59,8 @@
     X(22, memory, U8, PLAIN, "ps_memory_kind of the host side of a COPY")                       \
     X(23, is_blocking, U8, PLAIN, "1: the host goes on when it is done")                        \
     X(24, mark, U32, PLAIN, "name of this run; of JOIN and HOST: of the run that is waited for; 0 none") \
-    X(25, access, U8, PLAIN, "ps_access of what multiplies nothing")
+    X(25, access, U8, PLAIN, "ps_access of what multiplies nothing")                              \
+    X(26, dispatches, U32, PLAIN, "calls of it that pass through a tensor subclass's Python")
 
 /* In program order of the host. */
 #define PS_WORKLOAD_EVENT_COLUMNS(X)                                                            \

@@ -142,6 +142,8 @@ typedef enum ps_hardware_class {
       "between two launches of a forward pass, as recorded")                                      \
     X(BACKWARD_LAUNCH, "backward-launch", DURATION, 1, HOST, 1, "of a backward pass")             \
     X(OPTIMIZER_LAUNCH, "optimizer-launch", DURATION, 1, HOST, 1, "of an optimizer's step")       \
+    X(SUBCLASS_DISPATCH, "subclass-dispatch", DURATION, 0, HOST, 0,                               \
+      "what an operation on a Python subclass of tensors takes beyond its launch")                \
     X(PROFILER_FACTOR, "profiler-factor", RATIO, PS_RATIO_ONE, HOST, 1,                           \
       "host time as recorded over that without a profiler")                                       \
     X(BANDWIDTH, "bandwidth", BANDWIDTH, 1, LINK, 1, "large transfers, one direction")            \

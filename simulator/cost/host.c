@@ -30,6 +30,11 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
         const uint64_t ns = ps_mul_div_u64(recorded.value, PS_RATIO_ONE, slowed.value);
         read.launch_ns[i] = ns < (uint64_t)PS_TIME_NEVER ? (ps_ns)ns : PS_TIME_NEVER - 1;
     }
+    ps_figure dispatch;
+    if (ps_catalogue_get(catalogue, host, PS_FIGURE_SUBCLASS_DISPATCH, &dispatch)) {
+        read.dispatch_ns =
+            dispatch.value < (uint64_t)PS_TIME_NEVER ? (ps_ns)dispatch.value : PS_TIME_NEVER - 1;
+    }
     *out = read;
     return PS_OK;
 }
@@ -37,6 +42,12 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
 ps_ns ps_cost_host_ns(const ps_cost_host *self, ps_cost_phase phase, uint64_t launches)
 {
     const uint64_t ns = ps_mul_div_u64((uint64_t)self->launch_ns[phase], launches, 1);
+    return ns < (uint64_t)PS_TIME_NEVER ? (ps_ns)ns : PS_TIME_NEVER;
+}
+
+ps_ns ps_cost_dispatch_ns(const ps_cost_host *self, uint64_t dispatches)
+{
+    const uint64_t ns = ps_mul_div_u64((uint64_t)self->dispatch_ns, dispatches, 1);
     return ns < (uint64_t)PS_TIME_NEVER ? (ps_ns)ns : PS_TIME_NEVER;
 }
 

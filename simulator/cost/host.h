@@ -27,6 +27,7 @@ typedef enum ps_cost_phase {
 /** [ns] between two launches without a profiler, by phase. */
 typedef struct ps_cost_host {
     ps_ns launch_ns[PS_COST_PHASE_COUNT];
+    ps_ns dispatch_ns; /* of an operation on a Python subclass of tensors, beyond its launch */
 } ps_cost_host;
 
 /**
@@ -40,6 +41,9 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
 
 /** [ns] that the host needs for `launches` kernels of a phase; saturates at PS_TIME_NEVER. */
 ps_ns ps_cost_host_ns(const ps_cost_host *self, ps_cost_phase phase, uint64_t launches);
+
+/** [ns] beyond their launches of so many operations on a subclass of tensors; saturates likewise. */
+ps_ns ps_cost_dispatch_ns(const ps_cost_host *self, uint64_t dispatches);
 
 /** A list of tensors in one multi-tensor call of PyTorch ("foreach"). */
 typedef struct ps_cost_foreach {

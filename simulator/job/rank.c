@@ -308,8 +308,9 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, uint32_t *task
     size_t host, kernel;
     PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_HOST, &host, err));
     PS_TRY(ps__rank_text(self, op->name[i], &self->plan->task.name[host], err));
-    self->plan->task.dur_ns[host] =
-        ps_cost_host_ns(self->target->host, host_phase_of((ps_phase)op->phase[i]), launches);
+    self->plan->task.dur_ns[host] = ps_time_add(
+        ps_cost_host_ns(self->target->host, host_phase_of((ps_phase)op->phase[i]), launches),
+        ps_cost_dispatch_ns(self->target->host, op->dispatches[i]));
     self->plan->task.phase[host] = op->phase[i];
     PS_TRY(ps__rank_requests(self, event, (uint32_t)host, err));
     PS_TRY(ps__rank_lane_task(self, op->lane[i],

@@ -468,11 +468,20 @@ bool ps_eager_set_grad_mode(ps_eager *self, bool is_on)
 
 /* ---- kernels ---- */
 
+/* The program calls operations in forward and where it runs a block again. */
+static bool is_called(const ps_eager *self)
+{
+    return self->phase == PS_EAGER_FORWARD || self->checkpoint != NULL;
+}
+
 void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel)
 {
-    if (self->code == PS_OK && !self->is_skipping) {
-        ps_eager_note(self, self->sink.kernel(self->sink.context, kernel, &self->err));
+    if (self->code != PS_OK || self->is_skipping) {
+        return;
     }
+    ps_eager_kernel told = *kernel;
+    told.dispatches = self->is_subclass && is_called(self) ? 1 : 0;
+    ps_eager_note(self, self->sink.kernel(self->sink.context, &told, &self->err));
 }
 
 void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write)
@@ -574,6 +583,16 @@ void ps_eager_set_backward(ps_eager *self, bool is_backward)
 bool ps_eager_is_backward(const ps_eager *self)
 {
     return self->is_backward;
+}
+
+void ps_eager_set_subclass(ps_eager *self, bool is_so)
+{
+    self->is_subclass = is_so;
+}
+
+void ps_eager_set_reentrant(ps_eager *self, bool is_so)
+{
+    self->is_reentrant = is_so;
 }
 
 void ps_eager_set_inputs_first(ps_eager *self, bool is_so)

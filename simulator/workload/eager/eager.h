@@ -56,6 +56,7 @@ typedef struct ps_eager_kernel {
     ps_ns dur_ns;            /* of CPU: before it moves anything */
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
+    uint32_t dispatches;         /* set by the framework: see ps_eager_set_subclass */
     ps_operand_layout layout;    /* of a matrix product, where it is known */
     ps_access access;            /* of MEMORY */
     uint8_t awaited;             /* of JOIN: a ps_eager_lane */
@@ -223,6 +224,15 @@ void ps_eager_set_inputs_first(ps_eager *self, bool is_so);
 /** Begins or (PS_DTYPE_F32) ends torch.autocast; the end drops the narrow copies of parameters. */
 void ps_eager_set_autocast(ps_eager *self, ps_dtype dtype);
 ps_dtype ps_eager_autocast(const ps_eager *self);
+
+/** Blocks that are recomputed run to their end, as checkpoint() with use_reentrant=True does it. */
+void ps_eager_set_reentrant(ps_eager *self, bool is_so);
+
+/**
+ * Parameters are of a Python subclass of tensors, and so is what is made of them: every operation of
+ * the program passes through the subclass's Python (__torch_function__). Backward's own do not.
+ */
+void ps_eager_set_subclass(ps_eager *self, bool is_so);
 
 /**
  * cuBLAS works in memory of the framework's allocator: the first matrix product of the program's

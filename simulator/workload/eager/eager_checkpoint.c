@@ -5,8 +5,9 @@
  *
  * In forward every tensor that a node of the block would save is counted and
  * let go. The first of these nodes that runs in backward runs the block again
- * from its inputs, until the last of the counted tensors is there again; each
- * node then takes its own ones.
+ * from its inputs, until the last of the counted tensors is there again (to its
+ * end as torch.utils.checkpoint did before: ps_eager_set_reentrant); each node
+ * then takes its own ones.
  */
 #include <string.h>
 
@@ -142,7 +143,7 @@ void ps_checkpoint_save(ps_eager *self, ps_node *node, ps_tensor tensor)
                                 PS_EAGER_MAX_ITEMS, sizeof *in->value, &self->err));
     if (self->code == PS_OK) {
         in->value[in->filled++] = ps_op_view_of(self, tensor, self->tensor[tensor].elements);
-        self->is_skipping = in->filled == in->count;
+        self->is_skipping = in->filled == in->count && !self->is_reentrant;
     }
 }
 

@@ -45,7 +45,7 @@ struct ps_eager {
     size_t free_node_count, free_node_capacity;
     uint64_t sequence;
     uint32_t buffer_count;
-    bool is_recording, inputs_first;
+    bool is_recording, inputs_first, is_subclass, is_reentrant;
     ps_reduce_device device;
     int64_t capability, release;
     uint64_t workspace_bytes;

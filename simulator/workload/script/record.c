@@ -173,6 +173,7 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     op->k[row] = kernel->k;
     op->batch[row] = kernel->batch;
     op->launches[row] = kernel->launches;
+    op->dispatches[row] = kernel->dispatches;
     op->layout[row] = (uint8_t)kernel->layout;
     op->access[row] = (uint8_t)kernel->access;
     op->awaited[row] = kernel->awaited;
