@@ -68,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"fuzz", "dgx-1-v100-32"};
     ps_catalogue *catalogue = NULL;
-    const ps_cluster_options options = {(const char *)data, size, "fuzz"};
+    const ps_cluster_options options = {
+        .csv = (const char *)data, .csv_bytes = size, .csv_name = "fuzz"};
     if (ps_catalogue_create(&catalogue, NULL) != PS_OK) {
         return 0;
     }

@@ -39,7 +39,8 @@ static void refused(const char *name, uint32_t gpus, const char *csv, ps_code co
 {
     ps_error err = {0};
     ps_cluster *out = NULL;
-    const ps_cluster_options options = {csv, csv != NULL ? strlen(csv) : 0, "mine.csv"};
+    const ps_cluster_options options = {
+        .csv = csv, .csv_bytes = csv != NULL ? strlen(csv) : 0, .csv_name = "mine.csv"};
     assert_int_equal(ps_cluster_create(catalogue, name, gpus, &options, &out, &err), code);
     assert_null(out);
     if (strstr(err.message, message) == NULL) {
@@ -130,7 +131,7 @@ static void users_rows_add_and_override(void **state)
                               "dgx-a100-80,nics,1,,given: one port works\n";
     ps_error err = {0};
     ps_cluster *cluster = NULL;
-    const ps_cluster_options options = {csv, sizeof csv - 1, NULL};
+    const ps_cluster_options options = {.csv = csv, .csv_bytes = sizeof csv - 1};
     assert_ok(&err, ps_cluster_create(catalogue, "Lab", 8, &options, &cluster, &err));
     assert_int_equal(ps_cluster_about(cluster)->nodes, 2);
     assert_int_equal(ps_cluster_about(cluster)->nics, 1);
