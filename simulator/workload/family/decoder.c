@@ -61,7 +61,7 @@ void ps_decoder_destroy(ps_model *m)
     }
 }
 
-static int64_t turned_width(const ps_decoder_shape *n)
+int64_t ps_decoder_turned_width(const ps_decoder_shape *n)
 {
     return n->turned_width > 0 ? n->turned_width : n->head_width;
 }
@@ -69,7 +69,7 @@ static int64_t turned_width(const ps_decoder_shape *n)
 /* Of the model; where each attention has its own, it has none. */
 static ps_longrope make_frequencies(ps_model *m, const ps_decoder_shape *n)
 {
-    const int64_t width = turned_width(n);
+    const int64_t width = ps_decoder_turned_width(n);
     return (ps_longrope){.positions = n->short_positions,
                          .width = width,
                          .used = n->table_positions > 0 ? 0 : ps_rotary_make(m, width)};
@@ -184,7 +184,7 @@ static ps_tensor run_windowed_block(ps_model *m, const ps_decoder_pass *about, i
     return hidden;
 }
 
-static ps_tensor run_block(ps_model *m, const void *about, int64_t index, ps_tensor input)
+ps_tensor ps_decoder_run_block(ps_model *m, const void *about, int64_t index, ps_tensor input)
 {
     return shape_of(m)->is_alternating && index % 2 == 0
                ? run_windowed_block(m, about, index, input)
@@ -198,7 +198,7 @@ static ps_tensor run_blocks(ps_model *m, const ps_decoder_pass *about, ps_tensor
 {
     const ps_decoder *self = m->state;
     const ps_tensor held[] = {about->mask, positions, about->rotary.cos, about->rotary.sin};
-    const ps_block_call call = {run_block, about, sizeof *about, held,
+    const ps_block_call call = {ps_decoder_run_block, about, sizeof *about, held,
                                 sizeof held / sizeof held[0]};
     ps_tensor hidden =
         self->shape.scales_words ? ps_op_mul_number(m->e, embedded) : ps_eager_hold(m->e, embedded);
@@ -209,8 +209,7 @@ static ps_tensor run_blocks(ps_model *m, const ps_decoder_pass *about, ps_tensor
     return hidden;
 }
 
-/* From row to row of a mask that all sequences see, and that may have room for more keys. */
-static int64_t pitch_of(const ps_batch *batch, const ps_mask_style *style)
+int64_t ps_decoder_mask_pitch(const ps_batch *batch, const ps_mask_style *style)
 {
     if (batch->mask != 0) {
         return 0;
@@ -229,12 +228,12 @@ static ps_tensor decode(ps_model *m, const ps_batch *batch, ps_tensor *cache)
     const ps_dtype dtype = ps_eager_dtype(e, embedded);
     ps_tensor positions = ps_op_plain(e, "arange", batch->length, PS_DTYPE_I64);
     about.mask = ps_batch_mask(m, batch, dtype, &n->mask);
-    about.mask_pitch = pitch_of(batch, &n->mask);
+    about.mask_pitch = ps_decoder_mask_pitch(batch, &n->mask);
     if (n->short_positions > 0) {
         ps_longrope_update(m, &self->frequencies, batch->length);
     }
     if (n->table_positions == 0) {
-        about.rotary = ps_rotary_begin(m, batch->length, turned_width(n), dtype);
+        about.rotary = ps_rotary_begin(m, batch->length, ps_decoder_turned_width(n), dtype);
     }
     const ps_tensor hidden = run_blocks(m, &about, positions, embedded);
     ps_eager_clear(e, &embedded);

@@ -86,4 +86,7 @@ ps_code ps_decoder_create(ps_model *m, const ps_decoder_shape *shape, ps_error *
 void ps_decoder_destroy(ps_model *m);
 void ps_decoder_forward(ps_model *m, const ps_batch *batch, ps_model_output *out);
 
+/** Of decoders whose blocks share one rotary embedding, without experts. */
+extern const struct ps_dual_ops ps_decoder_dual;
+
 #endif

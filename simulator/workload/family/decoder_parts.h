@@ -38,6 +38,15 @@ typedef struct ps_decoder_pass {
 /** The projections of attention, in the order of the library's constructor. */
 void ps_decoder_make_attention(ps_model *m, const ps_decoder_shape *n, ps_decoder_layer *made);
 
+/** The part of a head that turns. */
+int64_t ps_decoder_turned_width(const ps_decoder_shape *n);
+
+/** From row to row of a mask that all sequences see, and that may have room for more keys. */
+int64_t ps_decoder_mask_pitch(const ps_batch *batch, const ps_mask_style *style);
+
+/** One block, a ps_block_run; `about` is a ps_decoder_pass. */
+ps_tensor ps_decoder_run_block(ps_model *m, const void *about, int64_t index, ps_tensor input);
+
 /** Attention of one block: x is normed already, the result goes to the residual. */
 ps_tensor ps_decoder_attend(ps_model *m, ps_decoder_layer *with, ps_tensor x,
                             const ps_decoder_pass *about, int64_t index);

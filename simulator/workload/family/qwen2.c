@@ -27,4 +27,5 @@ const ps_family ps_family_qwen2 = {
     .create = create,
     .destroy = ps_decoder_destroy,
     .forward = ps_decoder_forward,
+    .dual = &ps_decoder_dual,
 };

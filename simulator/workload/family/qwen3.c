@@ -29,4 +29,5 @@ const ps_family ps_family_qwen3 = {
     .create = create,
     .destroy = ps_decoder_destroy,
     .forward = ps_decoder_forward,
+    .dual = &ps_decoder_dual,
 };

@@ -42,8 +42,8 @@ ps_code ps_zo2_check(const ps_model *m, ps_error *err)
     const ps_recipe *r = m->recipe;
     if (m->family->dual == NULL) {
         return ps_fail(err, PS_USAGE,
-                       "zo2 needs a model that is described module by module: opt, llama, qwen3, "
-                       "not \"%s\"",
+                       "zo2 needs a model that is described module by module: opt, llama, mistral, "
+                       "qwen2, qwen3, not \"%s\"",
                        m->family->model_type);
     }
     if (r->lora_rank > 0) {

@@ -23,8 +23,8 @@ typedef struct gathered {
     ps_ns driver_ns;
     unsigned lanes; /* that had device work, one bit each */
     uint64_t bytes[MAX_BUFFERS];
-    uint64_t live_bytes, peak_bytes, loaded_bytes;
-    size_t at, seen; /* the event that fails */
+    uint64_t live_bytes, peak_bytes, loaded_bytes, parameter_bytes; /* of blocks, the last */
+    size_t at, seen;                                                /* the event that fails */
 } gathered;
 
 static ps_code count(gathered *self, ps_error *err)
@@ -101,6 +101,9 @@ static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
     (void)err;
     self->e = m->e;
     self->loaded_bytes = self->live_bytes;
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        self->parameter_bytes += m->shape[i].block > 0 ? ps_eager_bytes(m->e, m->parameter[i]) : 0;
+    }
     return PS_OK;
 }
 
@@ -109,6 +112,7 @@ typedef struct figures {
     uint64_t hidden, inner, vocabulary, positions, layers, length;
     ps_dtype dtype; /* 32 bits where nothing is said */
     ps_zo2_settings with;
+    const char *family; /* of decoders; NULL: OPT */
 } figures;
 
 static ps_recipe recipe_of(const figures *n)
@@ -121,9 +125,30 @@ static ps_recipe recipe_of(const figures *n)
     r.steps = 3;
     r.optimizer = "mezo";
     r.policy = PS_TRAIN_POLICY_ZO2;
-    r.attention = PS_ATTENTION_EAGER;
+    r.attention = n->family == NULL ? PS_ATTENTION_EAGER : PS_ATTENTION_AUTO;
     r.is_evaluating = true;
     return r;
+}
+
+static void describe_opt(const figures *n, char text[512])
+{
+    (void)snprintf(text, 512,
+                   "{\"model_type\":\"opt\",\"hidden_size\":%u,\"ffn_dim\":%u,\"vocab_size\":%u,"
+                   "\"max_position_embeddings\":%u,\"num_hidden_layers\":%u,"
+                   "\"num_attention_heads\":1,\"word_embed_proj_dim\":%u,"
+                   "\"tie_word_embeddings\":false}",
+                   (unsigned)n->hidden, (unsigned)n->inner, (unsigned)n->vocabulary,
+                   (unsigned)n->positions, (unsigned)n->layers, (unsigned)n->hidden);
+}
+
+static void describe_decoder(const figures *n, char text[512])
+{
+    (void)snprintf(text, 512,
+                   "{\"model_type\":\"%s\",\"hidden_size\":%u,\"intermediate_size\":%u,"
+                   "\"vocab_size\":%u,\"num_hidden_layers\":%u,\"num_attention_heads\":2,"
+                   "\"num_key_value_heads\":1,\"head_dim\":8,\"tie_word_embeddings\":false}",
+                   n->family, (unsigned)n->hidden, (unsigned)n->inner, (unsigned)n->vocabulary,
+                   (unsigned)n->layers);
 }
 
 static ps_model_config *config_of(const figures *n)
@@ -131,13 +156,7 @@ static ps_model_config *config_of(const figures *n)
     char text[512];
     ps_error err = {0};
     ps_model_config *config = NULL;
-    (void)snprintf(text, sizeof text,
-                   "{\"model_type\":\"opt\",\"hidden_size\":%u,\"ffn_dim\":%u,\"vocab_size\":%u,"
-                   "\"max_position_embeddings\":%u,\"num_hidden_layers\":%u,"
-                   "\"num_attention_heads\":1,\"word_embed_proj_dim\":%u,"
-                   "\"tie_word_embeddings\":false}",
-                   (unsigned)n->hidden, (unsigned)n->inner, (unsigned)n->vocabulary,
-                   (unsigned)n->positions, (unsigned)n->layers, (unsigned)n->hidden);
+    (n->family == NULL ? describe_opt : describe_decoder)(n, text);
     assert_ok(&err, ps_model_config_read_memory("small", text, strlen(text), &config, &err));
     return config;
 }
@@ -147,7 +166,7 @@ static ps_code run(const figures *n, gathered *out, ps_error *err)
     const ps_recipe recipe = recipe_of(n);
     ps_model_config *config = config_of(n);
     const ps_training training = {
-        .family = ps_family_find("opt"),
+        .family = ps_family_find(n->family == NULL ? "opt" : n->family),
         .config = config,
         .recipe = &recipe,
         .device = {.sm_count = 4, .threads_per_sm = 1024, .malloc_ns = 5, .free_ns = 7},
@@ -439,6 +458,52 @@ static void test_settings_that_exclude_each_other_are_refused(void **state)
     free(seen);
 }
 
+/* ---- other families ---- */
+
+static const char *const decoders[] = {"llama", "mistral", "qwen2", "qwen3"};
+
+static void test_decoders_go_the_same_way(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++) {
+        const figures n = {.hidden = 16,
+                           .inner = 32,
+                           .vocabulary = 11,
+                           .layers = 3,
+                           .length = 4,
+                           .family = decoders[i]};
+        gathered *seen = gather(&n);
+        assert_string_equal(seen->order, "U1 C1 U2 O1 C2 U3 O2 C3 O3 U1 C1 U2 O1 C2 U3 O2 C3 O3 "
+                                         "U1 C1 U2 O1 C2 U3 O2 C3 O3");
+        /* matrices alone: two projections, two narrower ones, three products */
+        assert_in_range(seen->parameter_bytes, n.layers * 4 * (768 + 3 * 512),
+                        n.layers * 4 * (768 + 3 * 512 + 100));
+        assert_int_equal(seen->uploaded_bytes, 3 * seen->parameter_bytes);
+        assert_int_equal(seen->offloaded_bytes, 3 * seen->parameter_bytes);
+        assert_int_equal(seen->live_bytes, seen->loaded_bytes);
+        free(seen);
+    }
+}
+
+/* R + 2 L + 2 x 2 L: logits in 16 bits of both passes, one in 32 and its logarithms */
+static void test_decoders_take_the_loss_in_32_bits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof decoders / sizeof decoders[0]; i++) {
+        const figures n = {.hidden = 16,
+                           .inner = 32,
+                           .vocabulary = 8192,
+                           .layers = 2,
+                           .length = 128,
+                           .dtype = PS_DTYPE_F16,
+                           .family = decoders[i]};
+        const uint64_t logits = 2 * n.length * n.vocabulary;
+        gathered *seen = gather(&n);
+        assert_near_above(seen->peak_bytes, seen->loaded_bytes + 6 * logits);
+        free(seen);
+    }
+}
+
 static void test_a_failing_sink_ends_a_run(void **state)
 {
     const figures n = {
@@ -475,6 +540,8 @@ int main(void)
         cmocka_unit_test(test_without_overlap_there_is_one_queue),
         cmocka_unit_test(test_first_uploads_are_pageable),
         cmocka_unit_test(test_settings_that_exclude_each_other_are_refused),
+        cmocka_unit_test(test_decoders_go_the_same_way),
+        cmocka_unit_test(test_decoders_take_the_loss_in_32_bits),
         cmocka_unit_test(test_a_failing_sink_ends_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
