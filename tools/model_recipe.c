@@ -276,6 +276,8 @@ static void read_plain(const ps_args *args, ps_recipe *r)
     r->keeps_output = !ps_args_has(args, "drop-output");
     r->is_evaluating = ps_args_has(args, "no-dropout");
     r->clips = ps_args_has(args, "clip");
+    r->empties_cache = ps_args_has(args, "empty-cache");
+    r->report_ns = number(args, "report-time", 0);
     r->has_own_labels = true;
 }
 

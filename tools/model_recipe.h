@@ -126,6 +126,15 @@
          .value = "auto|none|full|padded",                                                         \
          .help =                                                                                   \
              "attention mask that the batch brings: auto is padded, and full for a batch of 1"},   \
+        {.name = "empty-cache",                                                                    \
+         .help = "the script calls empty_cache() before and after forward, backward and step"},    \
+        {.name = "report-time",                                                                    \
+         .kind = PS_OPTION_QUANTITY,                                                               \
+         .value = "TIME",                                                                          \
+         .unit = PS_UNIT_DURATION,                                                                     \
+         .min = 0,                                                                                 \
+         .help = "what the script's host spends, outside of them, before and after forward, "     \
+                 "backward and step: on reports of memory, on garbage collection"},                \
         {.name = "clip", .help = "clip_grad_norm_ before the optimizer's step"},                   \
         {.name = "drop-output",                                                                    \
          .help = "the script keeps the loss alone; else logits live until the next forward pass"}, \

@@ -35,6 +35,13 @@ typedef struct ps_result_group {
     uint64_t largest_bytes;
 } ps_result_group;
 
+/** One phase of a step on one device; phases of all its micro-batches together. */
+typedef struct ps_result_phase {
+    ps_ns time_ns;            /* on the device's host thread, what it waits for included */
+    uint64_t begin_allocated_bytes; /* when it first begins */
+    uint64_t peak_allocated_bytes, peak_reserved_bytes;
+} ps_result_phase;
+
 /** Time of a device over the whole plan; the five parts sum to the makespan. */
 typedef struct ps_result_time {
     ps_ns compute_ns;         /* a kernel or fill runs */
@@ -117,6 +124,8 @@ typedef struct ps_result_device {
     uint64_t chart_reserved[PS_RESULT_CHART_BINS];
     ps_result_time time;
     ps_result_host host;
+    ps_result_phase (*phase)[PS_PHASE_OPTIMIZER]; /* per step, forward first; NULL where the plan
+                                                     does not tell phases of its host's work */
 } ps_result_device;
 
 typedef struct ps_result {

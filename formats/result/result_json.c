@@ -173,6 +173,30 @@ static void put_chart(writer *w, const char *name, const uint64_t *bins)
     (void)yajl_gen_array_close(w->gen);
 }
 
+static void put_phases(writer *w, const ps_result_device *device)
+{
+    static const char *const names[PS_PHASE_OPTIMIZER] = {"forward", "backward", "optimizer"};
+    if (device->phase == NULL) {
+        return;
+    }
+    key(w, "phases");
+    (void)yajl_gen_array_open(w->gen);
+    for (size_t step = 0; step < w->result->step_count; step++) {
+        for (size_t i = 0; i < PS_PHASE_OPTIMIZER; i++) {
+            const ps_result_phase *phase = &device->phase[step][i];
+            (void)yajl_gen_map_open(w->gen);
+            put_int(w, "step", step);
+            put_text(w, "phase", names[i]);
+            put_int(w, "time_ns", (uint64_t)phase->time_ns);
+            put_int(w, "begin_allocated_bytes", phase->begin_allocated_bytes);
+            put_int(w, "peak_allocated_bytes", phase->peak_allocated_bytes);
+            put_int(w, "peak_reserved_bytes", phase->peak_reserved_bytes);
+            (void)yajl_gen_map_close(w->gen);
+        }
+    }
+    (void)yajl_gen_array_close(w->gen);
+}
+
 static void put_host(writer *w, const ps_result_host *host)
 {
     if (!host->is_used) {
@@ -230,6 +254,7 @@ static void put_device(writer *w, const ps_result_device *device)
     put_breakdown(w, device);
     put_growth(w, device);
     put_time(w, &device->time);
+    put_phases(w, device);
     put_host(w, &device->host);
     put_int(w, "requests", device->request_count);
     put_int(w, "unmatched_frees", device->unmatched_free_count);

@@ -65,7 +65,7 @@
 /* In program order of the host. */
 #define PS_WORKLOAD_EVENT_COLUMNS(X)                                                            \
     X(1, kind, U8, PLAIN, "ps_workload_event")                                                  \
-    X(2, ref, U32, DELTA, "tensor row of ALLOC and FREE, op row of OP")
+    X(2, ref, U32, DELTA, "tensor row of ALLOC and FREE, op row of OP; else 0")
 
 /* In order, not overlapping. */
 #define PS_WORKLOAD_STEP_COLUMNS(X)                                                             \

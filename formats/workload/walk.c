@@ -18,7 +18,8 @@ static void pass_event(ps_workload_walk *self, uint32_t event)
     const ps_workload *workload = self->workload;
     const uint8_t kind = workload->event.kind[event];
     const uint32_t ref = workload->event.ref[event];
-    if (kind == PS_WORKLOAD_EVENT_OP || ps_memory_is_host(workload->tensor.memory[ref])) {
+    if (kind == PS_WORKLOAD_EVENT_OP || kind == PS_WORKLOAD_EVENT_RELEASE_CACHE ||
+        ps_memory_is_host(workload->tensor.memory[ref])) {
         return;
     }
     const uint64_t bytes = workload->tensor.bytes[ref];

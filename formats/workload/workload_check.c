@@ -168,6 +168,11 @@ static ps_code check_event(const ps_workload *workload, size_t row, lives *self,
     const bool is_op = workload->event.kind[row] == PS_WORKLOAD_EVENT_OP;
     const uint32_t ref = workload->event.ref[row];
     const size_t end = is_op ? workload->op.head.count : workload->tensor.head.count;
+    if (workload->event.kind[row] == PS_WORKLOAD_EVENT_RELEASE_CACHE) {
+        return ref == 0 ? PS_OK
+                        : ps_fail(err, PS_CHECK_FAILED,
+                                  "event %zu releases the cache: ref is %u, must be 0", row, ref);
+    }
     if (ref >= end) {
         return ps_fail(err, PS_CHECK_FAILED, "event %zu: ref is %u, must be below %zu %ss", row,
                        ref, end, is_op ? "op" : "tensor");

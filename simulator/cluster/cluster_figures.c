@@ -135,6 +135,9 @@ static ps_code read_threads(ps_kind_reader *self)
             ? staged.value
             : kind->down_bytes_per_s;
     kind->staged_bytes_per_s = stated_or(self, "staged", kind->staged_bytes_per_s, &ignored);
+    kind->staged_up_bytes_per_s = stated_or(self, "staged-up", kind->staged_bytes_per_s, &ignored);
+    kind->staged_down_bytes_per_s =
+        stated_or(self, "staged-down", kind->staged_bytes_per_s, &ignored);
     kind->memory_bytes = stated_or(self, "host-capacity", 0, &ignored);
     kind->core_basis = PS_BASIS_GUESSED;
     kind->cores = (uint32_t)stated_or(self, "cores", 0, &ignored);
@@ -147,12 +150,16 @@ static ps_code read_host(ps_kind_reader *self)
     ps_node_kind *kind = &self->cluster->kind;
     ps_cluster_info *info = &self->cluster->info;
     ps_stated word;
+    ps_basis ignored;
     kind->sockets = read_count(self, "sockets", 1);
     kind->gpus_per_switch = read_count(self, "gpus-per-switch", 1);
     PS_TRY(read_part(self, "host-memory", PS_HARDWARE_MEMORY, PS_FIGURE_STREAM_BANDWIDTH,
                      &kind->memory_bytes_per_s));
     PS_TRY(read_gpu_figure(self, PS_FIGURE_D2H, &kind->up_bytes_per_s));
     PS_TRY(read_gpu_figure(self, PS_FIGURE_H2D, &kind->down_bytes_per_s));
+    kind->up_bytes_per_s = stated_or(self, "slot-up", kind->up_bytes_per_s, &ignored);
+    kind->down_bytes_per_s = stated_or(self, "slot-down", kind->down_bytes_per_s, &ignored);
+    kind->memory_bytes_per_s = stated_or(self, "host-stream", kind->memory_bytes_per_s, &ignored);
     if (kind->gpus_per_switch > 1) {
         PS_TRY(read_part(self, "uplink", PS_HARDWARE_LINK, PS_FIGURE_BANDWIDTH,
                          &kind->uplink_bytes_per_s));

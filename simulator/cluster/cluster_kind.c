@@ -30,6 +30,11 @@ static const ps_figure_rule rules[] = {
     {"cores", PS_UNIT_COUNT, 1, 4096},
     {"core-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"staged", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"staged-up", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"staged-down", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"slot-up", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"slot-down", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"host-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {NULL, PS_UNIT_COUNT, 0, 0},
 };
 

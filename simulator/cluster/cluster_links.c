@@ -24,7 +24,7 @@ uint32_t ps_node_socket(const ps_node_kind *kind, uint32_t local)
 
 static uint32_t links_per_gpu(const ps_node_kind *kind)
 {
-    return kind->fabric == PS_FABRIC_PCIE ? 3 : 5;
+    return kind->fabric == PS_FABRIC_PCIE ? 4 : 6;
 }
 
 uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_part part,
@@ -42,7 +42,8 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
     case PS_LINK_SLOT_OUT:
     case PS_LINK_SLOT_IN:
     case PS_LINK_SLOT_BOTH:
-        return first + index * per_gpu + per_gpu - 3 + (uint32_t)(part - PS_LINK_SLOT_OUT);
+    case PS_LINK_CORES:
+        return first + index * per_gpu + per_gpu - 4 + (uint32_t)(part - PS_LINK_SLOT_OUT);
     case PS_LINK_SWITCH_UP:
     case PS_LINK_SWITCH_DOWN:
         return switches + 2 * index + (part == PS_LINK_SWITCH_DOWN);
@@ -58,10 +59,10 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
 static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
                 uint64_t bytes_per_s)
 {
-    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",     "gpu",
+    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",     "gpu", "gpu",
                                        "switch", "switch", "memory", "network", "network"};
     static const char *const direction[] = {".fabric.out", ".fabric.in", ".slot.out", ".slot.in",
-                                            ".slot.both",  ".up",        ".down",     "",
+                                            ".slot.both",  ".cores", ".up",        ".down",     "",
                                             ".out",        ".in"};
     ps_link_row *row = &self->link[ps_cluster_link_number(self, node, part, index)];
     char number[12] = "";
@@ -71,6 +72,27 @@ static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t ind
     (void)snprintf(row->name, sizeof row->name, "node%u.%s%s%s", (unsigned)node, what[part], number,
                    direction[part]);
     row->bytes_per_s = bytes_per_s;
+}
+
+/* GPUs of the cluster on the socket of one of them. */
+static uint32_t gpus_on_socket(const ps_cluster *self, uint32_t socket)
+{
+    uint32_t count = 0;
+    for (uint32_t gpu = 0; gpu < self->info.gpus_per_node; gpu++) {
+        count += ps_node_socket(&self->kind, gpu) == socket;
+    }
+    return count;
+}
+
+/* What the threads of a rank stream together: its share of the cores, at most the memory's rate. */
+static uint64_t cores_rate(const ps_cluster *self, uint32_t local)
+{
+    const ps_node_kind *kind = &self->kind;
+    const uint32_t socket = ps_node_socket(kind, local);
+    const uint64_t cores =
+        kind->rank_cores > 0 ? kind->core_bytes_per_s * kind->rank_cores
+                             : kind->core_bytes_per_s * kind->cores / gpus_on_socket(self, socket);
+    return cores > 0 && cores < kind->memory_bytes_per_s ? cores : kind->memory_bytes_per_s;
 }
 
 static void make_node(ps_cluster *self, uint32_t node)
@@ -84,6 +106,7 @@ static void make_node(ps_cluster *self, uint32_t node)
         put(self, node, PS_LINK_SLOT_OUT, gpu, kind->up_bytes_per_s);
         put(self, node, PS_LINK_SLOT_IN, gpu, kind->down_bytes_per_s);
         put(self, node, PS_LINK_SLOT_BOTH, gpu, kind->both_bytes_per_s);
+        put(self, node, PS_LINK_CORES, gpu, cores_rate(self, gpu));
     }
     for (uint32_t i = 0; i < ps_node_switches(kind); i++) {
         put(self, node, PS_LINK_SWITCH_UP, i, kind->uplink_bytes_per_s);
@@ -115,28 +138,16 @@ ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
     return PS_OK;
 }
 
-/* GPUs of the cluster on the socket of one of them. */
-static uint32_t gpus_on_socket(const ps_cluster *self, uint32_t socket)
-{
-    uint32_t count = 0;
-    for (uint32_t gpu = 0; gpu < self->info.gpus_per_node; gpu++) {
-        count += ps_node_socket(&self->kind, gpu) == socket;
-    }
-    return count;
-}
-
 ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank)
 {
     const ps_node_kind *kind = &self->kind;
-    const uint32_t socket = ps_node_socket(kind, ps_cluster_local(self, rank));
-    const uint64_t cores =
-        kind->rank_cores > 0 ? kind->core_bytes_per_s * kind->rank_cores
-                             : kind->core_bytes_per_s * kind->cores / gpus_on_socket(self, socket);
-    const bool is_stated = cores > 0 && cores < kind->memory_bytes_per_s;
     return (ps_rank_host){.node_bytes = kind->memory_bytes,
                           .up_bytes_per_s = kind->up_bytes_per_s,
                           .down_bytes_per_s = kind->down_bytes_per_s,
-                          .staged_bytes_per_s = kind->staged_bytes_per_s,
-                          .threads_bytes_per_s = is_stated ? cores : kind->memory_bytes_per_s,
-                          .threads_basis = cores > 0 ? kind->core_basis : PS_BASIS_GUESSED};
+                          .staged_up_bytes_per_s = kind->staged_up_bytes_per_s,
+                          .staged_down_bytes_per_s = kind->staged_down_bytes_per_s,
+                          .threads_bytes_per_s = cores_rate(self, ps_cluster_local(self, rank)),
+                          .threads_basis = kind->core_bytes_per_s > 0 && kind->cores > 0
+                                               ? kind->core_basis
+                                               : PS_BASIS_GUESSED};
 }

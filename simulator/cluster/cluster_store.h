@@ -31,7 +31,8 @@ typedef struct ps_node_kind {
     uint64_t both_bytes_per_s;                 /* of a slot, the two directions together */
     uint64_t memory_bytes_per_s;               /* of a socket */
     uint64_t memory_bytes;                     /* of a node; 0 unknown */
-    uint64_t staged_bytes_per_s;               /* copies of pageable memory */
+    uint64_t staged_bytes_per_s;               /* copies of pageable memory ... */
+    uint64_t staged_up_bytes_per_s, staged_down_bytes_per_s; /* ... from the GPU and to it */
     uint64_t core_bytes_per_s;                 /* what one core streams */
     uint32_t cores;                            /* of a socket; 0 unknown */
     uint32_t rank_cores;                       /* threads bound to a rank; 0: its share */
@@ -60,6 +61,7 @@ typedef enum ps_link_part {
     PS_LINK_SLOT_OUT,
     PS_LINK_SLOT_IN,
     PS_LINK_SLOT_BOTH,
+    PS_LINK_CORES,
     PS_LINK_SWITCH_UP,
     PS_LINK_SWITCH_DOWN,
     PS_LINK_MEMORY,

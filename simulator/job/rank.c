@@ -117,6 +117,7 @@ ps_code ps__rank_task(lowering *self, uint32_t lane, ps_task_kind kind, size_t *
     self->plan->task.lane[*row] = lane;
     self->plan->task.kind[*row] = (uint8_t)kind;
     self->plan->task.basis[*row] = (uint8_t)PS_BASIS_ANALYTIC;
+    self->plan->task.phase[*row] = self->phase;
     return PS_OK;
 }
 
@@ -133,6 +134,11 @@ ps_code ps__rank_dep(lowering *self, uint32_t task, uint32_t before, ps_dep_kind
     return PS_OK;
 }
 
+static bool is_worker(size_t lane)
+{
+    return lane >= PS_WORKLOAD_WORKER && lane < PS_WORKLOAD_STREAM;
+}
+
 ps_code ps__rank_lane_task(lowering *self, uint8_t lane, ps_task_kind kind, size_t *row,
                            ps_error *err)
 {
@@ -142,6 +148,7 @@ ps_code ps__rank_lane_task(lowering *self, uint8_t lane, ps_task_kind kind, size
         if (*before != PS_JOB_NONE) {
             PS_TRY(ps__rank_dep(self, (uint32_t)*row, *before, PS_DEP_START_AFTER_END, 0, err));
             *before = PS_JOB_NONE;
+            self->follows_worker[lane] |= is_worker(awaited);
         }
     }
     self->last_task[lane] = (uint32_t)*row;
@@ -159,10 +166,14 @@ ps_code ps__rank_requests(lowering *self, size_t end, uint32_t host_task, ps_err
         }
         PS_TRY(ps_plan_add(self->plan, PS_PLAN_MEMOP, &row, err));
         self->plan->memop.device[row] = self->device;
+        self->plan->memop.task[row] = host_task;
+        if (kind == PS_WORKLOAD_EVENT_RELEASE_CACHE) {
+            self->plan->memop.op[row] = (uint8_t)PS_MEMOP_RELEASE_CACHE;
+            continue;
+        }
         self->plan->memop.op[row] =
             (uint8_t)(kind == PS_WORKLOAD_EVENT_ALLOC ? PS_MEMOP_ALLOC : PS_MEMOP_FREE);
         self->plan->memop.buffer[row] = self->first_buffer + event->ref[self->waiting];
-        self->plan->memop.task[row] = host_task;
     }
     return PS_OK;
 }
@@ -207,6 +218,24 @@ ps_code ps__rank_wait_for_task(lowering *self, size_t event, uint32_t task, ps_e
 static ps_code add_wait(lowering *self, size_t event, ps_error *err)
 {
     return add_wait_for(self, event, 0, PS_WORKLOAD_LANE_COUNT - 1, err);
+}
+
+/*
+ * Segments go back when the device is idle: the driver waits for it. What a thread of the host has
+ * yet to hand over it does not know of.
+ */
+static ps_code release_cache(lowering *self, size_t event, ps_error *err)
+{
+    size_t row;
+    self->phase = PS_PHASE_UNKNOWN;
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_WAIT, &row, err));
+    self->plan->task.name[row] = self->wait_name;
+    for (size_t lane = 0; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        if (!is_worker(lane) && !self->follows_worker[lane]) {
+            PS_TRY(wait_for_lane(self, (uint32_t)row, lane, err));
+        }
+    }
+    return ps__rank_requests(self, event + 1, (uint32_t)row, err);
 }
 
 /* A slower device takes longer for what it computes. */
@@ -411,6 +440,7 @@ static ps_code add_op(lowering *self, size_t i, size_t event, ps_error *err)
     const uint8_t lane = op->lane[i];
     const bool waits = op->kind[i] == PS_OP_HOST || op->kind[i] == PS_OP_JOIN;
     uint32_t task = PS_JOB_NONE;
+    self->phase = op->phase[i];
     if (waits && op->mark[i] != 0) {
         return await_mark(self, i, event, err);
     }
@@ -465,13 +495,17 @@ static ps_code add_events(lowering *self, ps_error *err)
     size_t step = 0;
     for (size_t i = 0; i < from->event.head.count; i++) {
         if (step < from->step.head.count && from->step.begin_event[step] == i) {
+            self->phase = PS_PHASE_UNKNOWN;
             PS_TRY(add_wait(self, i, err));
             PS_TRY(begin_step(self, step++, err));
         }
         if (from->event.kind[i] == PS_WORKLOAD_EVENT_OP) {
             PS_TRY(add_op(self, from->event.ref[i], i, err));
+        } else if (from->event.kind[i] == PS_WORKLOAD_EVENT_RELEASE_CACHE) {
+            PS_TRY(release_cache(self, i, err));
         }
     }
+    self->phase = PS_PHASE_UNKNOWN;
     PS_TRY(add_wait(self, from->event.head.count, err));
     return self->what->is_alone || !self->what->marks_steps ? PS_OK : end_last_step(self, err);
 }

@@ -211,6 +211,27 @@ static void compare_total(ps_memory_walk *walk, size_t row)
     }
 }
 
+static uint64_t more(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void note_level(const ps_memory_walk *walk, ps_result_phase *phase)
+{
+    if (phase != NULL) {
+        phase->peak_allocated_bytes = more(phase->peak_allocated_bytes, walk->allocated);
+        phase->peak_reserved_bytes = more(phase->peak_reserved_bytes, walk->reserved);
+    }
+}
+
+static void note_begin(const ps_memory_walk *walk, ps_result_phase *phase)
+{
+    if (phase != NULL && phase->peak_allocated_bytes == 0) {
+        phase->begin_allocated_bytes = walk->allocated;
+    }
+    note_level(walk, phase);
+}
+
 ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
 {
     const ps_plan_memop_table *memop = &walk->plan->memop;
@@ -222,9 +243,12 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
             continue;
         }
         walk->memop = row;
+        ps_result_phase *phase = ps__run_phase_at(walk->plan, walk->out, row, &walk->step);
+        note_begin(walk, phase);
         note_chart(walk, ps__run_moment(walk->times, memop->task[row], memop->offset_ns[row]));
         PS_TRY(apply_memop(walk, row, err));
         ps__memory_walk_note(walk, row);
+        note_level(walk, phase);
         compare_total(walk, row);
         if (memop->op[row] == PS_MEMOP_ALLOC || memop->op[row] == PS_MEMOP_OOM) {
             walk->call_begin = row + 1;
@@ -288,6 +312,7 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
 {
     ps_memory_walk walk;
     copy_facts(plan, device, out);
+    PS_TRY(ps__run_phases(plan, times, device, out, err));
     ps_code code = ps__memory_walk_open(&walk, plan, times, device, true, out, err);
     if (code == PS_OK) {
         code = ps__memory_walk_run(&walk, err);

@@ -37,6 +37,7 @@ typedef struct ps_memory_walk {
     size_t peak_memop; /* SIZE_MAX: at the origin */
     ps_ns chart_ns;
     size_t chart_bin;
+    size_t step; /* of the request at work */
 } ps_memory_walk;
 
 /**
@@ -64,6 +65,14 @@ void ps__memory_walk_refuse(ps_memory_walk *walk, size_t memop, ps_str label,
                             const ps_alloc_shortage *why);
 
 void ps__memory_walk_close(ps_memory_walk *walk);
+
+/** Times of the phases; memory is noted by the walk. Nothing where the plan does not tell them. */
+ps_code ps__run_phases(const ps_plan *plan, const ps_run_times *times, uint32_t device,
+                       ps_result_device *out, ps_error *err) PS_MUST_USE;
+
+/** The phase in which a request is made, NULL: none. `step` ascends from 0 with the requests. */
+ps_result_phase *ps__run_phase_at(const ps_plan *plan, const ps_result_device *out, size_t memop,
+                                  size_t *step);
 
 /** Groups what was live at the peak. */
 ps_code ps__run_breakdown(const ps_memory_walk *walk, ps_error *err) PS_MUST_USE;

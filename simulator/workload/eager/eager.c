@@ -497,6 +497,13 @@ void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write)
     }
 }
 
+void ps_eager_release_cache(ps_eager *self)
+{
+    if (!ps_eager_has_failed(self) && self->sink.release_cache != NULL) {
+        ps_eager_note(self, self->sink.release_cache(self->sink.context, &self->err));
+    }
+}
+
 void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes)
 {
     const ps_eager_kernel kernel = {.name = name, .moved_bytes = moved_bytes, .launches = 1};

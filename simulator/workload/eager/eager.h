@@ -105,6 +105,8 @@ typedef struct ps_eager_sink {
     void (*saved)(void *context, uint32_t buffer);
     /** The kernel that was told last reads a buffer, or writes it. NULL: not interested. */
     ps_code (*access)(void *context, uint32_t buffer, bool is_write, ps_error *err);
+    /** The framework's allocator gives back what is free. NULL: not interested. */
+    ps_code (*release_cache)(void *context, ps_error *err);
 } ps_eager_sink;
 
 typedef struct ps_eager ps_eager;
@@ -276,6 +278,9 @@ ps_memory_kind ps_eager_memory_now(const ps_eager *self);
  * lanes: what offloads and brings back tells its accesses, and plans are checked by them.
  */
 void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write);
+
+/** torch.cuda.empty_cache(): what the framework's allocator has and nobody uses goes back. */
+void ps_eager_release_cache(ps_eager *self);
 
 /** A mark that nothing has yet, from 1. */
 uint32_t ps_eager_new_mark(ps_eager *self);

@@ -63,6 +63,7 @@ typedef struct ps_model {
     const struct ps_block_call *call; /* block that runs and is not recomputed; NULL: none */
     ps_tensor left; /* what its attention returned besides; it lives until its end */
     bool is_in_block;
+    ps_tensor external; /* a parameter that another module uses than the one that has it; 0 none */
     int64_t longest; /* sequence that learned positions reach; 0 no limit */
 } ps_model;
 

@@ -320,6 +320,9 @@ void ps_zero3_release(ps_zero3_gather *self, const ps_zero3_module *module)
         }
         ps_zero3_param *p = &self->param[param];
         p->is_active = false;
+        if (tensor_of(self, param) == self->scheme->m->external) {
+            continue;
+        }
         if (!is_complete ||
             (!p->persists && p->asked_until <= self->step + 1 && !is_reused(self, param))) {
             drop(self, param);

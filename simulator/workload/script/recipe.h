@@ -116,6 +116,8 @@ typedef struct ps_recipe {
     bool begins_at_inputs;    /* enable_input_require_grads(): embedded words want a gradient too */
     int64_t checkpoint_every; /* each k-th block is recomputed in backward; 0 none */
     bool checkpoints_attention; /* of every block the attention alone; not with checkpoint_every */
+    bool empties_cache;         /* empty_cache() before and after forward, backward and step */
+    int64_t report_ns;          /* of the host, at a report of memory about each of these; 0 none */
     ps_parallel parallel;       /* ranks that train the same model on other data */
     ps_streaming streaming;
 } ps_recipe;

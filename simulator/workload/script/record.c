@@ -215,9 +215,16 @@ static ps_code on_access(void *context, uint32_t buffer, bool is_write, ps_error
     return PS_OK;
 }
 
+static ps_code on_release_cache(void *context, ps_error *err)
+{
+    ps_recorder *self = context;
+    return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_RELEASE_CACHE, 0, err);
+}
+
 ps_eager_sink ps_recorder_sink(ps_recorder *self)
 {
-    return (ps_eager_sink){self, on_alloc, on_free, on_kernel, on_rename, on_saved, on_access};
+    return (ps_eager_sink){self,     on_alloc,  on_free,         on_kernel, on_rename,
+                           on_saved, on_access, on_release_cache};
 }
 
 ps_code ps_recorder_step(ps_recorder *self, int64_t number, bool is_end, ps_error *err)

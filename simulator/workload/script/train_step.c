@@ -158,18 +158,53 @@ static void run_optimizer(ps_script *self)
     ps_scheme_end_step(self->scheme);
 }
 
+/* Between the parts of a step: the cache goes, and the host looks at its memory. */
+static void pause(ps_script *self)
+{
+    const ps_recipe *r = self->run->recipe;
+    ps_eager *e = self->m.e;
+    const ps_eager_phase phase = ps_eager_phase_now(e);
+    ps_eager_set_phase(e, PS_EAGER_LOAD); /* of no part */
+    if (r->empties_cache) {
+        ps_eager_release_cache(e);
+    }
+    if (r->report_ns > 0) {
+        const ps_cpu_work report = {
+            .name = "report", .lane = PS_EAGER_MAIN, .dur_ns = r->report_ns};
+        ps_op_cpu(e, &report);
+    }
+    ps_eager_set_phase(e, phase);
+}
+
+/* Who looks at memory also takes the time, of what the device has done. */
+static void end_timer(ps_script *self)
+{
+    const ps_recipe *r = self->run->recipe;
+    if (r->empties_cache || r->report_ns > 0) {
+        ps_op_wait(self->m.e, PS_EAGER_MAIN);
+    }
+}
+
 static void run_first_order(ps_script *self)
 {
     zero_grad(self, PS_ZERO_GRAD_START);
     const ps_recipe *r = self->run->recipe;
     for (int64_t i = 0; i < r->accumulate; i++) {
+        pause(self);
         run_forward(self, r->parallel.syncs_always || i + 1 == r->accumulate);
         if (i == 0) {
             zero_grad(self, PS_ZERO_GRAD_BEFORE_BACKWARD);
         }
+        end_timer(self);
+        pause(self);
+        pause(self);
         run_backward(self);
+        end_timer(self);
+        pause(self);
     }
+    pause(self);
     run_optimizer(self);
+    pause(self);
     zero_grad(self, PS_ZERO_GRAD_END);
 }
 

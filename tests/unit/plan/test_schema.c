@@ -288,6 +288,8 @@ static void enumerated_values_are_the_programs(void **state)
          PS_WORKLOAD_EVENT_KIND_COUNT},
         {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_OP", PS_WORKLOAD_EVENT_OP,
          PS_WORKLOAD_EVENT_KIND_COUNT},
+        {&peakstep__workload_event__descriptor, "WORKLOAD_EVENT_RELEASE_CACHE",
+         PS_WORKLOAD_EVENT_RELEASE_CACHE, PS_WORKLOAD_EVENT_KIND_COUNT},
     };
     for (size_t i = 0; i < COUNT(values); i++) {
         assert_number(values[i].list, values[i].name, values[i].number);

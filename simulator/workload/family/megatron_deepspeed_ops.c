@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fused softmax and cross entropy of Megatron-DeepSpeed.
+ */
+#include "workload/eager/eager_parts.h"
+#include "workload/family/megatron_deepspeed.h"
+
+static void softmax_backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    ps_op_kernel(e, "masked_softmax_backward", 3 * ps_eager_bytes(e, grads[0]));
+    out[0] = ps_eager_hold(e, grads[0]);
+}
+
+static const ps_node_ops softmax_ops = {"ScaledUpperTriangMaskedSoftmaxBackward",
+                                        softmax_backward};
+
+ps_tensor ps_megatron_masked_softmax(ps_eager *e, ps_tensor scores)
+{
+    ps_node *node = ps_op_record(e, &softmax_ops, &scores, 1);
+    const ps_tensor out = ps_op_result(e, ps_eager_elements(e, scores), ps_eager_dtype(e, scores));
+    ps_op_kernel(e, "masked_softmax", 2 * ps_eager_bytes(e, scores));
+    ps_op_save(e, node, out);
+    ps_op_output(e, node, out, 0);
+    return out;
+}
+
+static void entropy_backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)grads;
+    const ps_tensor shares = node->saved[0];
+    ps_op_kernel(e, "mul", 2 * ps_eager_bytes(e, shares));
+    out[0] = ps_eager_hold(e, shares);
+}
+
+static const ps_node_ops entropy_ops = {"VocabParallelCrossEntropyBackward", entropy_backward};
+
+ps_tensor ps_megatron_cross_entropy(ps_eager *e, ps_tensor logits, ps_tensor labels, int64_t rows)
+{
+    ps_node *node = ps_op_record(e, &entropy_ops, &logits, 1);
+    const uint64_t bytes = ps_eager_bytes(e, logits);
+    ps_op_kernel(e, "max", bytes);
+    ps_tensor shares = ps_op_result(e, ps_eager_elements(e, logits), ps_eager_dtype(e, logits));
+    ps_op_kernel(e, "sub", 2 * bytes);
+    ps_op_kernel(e, "exp", 2 * bytes);
+    ps_op_kernel(e, "sum", bytes);
+    const ps_tensor out = ps_op_result(e, rows, PS_DTYPE_F32);
+    ps_op_kernel(e, "div", 2 * bytes);
+    ps_op_save(e, node, shares);
+    ps_op_save(e, node, labels);
+    ps_eager_clear(e, &shares);
+    ps_op_output(e, node, out, 0);
+    return out;
+}

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Published runs of ZeRO-3 with the optimizer on the host, against what is simulated of them.
+
+dos.py PEAKSTEP TRUTH [--rows]
+
+TRUTH is dos-runs.csv. Prints errors by group of rows and by quantity; --rows prints every row too.
+"""
+import concurrent.futures
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+GIB = 1 << 30
+# parameters of one tensor rank -> layers, hidden, heads, key heads, inner, tensor ranks
+MODELS = {
+    5898506240: (32, 4096, 32, 4, 10880, 1), 2949910528: (32, 4096, 32, 4, 10880, 2),
+    1475612672: (32, 4096, 32, 4, 10880, 4), 5948837888: (32, 4096, 32, 4, 11008, 1),
+    9142717440: (72, 3072, 32, 4, 11008, 1), 9918500864: (50, 4096, 32, 4, 12400, 1),
+    11197895680: (40, 5120, 40, 4, 13632, 1), 11315860480: (40, 5120, 40, 4, 13824, 1),
+    15326663680: (40, 5120, 64, 4, 20480, 1), 15579222016: (64, 4096, 256, 16, 16384, 1),
+    27635239424: (60, 6656, 52, 4, 17728, 1), 13818874368: (60, 6656, 52, 4, 17728, 2),
+    6910691840: (60, 6656, 52, 4, 17728, 4), 27865270784: (60, 6656, 52, 4, 17920, 1),
+    55141736448: (80, 8192, 64, 4, 21824, 1),
+}
+WORDS = 50257
+ACCUMULATED = 3  # micro-batches simulated of a step with more: the rest are like the second
+REPORT_MS = {"A100-40GB": 60, "H100-80GB": 43}
+PHASES = ("forward", "backward", "optimizer")
+
+
+def padded(words, parts):
+    unit = 128 * parts
+    return -(-words // unit) * unit
+
+
+def config_of(parameters):
+    layers, hidden, heads, keys, inner, parts = MODELS[parameters]
+    return {"model_type": "megatron_deepspeed", "num_hidden_layers": layers, "hidden_size": hidden,
+            "num_attention_heads": heads, "num_key_value_heads": keys, "intermediate_size": inner,
+            "vocab_size": padded(WORDS, parts), "tensor_parallel": parts}
+
+
+def is_stride(row):
+    return row["method"].startswith("DeepOptimizerStates")
+
+
+def is_bound(row):
+    return row["bind_threads_per_rank"] != ""
+
+
+def is_first_release(row):
+    return is_stride(row) and not is_bound(row)
+
+
+def accumulation(row):
+    return int(row["global_batch"]) // (int(row["micro_batch"]) * int(row["dp"]))
+
+
+def cluster_of(row):
+    if row["gpu"].startswith("H100"):
+        return "h100-80-smt-4"
+    return "a100-40-numa-4" if is_bound(row) else "a100-40-unbound-4"
+
+
+def options_of(row, stride=None):
+    ranks = int(row["dp"])
+    micro = accumulation(row)
+    settings = {"offload_optimizer": "true", "sub_group_size": row["subgroup_size_params"],
+                "offload_ratio": row["optimizer_offload_ratio"]}
+    stride = stride or row["update_stride_k"]
+    if is_stride(row):
+        settings["update_stride"] = stride
+    if is_stride(row) or "async" in row["method"]:
+        settings["async_gradient_flush"] = "true"
+    if is_first_release(row):
+        settings["one_copy_stream"] = "true"
+    options = ["--cluster", cluster_of(row), "--gpus", str(ranks), "--policy", "zero3", "--dtype",
+               "bf16", "--checkpoint", "full", "--batch", row["micro_batch"], "--seq", row["seq"],
+               "--accumulate", str(min(micro, ACCUMULATED)), "--steps", "3", "--optimizer", "adamw",
+               "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']]}ms", "--drop-output",
+               "--mask", "none"]
+    for key, value in settings.items():
+        options += ["--scheme-option", f"{key}={value}"]
+    return options
+
+
+def simulate(program, row, extra=(), stride=None):
+    """The result's last step: phases' times and memory, and the step's own time."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(config_of(int(row["params_on_tp_rank"])), file)
+        file.flush()
+        command = [program, "simulate", "-q", "--json", file.name, *options_of(row, stride), *extra]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def predict(program, row, extra=(), stride=None):
+    result = simulate(program, row, extra, stride)
+    device = result["devices"][0]
+    last = result["steps"][-1]
+    step = len(result["steps"]) - 1
+    phases = {p["phase"]: p for p in device["phases"] if p["step"] == step}
+    out = {name: phases[name]["time_ns"] / 1e6 for name in PHASES}
+    out["iteration"] = last["time_ns"] / 1e6
+    micro, simulated = accumulation(row), min(accumulation(row), ACCUMULATED)
+    if micro > simulated:  # micro-batches between the first and the last are alike
+        shorter = simulate(program, {**row, "global_batch": str(
+            int(row["micro_batch"]) * int(row["dp"]) * (simulated - 1))}, extra, stride)
+        before = {p["phase"]: p["time_ns"] / 1e6 for p in shorter["devices"][0]["phases"]
+                  if p["step"] == step}
+        before["iteration"] = shorter["steps"][-1]["time_ns"] / 1e6
+        for name in ("forward", "backward", "iteration"):
+            out[name] += (micro - simulated) * (out[name] - before[name])
+    out["resident"] = phases["forward"]["begin_allocated_bytes"] / GIB
+    for name in PHASES:
+        out[f"{name} peak"] = phases[name]["peak_allocated_bytes"] / GIB
+    out["reserved"] = device["peak_reserved_bytes"] / GIB
+    return out
+
+
+COLUMNS = {"forward": "fwd_ms", "backward": "bwd_ms", "optimizer": "update_ms",
+           "iteration": "iter_ms", "resident": "gpu_resident_before_fwd_GiB",
+           "forward peak": "gpu_max_alloc_fwd_GiB", "backward peak": "gpu_max_alloc_bwd_GiB",
+           "optimizer peak": "gpu_max_alloc_update_GiB", "reserved": "gpu_max_reserved_GiB"}
+
+
+def group_of(row):
+    if row["gpu"].startswith("H100"):
+        return "H100"
+    if is_bound(row):
+        return "A100, bound"
+    if int(row["tp"]) > 1:
+        return "A100, tensor parallel"
+    if int(row["gpus_total"]) > 4:
+        return "A100, 2 and 4 nodes"
+    return "A100, unbound" + (", accumulated" if accumulation(row) > 1 else "")
+
+
+def is_clean(row):
+    """One node, no tensor parallelism, as many iterations as most, all alike."""
+    return (int(row["gpus_total"]) <= 4 and row["tp"] == "1" and
+            int(row["iterations_averaged"]) >= 8 and
+            float(row["iter_ms_sd"] or 0) < 0.02 * float(row["iter_ms"]))
+
+
+def errors(pairs):
+    values = sorted(abs(predicted / measured - 1) * 100 for predicted, measured in pairs)
+    if not values:
+        return None
+    return (statistics.mean(values), statistics.median(values),
+            values[min(len(values) - 1, int(0.9 * len(values)))], values[-1])
+
+
+def report(rows, found):
+    groups = {}
+    for row, out in zip(rows, found):
+        for name in [group_of(row)] + (["clean"] if is_clean(row) else []) + ["all"]:
+            groups.setdefault(name, []).append((row, out))
+    print(f"{'':28}{'':18}{'rows':>5} {'mean %':>8} {'median %':>8} {'p90 %':>8} {'max %':>8}")
+    for name, members in groups.items():
+        for key, column in COLUMNS.items():
+            if key == "reserved":
+                gaps = sorted(abs(out[key] - float(row[column])) for row, out in members)
+                print(f"{name:28}{key:18}{len(gaps):5} mean {statistics.mean(gaps):.2f} GiB, p90 "
+                      f"{gaps[min(len(gaps) - 1, int(0.9 * len(gaps)))]:.2f} GiB")
+                continue
+            mean, median, p90, most = errors([(out[key], float(row[column]))
+                                              for row, out in members])
+            print(f"{name:28}{key:18}{len(members):5} {mean:8.2f} {median:8.2f} {p90:8.2f} "
+                  f"{most:8.2f}")
+
+
+def print_rows(rows, found):
+    for row, out in zip(rows, found):
+        print(f"{group_of(row)} | {row['model'].split()[0]} dp{row['dp']} tp{row['tp']} mb"
+              f"{row['micro_batch']} acc{accumulation(row)} {row['method'][:36]} ratio"
+              f"{row['optimizer_offload_ratio']} sg{float(row['subgroup_size_params']):.0e}")
+        for key, column in COLUMNS.items():
+            measured = float(row[column])
+            print(f"    {key:16} {out[key]:10.2f} measured {measured:10.2f} "
+                  f"{(out[key] / measured - 1) * 100:+6.1f} %")
+
+
+def main():
+    program, truth = sys.argv[1:3]
+    with open(truth, newline="") as file:
+        rows = list(csv.DictReader(file))
+    only = [a[7:] for a in sys.argv if a.startswith("--only=")]
+    rows = [r for r in rows if not only or group_of(r) in only]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda row: predict(program, row), rows))
+    if "--rows" in sys.argv:
+        print_rows(rows, found)
+    report(rows, found)
+
+
+if __name__ == "__main__":
+    main()
