@@ -51,6 +51,7 @@ static const setting settings[] = {
     {"stage3_max_live_parameters", SETTING_SIZE, AT(zero.max_live_parameters), 0, ZERO3},
     {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0, ZERO3},
     {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0, ZERO3},
+    {"stage3_gather_in_line", SETTING_FLAG, AT(zero.gathers_in_line), 0, ZERO3},
     {"offload_optimizer", SETTING_FLAG, AT(zero.offloads_optimizer), 0, ZERO},
     {"offload_param", SETTING_FLAG, AT(zero.offloads_parameters), 0, ZERO3},
     {"offload_ratio", SETTING_SHARE, AT(zero.offload_millionths), 0, ZERO3},

@@ -46,7 +46,7 @@
     X(9, n, U64, PLAIN, "columns of the result; 0 none")                                        \
     X(10, k, U64, PLAIN, "length of the sums; 0 none")                                          \
     X(11, batch, U64, PLAIN, "products of this shape in one call; 0 none")                      \
-    X(12, launches, U32, PLAIN, "kernels the host launches for it")                             \
+    X(12, launches, U32, PLAIN, "kernels the host launches for it; of CPU: hooks of modules that run")                             \
     X(13, dur_ns, I64, PLAIN, "[ns] length; 0 unknown")                                         \
     X(14, basis, U8, PLAIN, "ps_basis of the figures")                                          \
     X(15, lane, U8, PLAIN, "ps_workload_lane it runs in; of HOST: the lane the host waits for") \

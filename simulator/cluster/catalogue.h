@@ -144,6 +144,8 @@ typedef enum ps_hardware_class {
     X(OPTIMIZER_LAUNCH, "optimizer-launch", DURATION, 1, HOST, 1, "of an optimizer's step")       \
     X(SUBCLASS_DISPATCH, "subclass-dispatch", DURATION, 0, HOST, 0,                               \
       "what an operation on a Python subclass of tensors takes beyond its launch")                \
+    X(MODULE_HOOK, "module-hook", DURATION, 0, HOST, 0,                                           \
+      "a framework's Python around one module: fetching its parameters, releasing them")          \
     X(PROFILER_FACTOR, "profiler-factor", RATIO, PS_RATIO_ONE, HOST, 1,                           \
       "host time as recorded over that without a profiler")                                       \
     X(BANDWIDTH, "bandwidth", BANDWIDTH, 1, LINK, 1, "large transfers, one direction")            \

@@ -23,7 +23,7 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
 #undef FIGURE
     };
     ps_cost_host read = {0};
-    ps_figure slowed, recorded;
+    ps_figure slowed, recorded, hook;
     PS_TRY(ps_catalogue_need(catalogue, host, PS_FIGURE_PROFILER_FACTOR, &slowed, err));
     for (size_t i = 0; i < PS_COST_PHASE_COUNT; i++) {
         PS_TRY(ps_catalogue_need(catalogue, host, figures[i], &recorded, err));
@@ -34,6 +34,9 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
     if (ps_catalogue_get(catalogue, host, PS_FIGURE_SUBCLASS_DISPATCH, &dispatch)) {
         read.dispatch_ns =
             dispatch.value < (uint64_t)PS_TIME_NEVER ? (ps_ns)dispatch.value : PS_TIME_NEVER - 1;
+    }
+    if (ps_catalogue_get(catalogue, host, PS_FIGURE_MODULE_HOOK, &hook)) {
+        read.hook_ns = (ps_ns)hook.value;
     }
     *out = read;
     return PS_OK;

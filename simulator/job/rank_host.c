@@ -135,6 +135,8 @@ ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_
     *task = (uint32_t)work;
     tasks->name[work] = tasks->name[host];
     tasks->phase[work] = op->phase[i];
-    tasks->dur_ns[work] = op->dur_ns[i];
+    tasks->dur_ns[work] =
+        ps_time_add(op->dur_ns[i], (ps_ns)ps_mul_div_u64((uint64_t)self->target->host->hook_ns,
+                                                         op->launches[i], 1));
     return move(self, work, op->moved_bytes[i], PS_HOST_COMPUTE, err);
 }

@@ -221,6 +221,7 @@ static void note_level(const ps_memory_walk *walk, ps_result_phase *phase)
     if (phase != NULL) {
         phase->peak_allocated_bytes = more(phase->peak_allocated_bytes, walk->allocated);
         phase->peak_reserved_bytes = more(phase->peak_reserved_bytes, walk->reserved);
+        phase->end_allocated_bytes = walk->allocated;
     }
 }
 
@@ -255,6 +256,7 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
         }
     }
     note_chart(walk, walk->times->makespan_ns);
+    ps__run_fill_phases(walk->plan, walk->out);
     return PS_OK;
 }
 

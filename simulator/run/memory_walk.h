@@ -70,6 +70,9 @@ void ps__memory_walk_close(ps_memory_walk *walk);
 ps_code ps__run_phases(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                        ps_result_device *out, ps_error *err) PS_MUST_USE;
 
+/** Phases without a request have the level that the one before them left. */
+void ps__run_fill_phases(const ps_plan *plan, ps_result_device *out);
+
 /** The phase in which a request is made, NULL: none. `step` ascends from 0 with the requests. */
 ps_result_phase *ps__run_phase_at(const ps_plan *plan, const ps_result_device *out, size_t memop,
                                   size_t *step);

@@ -96,3 +96,18 @@ ps_result_phase *ps__run_phase_at(const ps_plan *plan, const ps_result_device *o
     }
     return &out->phase[*step][phase - 1];
 }
+
+void ps__run_fill_phases(const ps_plan *plan, ps_result_device *out)
+{
+    uint64_t level = 0;
+    for (size_t step = 0; out->phase != NULL && step < plan->step.head.count; step++) {
+        for (size_t i = 0; i < PS_PHASE_OPTIMIZER; i++) {
+            ps_result_phase *phase = &out->phase[step][i];
+            if (phase->peak_allocated_bytes == 0) {
+                phase->begin_allocated_bytes = phase->peak_allocated_bytes =
+                    phase->end_allocated_bytes = level;
+            }
+            level = phase->end_allocated_bytes;
+        }
+    }
+}

@@ -158,6 +158,7 @@ typedef struct ps_cpu_work {
     ps_eager_lane lane; /* PS_EAGER_MAIN: in the host's own thread; or a worker's */
     uint64_t bytes;     /* read and written in host memory */
     ps_ns dur_ns;       /* before that */
+    uint32_t hooks;     /* of modules that run: what each takes is the host's figure */
     uint32_t mark;      /* by which it can be waited for; 0 none */
     ps_tensor read, written;
 } ps_cpu_work;

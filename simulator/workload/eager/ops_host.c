@@ -34,6 +34,7 @@ void ps_op_cpu(ps_eager *self, const ps_cpu_work *what)
                                     .kind = PS_KERNEL_CPU,
                                     .moved_bytes = what->bytes,
                                     .dur_ns = what->dur_ns,
+                                    .launches = what->hooks,
                                     .mark = what->mark};
     tell_in(self, what->lane, &kernel);
     ps_eager_touch(self, what->read, false);

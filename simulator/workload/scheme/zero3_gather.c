@@ -258,9 +258,19 @@ static void prefetch(ps_zero3_gather *self)
     gather(self, count);
 }
 
+/* Told where there is a host in the model. */
+static void run_hooks(ps_zero3_gather *self)
+{
+    const ps_cpu_work hooks = {.name = "module_hook", .lane = PS_EAGER_MAIN, .hooks = 1};
+    if (self->scheme->settings->zero.offloads_optimizer) {
+        ps_op_cpu(self->scheme->e, &hooks);
+    }
+}
+
 void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module)
 {
     size_t count = 0;
+    run_hooks(self);
     if (is_always_whole(self)) {
         return;
     }
@@ -358,7 +368,9 @@ ps_code ps_zero3_gather_init(ps_zero3_gather *self, ps_scheme *scheme, ps_units 
 {
     const int64_t threshold = scheme->settings->zero.param_persistence_threshold;
     *self = (ps_zero3_gather){.scheme = scheme, .units = units};
-    self->lane = ps_zero_overlaps(scheme, true) ? PS_EAGER_GROUP : PS_EAGER_MAIN;
+    self->lane = ps_zero_overlaps(scheme, true) && !scheme->settings->zero.gathers_in_line
+                     ? PS_EAGER_GROUP
+                     : PS_EAGER_MAIN;
     self->param = ps_calloc(units->member_count + 1, sizeof *self->param);
     self->handle = ps_calloc(units->member_count + 1, sizeof *self->handle);
     self->list = ps_calloc(units->member_count + 1, sizeof *self->list);

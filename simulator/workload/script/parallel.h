@@ -37,6 +37,7 @@ typedef struct ps_zero_settings {
     int64_t param_persistence_threshold; /* smaller parameters stay gathered */
     int64_t max_live_parameters, max_reuse_distance;
     int64_t sub_group_size;
+    bool gathers_in_line; /* computation and gathers wait for one another: one queue for both */
     /* Offloading. Sizes of what lies on the host follow from the settings above. */
     bool offloads_optimizer; /* offload_optimizer: 32-bit copies, moments and gradients on the host */
     bool offloads_parameters;  /* offload_param, stage 3: this rank's parts too */

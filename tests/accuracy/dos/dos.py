@@ -30,6 +30,7 @@ MODELS = {
 WORDS = 50257
 ACCUMULATED = 3  # micro-batches simulated of a step with more: the rest are like the second
 REPORT_MS = {"A100-40GB": 60, "H100-80GB": 43}
+HOSTS = {"A100-40GB": "host-a100-40-numa", "H100-80GB": "host-h100-80-smt"}
 PHASES = ("forward", "backward", "optimizer")
 
 
@@ -71,7 +72,8 @@ def options_of(row, stride=None):
     ranks = int(row["dp"])
     micro = accumulation(row)
     settings = {"offload_optimizer": "true", "sub_group_size": row["subgroup_size_params"],
-                "offload_ratio": row["optimizer_offload_ratio"]}
+                "offload_ratio": row["optimizer_offload_ratio"],
+                "stage3_gather_in_line": "true"}
     stride = stride or row["update_stride_k"]
     if is_stride(row):
         settings["update_stride"] = stride
@@ -83,7 +85,7 @@ def options_of(row, stride=None):
                "bf16", "--checkpoint", "full", "--batch", row["micro_batch"], "--seq", row["seq"],
                "--accumulate", str(min(micro, ACCUMULATED)), "--steps", "3", "--optimizer", "adamw",
                "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']]}ms", "--drop-output",
-               "--mask", "none"]
+               "--mask", "none", "--host", HOSTS[row["gpu"]]]
     for key, value in settings.items():
         options += ["--scheme-option", f"{key}={value}"]
     return options
