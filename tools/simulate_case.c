@@ -5,6 +5,7 @@
 #include "simulate_case.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "artefact.h"
 #include "base/memory.h"
@@ -13,6 +14,7 @@
 #include "model_case.h"
 #include "model_recipe.h"
 #include "parallel_options.h"
+#include "policy/break_even.h"
 #include "policy/whatif.h"
 #include "recorded_ranks.h"
 #include "run/run.h"
@@ -74,6 +76,13 @@ const ps_option ps_simulate_options[] = {
      .kind = PS_OPTION_TEXT,
      .value = "FILE",
      .help = "CSV file with further GPUs or other figures (see docs/EXTENDING.md)"},
+    {.name = "break-even",
+     .kind = PS_OPTION_CHOICE,
+     .value = "pcie|host-memory|cores",
+     .is_repeatable = true,
+     .help =
+         "of traffic with hosts: find the least bandwidth beyond which more shortens the step by "
+         "at most 1 %; takes some ten runs"},
     {.name = "save-plan",
      .kind = PS_OPTION_TEXT,
      .value = "FILE",
@@ -260,10 +269,26 @@ static ps_code prepare(const ps_args *args, const ps_catalogue *catalogue, bool 
     return PS_OK;
 }
 
-static ps_code run(const ps_args *args, const ps_plan *plan, ps_result *out, ps_error *err)
+static ps_code find_break_evens(const ps_args *args, ps_plan *plan, ps_result *out, ps_error *err)
+{
+    for (size_t i = 0; i < ps_args_count(args, "break-even"); i++) {
+        const char *name = ps_args_at(args, "break-even", i);
+        for (int of = 0; of < PS_BREAK_EVEN_COUNT; of++) {
+            if (strcmp(name, ps_break_even_name((ps_break_even_of)of)) == 0) {
+                PS_TRY(ps_break_even(plan, (ps_break_even_of)of, &out->break_even[of], err));
+            }
+        }
+    }
+    return PS_OK;
+}
+
+static ps_code run(const ps_args *args, ps_plan *plan, ps_result *out, ps_error *err)
 {
     PS_TRY(ps_run_plan(plan, out, err));
-    const ps_code code = ps_recorded_ranks_jitter(args, plan, out, err);
+    ps_code code = ps_recorded_ranks_jitter(args, plan, out, err);
+    if (code == PS_OK) {
+        code = find_break_evens(args, plan, out, err);
+    }
     if (code != PS_OK) {
         ps_result_fini(out);
     }

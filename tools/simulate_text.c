@@ -13,6 +13,7 @@
 #include "policy/data_parallel.h"
 #include "policy/rank_change.h"
 #include "simulate_devices.h"
+#include "simulate_steady.h"
 #include "workload/script/build.h"
 
 /* Long recordings: the first steps and the last ones tell the story. */
@@ -113,6 +114,7 @@ static void print_peaks(const ps_result *result, const ps_result_device *device,
                     device->base_bytes == 0 ? "" : ps_basis_name(device->base_basis),
                     device->base_bytes == 0 ? "" : ")");
     print_capacity(device, out);
+    ps_simulate_host_memory(device, out);
 }
 
 static void print_oom(const ps_result *result, const ps_result_device *device, ps_output *out)
@@ -378,6 +380,8 @@ ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
             PS_TRY(print_device(result, &result->device[i], out, err));
         }
     }
+    ps_simulate_nodes(result, out);
+    PS_TRY(ps_simulate_steady(result, is_crowded, out, err));
     print_basis(result, out);
     return PS_OK;
 }

@@ -40,6 +40,15 @@ static ps_code explain_refusal(const ps_result *result, ps_error *err)
                            ps_quantity_format(PS_UNIT_SIZE, device->needed_bytes, needed));
         }
     }
+    for (size_t i = 0; i < result->node_count; i++) {
+        const ps_result_node *node = &result->node[i];
+        if (!node->fits) {
+            char needed[PS_QUANTITY_TEXT_BYTES];
+            return ps_fail(err, PS_DEVICE_FULL, "%s: host memory does not suffice, %s would",
+                           ps_strings_text(result->plan->strings, node->name),
+                           ps_quantity_format(PS_UNIT_SIZE, node->peak_bytes, needed));
+        }
+    }
     return PS_OK;
 }
 

@@ -14,6 +14,8 @@ void ps_result_fini(ps_result *self)
     }
     ps_free(self->device);
     ps_free(self->node);
+    ps_free(self->steady.lane);
+    ps_free(self->steady.link);
     *self = (ps_result){0};
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "plan/plan.h"
+#include "result/steady.h"
 
 #define PS_RESULT_SCHEMA "peakstep.result/1"
 
@@ -43,7 +44,7 @@ typedef struct ps_result_phase {
     uint64_t peak_allocated_bytes, peak_reserved_bytes;
 } ps_result_phase;
 
-/** Time of a device over the whole plan; the five parts sum to the makespan. */
+/** Time of a device over the whole plan or a step; the first four parts sum to its length. */
 typedef struct ps_result_time {
     ps_ns compute_ns;         /* a kernel or fill runs */
     ps_ns collective_ns;      /* a collective runs and no kernel */
@@ -124,6 +125,7 @@ typedef struct ps_result_device {
     uint64_t chart_allocated[PS_RESULT_CHART_BINS]; /* highest in each bin of the makespan */
     uint64_t chart_reserved[PS_RESULT_CHART_BINS];
     ps_result_time time;
+    ps_result_time steady; /* of the steady step, where ps_result.steady is known */
     ps_result_host host;
     ps_result_phase (*phase)[PS_PHASE_OPTIMIZER]; /* per step, forward first; NULL where the plan
                                                      does not tell phases of its host's work */
@@ -142,6 +144,8 @@ typedef struct ps_result {
     size_t device_count;
     ps_result_node *node; /* hosts; none where nothing was said of them */
     size_t node_count;
+    ps_result_steady steady;
+    ps_result_break_even break_even[PS_BREAK_EVEN_COUNT];
     ps_ns basis_ns[PS_BASIS_COUNT]; /* task time by where the figure comes from */
 } ps_result;
 

@@ -23,14 +23,13 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
 #undef FIGURE
     };
     ps_cost_host read = {0};
-    ps_figure slowed, recorded, hook;
+    ps_figure slowed, recorded, hook, dispatch;
     PS_TRY(ps_catalogue_need(catalogue, host, PS_FIGURE_PROFILER_FACTOR, &slowed, err));
     for (size_t i = 0; i < PS_COST_PHASE_COUNT; i++) {
         PS_TRY(ps_catalogue_need(catalogue, host, figures[i], &recorded, err));
         const uint64_t ns = ps_mul_div_u64(recorded.value, PS_RATIO_ONE, slowed.value);
         read.launch_ns[i] = ns < (uint64_t)PS_TIME_NEVER ? (ps_ns)ns : PS_TIME_NEVER - 1;
     }
-    ps_figure dispatch;
     if (ps_catalogue_get(catalogue, host, PS_FIGURE_SUBCLASS_DISPATCH, &dispatch)) {
         read.dispatch_ns =
             dispatch.value < (uint64_t)PS_TIME_NEVER ? (ps_ns)dispatch.value : PS_TIME_NEVER - 1;

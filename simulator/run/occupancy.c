@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "run/run_parts.h"
+#include "run/steady.h"
 
 typedef enum occupant { OCCUPANT_COMPUTE, OCCUPANT_COLLECTIVE, OCCUPANT_COPY } occupant;
 
@@ -71,7 +71,7 @@ static void charge(ps_result_time *out, const size_t running[OCCUPANT_COUNT], ps
 }
 
 ps_code ps__run_occupancy(const ps_plan *plan, const ps_run_times *times, uint32_t device,
-                          ps_result_time *out, ps_error *err)
+                          const ps_window *window, ps_result_time *out, ps_error *err)
 {
     edge *edges = ps_calloc(plan->task.head.count * 2, sizeof *edges);
     if (edges == NULL) {
@@ -80,23 +80,26 @@ ps_code ps__run_occupancy(const ps_plan *plan, const ps_run_times *times, uint32
     size_t count = 0;
     for (size_t i = 0; i < plan->task.head.count; i++) {
         occupant what;
-        if (is_on_device(plan, i, device, &what) && times->end_ns[i] > times->start_ns[i]) {
+        const ps_ns inside = ps__window_share(window, times->start_ns[i], times->end_ns[i]);
+        if (inside > 0 && is_on_device(plan, i, device, &what)) {
+            const ps_ns begin =
+                times->start_ns[i] > window->begin_ns ? times->start_ns[i] : window->begin_ns;
             if (what == OCCUPANT_COMPUTE) {
-                out->phase_ns[plan->task.phase[i]] += times->end_ns[i] - times->start_ns[i];
+                out->phase_ns[plan->task.phase[i]] += inside;
             }
-            edges[count++] = (edge){times->start_ns[i], 1, (uint8_t)what};
-            edges[count++] = (edge){times->end_ns[i], -1, (uint8_t)what};
+            edges[count++] = (edge){begin, 1, (uint8_t)what};
+            edges[count++] = (edge){begin + inside, -1, (uint8_t)what};
         }
     }
     qsort(edges, count, sizeof *edges, by_time);
     size_t running[OCCUPANT_COUNT] = {0};
-    ps_ns last = 0;
+    ps_ns last = window->begin_ns;
     for (size_t i = 0; i < count; i++) {
         charge(out, running, edges[i].at - last);
         last = edges[i].at;
         running[edges[i].what] += edges[i].change > 0 ? 1 : SIZE_MAX; /* wraps to minus one */
     }
-    charge(out, running, times->makespan_ns - last);
+    charge(out, running, window->end_ns - last);
     ps_free(edges);
     return PS_OK;
 }

@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "engine/engine.h"
-#include "run/run_parts.h"
+#include "run/steady.h"
 
 static void name_task(const void *context, uint32_t task, char *out, size_t bytes)
 {
@@ -128,6 +128,7 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
                            ps_error *err)
 {
     const size_t count = plan->device.head.count;
+    const ps_window whole = {.end_ns = times->makespan_ns, .end_task = PS_PLAN_WHOLE};
     out->device = ps_calloc(count, sizeof *out->device);
     if (out->device == NULL) {
         return ps_fail_nomem(err);
@@ -135,7 +136,7 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
     out->device_count = count;
     for (uint32_t device = 0; device < count; device++) {
         PS_TRY(ps__run_memory(plan, times, device, &out->device[device], err));
-        PS_TRY(ps__run_occupancy(plan, times, device, &out->device[device].time, err));
+        PS_TRY(ps__run_occupancy(plan, times, device, &whole, &out->device[device].time, err));
         ps__run_meetings(plan, times, device, &out->device[device].time);
     }
     return PS_OK;
@@ -151,7 +152,30 @@ static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out,
     PS_TRY(run_steps(plan, times, out, err));
     PS_TRY(find_steady_state(out, err));
     PS_TRY(run_devices(plan, times, out, err));
-    return ps__run_nodes(plan, out, err);
+    PS_TRY(ps__run_nodes(plan, out, err));
+    return ps__run_steady(plan, times, out, err);
+}
+
+static ps_code find_step_time(const ps_plan *plan, ps_run_times *times, ps_result *out,
+                              ps_error *err)
+{
+    PS_TRY(ps__run_times(plan, NULL, times, err));
+    PS_TRY(run_steps(plan, times, out, err));
+    return find_steady_state(out, err);
+}
+
+ps_code ps_run_step_time(const ps_plan *plan, ps_ns *out, ps_error *err)
+{
+    ps_run_times times = {0};
+    ps_result result = {.plan = plan};
+    const ps_code code = find_step_time(plan, &times, &result, err);
+    ps_free(times.start_ns);
+    ps_free(times.end_ns);
+    if (code == PS_OK) {
+        *out = result.step_time_ns;
+    }
+    ps_result_fini(&result);
+    return code;
 }
 
 ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)

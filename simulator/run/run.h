@@ -20,6 +20,9 @@
  */
 ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err) PS_MUST_USE;
 
+/** [ns] ps_result.step_time_ns of a checked plan, without its memory. As ps_run_plan fails. */
+ps_code ps_run_step_time(const ps_plan *plan, ps_ns *out, ps_error *err) PS_MUST_USE;
+
 /** Plan facts that a run reads. */
 #define PS_PLAN_META_CACHE "cache" /* recovered | empty | steady : the allocator's starting state */
 

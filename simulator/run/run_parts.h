@@ -44,9 +44,16 @@ void ps__run_host_memory(const ps_plan *plan, uint32_t device, ps_result_host *o
 /** Host memory of each node, when its devices are done: each rank's own peak, added up. */
 ps_code ps__run_nodes(const ps_plan *plan, ps_result *out, ps_error *err) PS_MUST_USE;
 
-/** What one device was doing, second by second. */
+struct ps_window;
+
+/** What one device was doing, second by second, in a part of the run (steady.h). */
 ps_code ps__run_occupancy(const ps_plan *plan, const ps_run_times *times, uint32_t device,
-                          ps_result_time *out, ps_error *err) PS_MUST_USE;
+                          const struct ps_window *window, ps_result_time *out,
+                          ps_error *err) PS_MUST_USE;
+
+/** Why the last step takes so long, where a plan has traffic with hosts. */
+ps_code ps__run_steady(const ps_plan *plan, const ps_run_times *times, ps_result *out,
+                       ps_error *err) PS_MUST_USE;
 
 /** How much of one device's collectives is waiting for other ranks, how much transfer. */
 void ps__run_meetings(const ps_plan *plan, const ps_run_times *times, uint32_t device,
