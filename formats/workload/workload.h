@@ -111,6 +111,9 @@ typedef enum ps_workload_lane {
     PS_WORKLOAD_LANE_COUNT = PS_WORKLOAD_STREAM + 4
 } ps_workload_lane;
 
+/** Largest name of a run: readers keep something for each. */
+#define PS_WORKLOAD_MAX_MARK (UINT32_C(1) << 24)
+
 typedef enum ps_workload_event {
     PS_WORKLOAD_EVENT_ALLOC = 0, /* a tensor begins */
     PS_WORKLOAD_EVENT_FREE = 1,  /* a tensor ends */

@@ -125,9 +125,13 @@ static bool is_worker(uint8_t lane)
     return lane >= PS_WORKLOAD_WORKER && lane < PS_WORKLOAD_STREAM;
 }
 
-/* Threads compute, and device work is not theirs. */
+/* Threads compute, and device work is not theirs; names of runs are counted from 1. */
 static ps_code check_thread(const ps_workload_op_table *op, size_t row, ps_error *err)
 {
+    if (op->mark[row] > PS_WORKLOAD_MAX_MARK) {
+        return ps_fail(err, PS_CHECK_FAILED, "op %zu has mark %u: expected at most %u", row,
+                       op->mark[row], PS_WORKLOAD_MAX_MARK);
+    }
     const uint8_t kind = op->kind[row], lane = op->lane[row];
     if (kind == PS_OP_CPU && lane != PS_WORKLOAD_MAIN && !is_worker(lane)) {
         return ps_fail(err, PS_CHECK_FAILED,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The links of a cluster and their numbers: for every node its GPUs (fabric
- * out and in where there is one, slot out, in and both), its PCIe switches, its
- * sockets' memory, its network.
+ * out and in where there is one, slot out, in and both, the threads of its rank),
+ * its PCIe switches, its sockets' memory, its network.
  */
 #include <stdio.h>
 
@@ -42,7 +42,7 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
     case PS_LINK_SLOT_OUT:
     case PS_LINK_SLOT_IN:
     case PS_LINK_SLOT_BOTH:
-    case PS_LINK_CORES:
+    case PS_LINK_THREADS:
         return first + index * per_gpu + per_gpu - 4 + (uint32_t)(part - PS_LINK_SLOT_OUT);
     case PS_LINK_SWITCH_UP:
     case PS_LINK_SWITCH_DOWN:
@@ -59,11 +59,11 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
 static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
                 uint64_t bytes_per_s)
 {
-    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",     "gpu", "gpu",
+    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",     "gpu",    "gpu",
                                        "switch", "switch", "memory", "network", "network"};
-    static const char *const direction[] = {".fabric.out", ".fabric.in", ".slot.out", ".slot.in",
-                                            ".slot.both",  ".cores", ".up",        ".down",     "",
-                                            ".out",        ".in"};
+    static const char *const direction[] = {
+        ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both", ".threads",
+        ".up",         ".down",      "",          ".out",     ".in"};
     ps_link_row *row = &self->link[ps_cluster_link_number(self, node, part, index)];
     char number[12] = "";
     if (part < PS_LINK_NETWORK_OUT) {
@@ -106,7 +106,7 @@ static void make_node(ps_cluster *self, uint32_t node)
         put(self, node, PS_LINK_SLOT_OUT, gpu, kind->up_bytes_per_s);
         put(self, node, PS_LINK_SLOT_IN, gpu, kind->down_bytes_per_s);
         put(self, node, PS_LINK_SLOT_BOTH, gpu, kind->both_bytes_per_s);
-        put(self, node, PS_LINK_CORES, gpu, cores_rate(self, gpu));
+        put(self, node, PS_LINK_THREADS, gpu, cores_rate(self, gpu));
     }
     for (uint32_t i = 0; i < ps_node_switches(kind); i++) {
         put(self, node, PS_LINK_SWITCH_UP, i, kind->uplink_bytes_per_s);

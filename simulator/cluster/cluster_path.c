@@ -105,11 +105,11 @@ static void cross_host(ps_walk *self, uint32_t rank, ps_traffic traffic)
     cross(self, node, PS_LINK_MEMORY, ps_node_socket(&self->cluster->kind, local),
           is_staged ? 3 : 1);
     if (traffic == PS_TRAFFIC_THREADS) {
-        cross(self, node, PS_LINK_CORES, local, 1);
-    } else {
-        cross_to_host(self, rank, is_up, false);
-        cross(self, node, PS_LINK_SLOT_BOTH, local, 1);
+        cross(self, node, PS_LINK_THREADS, local, 1);
+        return;
     }
+    cross_to_host(self, rank, is_up, false);
+    cross(self, node, PS_LINK_SLOT_BOTH, local, 1);
 }
 
 /* From the group's first rank, as given, to its second. */

@@ -61,7 +61,7 @@ typedef enum ps_link_part {
     PS_LINK_SLOT_OUT,
     PS_LINK_SLOT_IN,
     PS_LINK_SLOT_BOTH,
-    PS_LINK_CORES,
+    PS_LINK_THREADS, /* the threads of a GPU's rank */
     PS_LINK_SWITCH_UP,
     PS_LINK_SWITCH_DOWN,
     PS_LINK_MEMORY,

@@ -94,26 +94,14 @@ static uint64_t slot_of(const ps_slot_rates *slots)
                                                           : slots->out_bytes_per_s;
 }
 
-static uint64_t threads_of(const ps_plan *plan)
-{
-    uint64_t least = 0;
-    for (size_t i = 0; i < plan->task.head.count; i++) {
-        const uint64_t rate = plan->task.rate_bytes_per_s[i];
-        if (plan->task.kind[i] == PS_TASK_CPU && rate > 0 && (least == 0 || rate < least)) {
-            least = rate;
-        }
-    }
-    return least;
-}
-
 static ps_code rate_now(const trial *self, uint64_t *out, ps_error *err)
 {
     const ps_plan *plan = self->plan;
     const ps_slot_rates slots = ps_host_links_slots(plan);
-    const uint64_t rates[PS_BREAK_EVEN_COUNT] = {[PS_BREAK_EVEN_PCIE] = slot_of(&slots),
-                                                 [PS_BREAK_EVEN_HOST_MEMORY] =
-                                                     ps_host_links_memory(plan),
-                                                 [PS_BREAK_EVEN_CORES] = threads_of(plan)};
+    const uint64_t rates[PS_BREAK_EVEN_COUNT] = {
+        [PS_BREAK_EVEN_PCIE] = slot_of(&slots),
+        [PS_BREAK_EVEN_HOST_MEMORY] = ps_host_links_memory(plan),
+        [PS_BREAK_EVEN_CORES] = ps_host_links_threads(plan)};
     *out = rates[self->of];
     return *out > 0 ? PS_OK
                     : ps_fail(err, PS_USAGE, "break-even of %s: the plan does not use it",
@@ -130,15 +118,6 @@ static ps_code set_slots(ps_plan *plan, uint64_t rate, ps_error *err)
     return ps_host_links_set_slots(plan, &to, err);
 }
 
-static void set_threads(ps_plan *plan, uint64_t rate)
-{
-    for (size_t i = 0; i < plan->task.head.count; i++) {
-        if (plan->task.kind[i] == PS_TASK_CPU && plan->task.rate_bytes_per_s[i] > 0) {
-            plan->task.rate_bytes_per_s[i] = rate;
-        }
-    }
-}
-
 static ps_code step_at(const trial *self, uint64_t rate, ps_ns *out, ps_error *err)
 {
     restore(self);
@@ -150,7 +129,7 @@ static ps_code step_at(const trial *self, uint64_t rate, ps_ns *out, ps_error *e
         PS_TRY(ps_host_links_set_memory(self->plan, rate, err));
         break;
     case PS_BREAK_EVEN_CORES:
-        set_threads(self->plan, rate);
+        PS_TRY(ps_host_links_set_threads(self->plan, rate, err));
         break;
     case PS_BREAK_EVEN_COUNT:
         break;

@@ -17,6 +17,7 @@ typedef enum part {
     PART_UP,
     PART_DOWN,
     PART_MEMORY,
+    PART_THREADS,
     PART_NETWORK,
 } part;
 
@@ -43,7 +44,8 @@ static part part_of(const ps_plan *plan, size_t link)
     } parts[] = {{"gpu", ".slot.in", PART_SLOT_IN},     {"gpu", ".slot.out", PART_SLOT_OUT},
                  {"gpu", ".slot.both", PART_SLOT_BOTH}, {"switch", ".up", PART_UP},
                  {"switch", ".down", PART_DOWN},        {"memory", "", PART_MEMORY},
-                 {"network", ".out", PART_NETWORK},     {"network", ".in", PART_NETWORK}};
+                 {"gpu", ".threads", PART_THREADS},     {"network", ".out", PART_NETWORK},
+                 {"network", ".in", PART_NETWORK}};
     const char *name = ps_strings_text(plan->strings, plan->link.name[link]);
     const char *of_node = skip(name, "node");
     if (of_node == NULL || *of_node != '.') {
@@ -132,6 +134,7 @@ static void set_links(ps_plan *plan, const ps_slot_rates *to, const ps_slot_rate
             break;
         case PART_OTHER:
         case PART_MEMORY:
+        case PART_THREADS:
         case PART_NETWORK:
             break;
         }
@@ -207,7 +210,13 @@ ps_code ps_host_links_set_slots(ps_plan *plan, const ps_slot_rates *to, ps_error
     return PS_OK;
 }
 
-/* ---- memory ---- */
+/* ---- memory and threads ---- */
+
+/* What threads have by their cores, when memory changes. */
+static uint64_t threads_by(uint64_t rate, uint64_t from, uint64_t to)
+{
+    return rate >= from ? to : least_of(rate, to);
+}
 
 ps_code ps_host_links_set_memory(ps_plan *plan, uint64_t bytes_per_s, ps_error *err)
 {
@@ -216,14 +225,40 @@ ps_code ps_host_links_set_memory(ps_plan *plan, uint64_t bytes_per_s, ps_error *
         return ps_fail(err, PS_USAGE, "nothing of the plan reads or writes the memory of a host");
     }
     for (size_t i = 0; i < plan->link.head.count; i++) {
-        if (part_of(plan, i) == PART_MEMORY) {
-            plan->link.bytes_per_s[i] = bytes_per_s;
-        }
+        const part is = part_of(plan, i);
+        uint64_t *rate = &plan->link.bytes_per_s[i];
+        *rate = is == PART_MEMORY    ? bytes_per_s
+                : is == PART_THREADS ? threads_by(*rate, from, bytes_per_s)
+                                     : *rate;
     }
     for (size_t i = 0; i < plan->task.head.count; i++) {
         uint64_t *rate = &plan->task.rate_bytes_per_s[i];
         if (plan->task.kind[i] == PS_TASK_CPU && *rate > 0) {
-            *rate = *rate >= from ? bytes_per_s : least_of(*rate, bytes_per_s);
+            *rate = threads_by(*rate, from, bytes_per_s);
+            note_change(plan, i);
+        }
+    }
+    return PS_OK;
+}
+
+uint64_t ps_host_links_threads(const ps_plan *plan)
+{
+    return rate_of(plan, PART_THREADS);
+}
+
+ps_code ps_host_links_set_threads(ps_plan *plan, uint64_t bytes_per_s, ps_error *err)
+{
+    if (ps_host_links_threads(plan) == 0) {
+        return ps_fail(err, PS_USAGE, "nothing of the plan is computed by a host");
+    }
+    for (size_t i = 0; i < plan->link.head.count; i++) {
+        if (part_of(plan, i) == PART_THREADS) {
+            plan->link.bytes_per_s[i] = bytes_per_s;
+        }
+    }
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        if (plan->task.kind[i] == PS_TASK_CPU && plan->task.rate_bytes_per_s[i] > 0) {
+            plan->task.rate_bytes_per_s[i] = bytes_per_s;
             note_change(plan, i);
         }
     }

@@ -6,6 +6,7 @@
  *   slots      node0.gpu3.slot.in, .slot.out, .slot.both
  *   uplinks    node0.switch1.up, .down
  *   memory     node0.memory1
+ *   threads    node0.gpu3.threads
  *
  * Rows of a plan stand for all links of their class, and a cluster has one kind
  * of node: a change is one of all GPUs.
@@ -55,5 +56,11 @@ ps_code ps_host_links_set_slots(ps_plan *plan, const ps_slot_rates *to, ps_error
  * @return PS_OK · PS_USAGE nothing of the plan loads the memory of a host
  */
 ps_code ps_host_links_set_memory(ps_plan *plan, uint64_t bytes_per_s, ps_error *err) PS_MUST_USE;
+
+/** What the threads of a rank together can stream, the least; 0: no host computes. */
+uint64_t ps_host_links_threads(const ps_plan *plan);
+
+/** Sets that. PS_OK · PS_USAGE no host computes */
+ps_code ps_host_links_set_threads(ps_plan *plan, uint64_t bytes_per_s, ps_error *err) PS_MUST_USE;
 
 #endif

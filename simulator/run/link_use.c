@@ -44,10 +44,12 @@ ps_code ps__link_use(const ps_plan *plan, const ps_run_times *times, const ps_wi
     }
     for (uint32_t i = 0; i < links; i++) {
         if (bytes[i] > 0) {
+            const uint64_t room = room_of(plan, i, window);
             out->link[out->link_count++] = (ps_result_link){
                 .link = i,
                 .bytes = bytes[i],
-                .share_millionths = ps_mul_div_u64(bytes[i], MILLION, room_of(plan, i, window))};
+                .share_millionths =
+                    bytes[i] < room ? ps_mul_div_u64(bytes[i], MILLION, room) : MILLION};
         }
     }
     ps_free(bytes);

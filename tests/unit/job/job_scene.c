@@ -130,10 +130,53 @@ static size_t add_op(ps_workload *w, ps_op_kind kind, uint8_t lane, const char *
     return row;
 }
 
-static void join(ps_workload *w, uint8_t lane, uint8_t awaited)
+void scene_join(ps_workload *w, uint8_t lane, uint8_t awaited)
 {
     const size_t row = add_op(w, PS_OP_JOIN, lane, "wait");
     w->op.awaited[row] = awaited;
+}
+
+void scene_copy(ps_workload *w, const scene_copy_of *what)
+{
+    const size_t row = add_op(w, PS_OP_COPY, what->lane, "copy");
+    w->op.copy_kind[row] = (uint8_t)what->kind;
+    w->op.memory[row] = (uint8_t)what->memory;
+    w->op.moved_bytes[row] = what->bytes;
+    w->op.mark[row] = what->mark;
+    w->op.is_blocking[row] = what->is_blocking;
+}
+
+void scene_cpu(ps_workload *w, uint8_t lane, uint64_t bytes, uint32_t mark)
+{
+    const size_t row = add_op(w, PS_OP_CPU, lane, "host work");
+    w->op.moved_bytes[row] = bytes;
+    w->op.mark[row] = mark;
+}
+
+void scene_join_mark(ps_workload *w, uint8_t lane, uint32_t mark)
+{
+    const size_t row = add_op(w, PS_OP_JOIN, lane, "wait");
+    w->op.mark[row] = mark;
+}
+
+void scene_wait_mark(ps_workload *w, uint32_t mark)
+{
+    const size_t row = add_op(w, PS_OP_HOST, PS_WORKLOAD_MAIN, "synchronize");
+    w->op.mark[row] = mark;
+}
+
+uint32_t scene_host_tensor(ps_workload *w, ps_memory_kind memory, uint64_t bytes)
+{
+    scene_tensor(w, bytes);
+    const size_t row = w->tensor.head.count - 1;
+    w->tensor.memory[row] = (uint8_t)memory;
+    return (uint32_t)row;
+}
+
+void scene_free(ps_workload *w, uint32_t tensor)
+{
+    ps_error err = {0};
+    assert_ok(&err, ps_workload_add_event(w, PS_WORKLOAD_EVENT_FREE, tensor, &err));
 }
 
 ps_workload *scene_workload(scene *self, const uint32_t *size, const uint32_t *place,
@@ -169,26 +212,26 @@ void scene_memory(ps_workload *w, ps_access access, uint64_t bytes)
 void scene_collective(ps_workload *w, ps_collective_op op, uint32_t axes, uint8_t lane,
                       uint64_t bytes, bool is_waited_for)
 {
-    join(w, lane, PS_WORKLOAD_MAIN);
+    scene_join(w, lane, PS_WORKLOAD_MAIN);
     const size_t row = add_op(w, PS_OP_COLLECTIVE, lane, "collective");
     w->op.collective[row] = (uint8_t)op;
     w->op.axes[row] = axes;
     w->op.moved_bytes[row] = bytes;
     if (is_waited_for) {
-        join(w, PS_WORKLOAD_MAIN, lane);
+        scene_join(w, PS_WORKLOAD_MAIN, lane);
     }
 }
 
 void scene_message(ps_workload *w, ps_collective_op op, uint32_t axis, uint32_t peer, uint8_t lane,
                    uint64_t bytes)
 {
-    join(w, lane, PS_WORKLOAD_MAIN);
+    scene_join(w, lane, PS_WORKLOAD_MAIN);
     const size_t row = add_op(w, PS_OP_COLLECTIVE, lane, "message");
     w->op.collective[row] = (uint8_t)op;
     w->op.axes[row] = UINT32_C(1) << axis;
     w->op.peer[row] = peer;
     w->op.moved_bytes[row] = bytes;
-    join(w, PS_WORKLOAD_MAIN, lane);
+    scene_join(w, PS_WORKLOAD_MAIN, lane);
 }
 
 void scene_tensor(ps_workload *w, uint64_t bytes)
@@ -213,7 +256,7 @@ void scene_begin_step(ps_workload *w)
     w->step.end_event[row] = now;
 }
 
-static void end_steps(ps_workload *w)
+void scene_end_steps(ps_workload *w)
 {
     if (w->step.head.count > 0) {
         w->step.end_event[w->step.head.count - 1] = (uint32_t)w->event.head.count;
@@ -238,7 +281,7 @@ ps_plan *scene_lower(scene *self, bool folds, ps_code *code, ps_error *err)
     assert_ok(err, ps_cost_create(catalogue, to.gpu, NULL, &model, err));
     to.cost = model;
     for (size_t i = 0; i < self->workload_count; i++) {
-        end_steps(self->workload[i]);
+        scene_end_steps(self->workload[i]);
         assert_ok(err, ps_workload_check(self->workload[i], err));
     }
     const ps_job job = {.workload = (const ps_workload *const *)self->workload,

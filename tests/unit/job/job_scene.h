@@ -51,6 +51,35 @@ void scene_collective(ps_workload *w, ps_collective_op op, uint32_t axes, uint8_
 void scene_message(ps_workload *w, ps_collective_op op, uint32_t axis, uint32_t peer, uint8_t lane,
                    uint64_t bytes);
 
+/** A copy between the device and memory of the host; the kind tells the direction. */
+typedef struct scene_copy_of {
+    uint8_t lane; /* ps_workload_lane */
+    ps_copy_kind kind;
+    ps_memory_kind memory;
+    uint64_t bytes;
+    uint32_t mark; /* 0: none */
+    bool is_blocking;
+} scene_copy_of;
+
+void scene_copy(ps_workload *w, const scene_copy_of *what);
+
+/** Computation of the host, in its own thread (MAIN) or a worker's, over so many bytes of memory. */
+void scene_cpu(ps_workload *w, uint8_t lane, uint64_t bytes, uint32_t mark);
+
+/** A lane waits for the last run of a mark; the host does. */
+void scene_join_mark(ps_workload *w, uint8_t lane, uint32_t mark);
+void scene_wait_mark(ps_workload *w, uint32_t mark);
+
+/** A lane waits for what another was given so far. */
+void scene_join(ps_workload *w, uint8_t lane, uint8_t awaited);
+
+/** A tensor in memory of the host that lives from here on; its row. */
+uint32_t scene_host_tensor(ps_workload *w, ps_memory_kind memory, uint64_t bytes);
+void scene_free(ps_workload *w, uint32_t tensor);
+
+/** Ends the last step here. */
+void scene_end_steps(ps_workload *w);
+
 /** A tensor that lives from here on. */
 void scene_tensor(ps_workload *w, uint64_t bytes);
 

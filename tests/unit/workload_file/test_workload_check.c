@@ -58,6 +58,8 @@ static const violation violations[] = {
     {PS_WORKLOAD_TENSOR, "memory", 1, 6, "tensor 1: memory is 6, the largest is 5"},
     {PS_WORKLOAD_OP, "copy_kind", 1, 6, "op 1: copy_kind is 6, the largest is 5"},
     {PS_WORKLOAD_OP, "is_blocking", 1, 2, "op 1: is_blocking is 2, the largest is 1"},
+    {PS_WORKLOAD_OP, "mark", 1, PS_WORKLOAD_MAX_MARK + 1,
+     "op 1 has mark 16777217: expected at most"},
     {PS_WORKLOAD_OP, "lane", 1, PS_WORKLOAD_WORKER, "op 1 is device work in lane 12, a worker"},
     {PS_WORKLOAD_OP, "phase", 1, 4, "op 1: phase is 4, the largest is 3"},
     {PS_WORKLOAD_OP, "dtype", 1, 14, "op 1: dtype is 14"},
