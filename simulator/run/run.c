@@ -172,7 +172,7 @@ ps_code ps_run_step_time(const ps_plan *plan, ps_ns *out, ps_error *err)
     ps_free(times.start_ns);
     ps_free(times.end_ns);
     if (code == PS_OK) {
-        *out = result.step_time_ns;
+        *out = result.step_count > 0 ? result.step_time_ns : times.makespan_ns;
     }
     ps_result_fini(&result);
     return code;

@@ -20,7 +20,10 @@
  */
 ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err) PS_MUST_USE;
 
-/** [ns] ps_result.step_time_ns of a checked plan, without its memory. As ps_run_plan fails. */
+/**
+ * [ns] ps_result.step_time_ns of a checked plan, without its memory; of one without steps all of
+ * it. Fails as ps_run_plan.
+ */
 ps_code ps_run_step_time(const ps_plan *plan, ps_ns *out, ps_error *err) PS_MUST_USE;
 
 /** Plan facts that a run reads. */
