@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hazards of a small plan by brute force: every moment against every moment,
+ * every access against every access. Shares no code with the checker.
+ */
+#ifndef PS_TESTS_HAZARD_ORACLE_H
+#define PS_TESTS_HAZARD_ORACLE_H
+
+#include "plan/hazards.h"
+
+/** Which moments come before which; moment = task * 2, plus 1 for the end. */
+typedef struct hazard_oracle {
+    const ps_plan *plan;
+    size_t moments, words;
+    uint64_t *before; /* per moment: a bit for each that comes before it, itself too */
+} hazard_oracle;
+
+/** Release with hazard_oracle_fini. Fails the test when it cannot. */
+hazard_oracle hazard_oracle_of(const ps_plan *plan);
+
+void hazard_oracle_fini(hazard_oracle *self);
+
+bool hazard_oracle_orders(const hazard_oracle *self, uint32_t before, uint32_t after);
+
+/** Is a rule broken anywhere? UNWRITTEN stands for an access before or beside any write. */
+bool hazard_oracle_breaks(const hazard_oracle *self, ps_hazard_rule rule);
+
+#endif
