@@ -80,6 +80,8 @@ static ps_code add_lanes(lowering *self, ps_error *err)
             const bool is_worker = lane >= PS_WORKLOAD_WORKER && lane < PS_WORKLOAD_STREAM;
             PS_TRY(add_lane(self, is_worker ? PS_LANE_HOST : PS_LANE_STREAM, names[lane],
                             &self->lane[lane], err));
+            /* as buffers name the stream that asked for them */
+            self->plan->lane.number[self->lane[lane]] = (uint64_t)lane;
         }
     }
     return PS_OK;

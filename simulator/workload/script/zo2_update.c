@@ -19,6 +19,7 @@ static ps_tensor made(ps_model *m, ps_tensor like, const char *name, uint32_t pa
 static void in_place(ps_model *m, ps_tensor parameter, const char *name)
 {
     ps_op_kernel(m->e, name, 3 * ps_eager_bytes(m->e, parameter));
+    ps_eager_touch(m->e, parameter, true);
 }
 
 /* p.add_(scale * z * epsilon): both products are there at once */
