@@ -117,15 +117,16 @@ static ps_code read_lora_dropout(const ps_args *args, ps_recipe *r, ps_error *er
 
 /* ---- policies ---- */
 
+static const char *const policy_words[] = {
+#define WORD(sym, word, doc) word,
+    PS_TRAIN_POLICIES(WORD)
+#undef WORD
+};
+
 static bool find_policy(const char *word, ps_train_policy *out)
 {
-    static const char *const words[] = {
-#define WORD(sym, word, doc) word,
-        PS_TRAIN_POLICIES(WORD)
-#undef WORD
-    };
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(word, words[i]) == 0) {
+    for (size_t i = 0; i < sizeof policy_words / sizeof policy_words[0]; i++) {
+        if (strcmp(word, policy_words[i]) == 0) {
             *out = (ps_train_policy)i;
             return true;
         }
@@ -135,7 +136,7 @@ static bool find_policy(const char *word, ps_train_policy *out)
 
 static ps_code refuse_policy(const char *word, ps_error *err)
 {
-    char words[POLICY_WORDS_BYTES] = "none, zo2, megatron";
+    char words[POLICY_WORDS_BYTES] = "none, zo2, lsp, zero-offload, megatron";
     for (size_t i = 0; ps_parallel_word_at(i) != NULL; i++) {
         const size_t used = strlen(words);
         (void)snprintf(words + used, sizeof words - used, ", %s", ps_parallel_word_at(i));
@@ -148,7 +149,8 @@ static ps_code set_policy(ps_train_policy policy, ps_recipe *r, ps_error *err)
     if (policy != PS_TRAIN_POLICY_NONE && r->policy != PS_TRAIN_POLICY_NONE &&
         policy != r->policy) {
         return ps_fail(err, PS_USAGE,
-                       "--policy: zo2 and gemini both decide where parameters lie: one of them");
+                       "--policy: zo2, gemini, lsp and zero-offload decide where parameters and their "
+                       "states lie: one of them");
     }
     r->policy = policy == PS_TRAIN_POLICY_NONE ? r->policy : policy;
     return PS_OK;
@@ -196,7 +198,7 @@ static ps_code read_policies(const ps_args *args, ps_recipe *r, ps_error *err)
                        (long long)r->parallel.tensor_ranks);
     }
     return r->policy == PS_TRAIN_POLICY_ZO2 ? ps_zo2_options_read(args, &r->zo2, err)
-                                            : ps_scheme_options_read(args, &r->parallel, err);
+                                            : ps_scheme_options_read(args, r, err);
 }
 
 static ps_code read_quantize(const ps_args *args, ps_recipe *r, ps_error *err)
@@ -337,7 +339,7 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
                r->quantize != PS_QUANTIZE_NONE ? " on weights of 4 bits" : "");
     }
     if (r->policy != PS_TRAIN_POLICY_NONE) {
-        append(text, r->policy == PS_TRAIN_POLICY_ZO2 ? ", zo2" : ", gemini");
+        append(text, ", %s", policy_words[r->policy]);
     }
     if (ps_parallel_is_on(&r->parallel)) {
         append(text, ", %lld GPUs by %s", (long long)r->parallel.ranks,

@@ -96,8 +96,9 @@
          .value = "NAME",                                                                          \
          .is_repeatable = true,                                                                    \
          .help = "where a model's training keeps its parameters: zo2 (blocks on the host, with "   \
-                 "--optimizer mezo), gemini (Colossal-AI's chunks); how --gpus train together: "   \
-                 "ddp and other schemes of docs/MODEL.md, megatron"},                              \
+                 "--optimizer mezo), gemini (Colossal-AI's chunks), lsp (LSP-Offload), "           \
+                 "zero-offload; how --gpus train together: ddp and other schemes of "              \
+                 "docs/MODEL.md, megatron"},                                                       \
         PS_SCHEME_OPTION_ROW, PS_DEGREE_OPTION_ROWS,                                               \
         {.name = "quantize",                                                                       \
          .kind = PS_OPTION_CHOICE,                                                                 \

@@ -84,8 +84,8 @@ static bool begins(const char *text, const char *beginning)
 
 static ps_code read_scheme(const ps_args *args, ps_data_parallel *out, ps_error *err)
 {
-    ps_parallel settings = ps_parallel_default();
-    settings.scheme = PS_PARALLEL_DDP;
+    ps_recipe settings = ps_recipe_default();
+    settings.parallel.scheme = PS_PARALLEL_DDP;
     for (size_t i = 0; i < ps_args_count(args, "policy"); i++) {
         const char *policy = ps_args_at(args, "policy", i);
         if (strcmp(policy, "ddp") != 0) {
@@ -105,8 +105,8 @@ static ps_code read_scheme(const ps_args *args, ps_data_parallel *out, ps_error 
         }
     }
     PS_TRY(ps_scheme_options_read(args, &settings, err));
-    out->bucket_bytes = (uint64_t)settings.ddp.bucket_cap_mib << 20;
-    out->has_views = settings.ddp.gradient_as_bucket_view;
+    out->bucket_bytes = (uint64_t)settings.parallel.ddp.bucket_cap_mib << 20;
+    out->has_views = settings.parallel.ddp.gradient_as_bucket_view;
     return PS_OK;
 }
 

@@ -20,14 +20,20 @@ typedef enum setting_kind {
 typedef struct setting {
     const char *key;
     setting_kind kind;
-    size_t offset;     /* of its member in ps_parallel */
+    size_t offset;     /* of its member in ps_recipe */
     size_t has_offset; /* of the flag that says it was given; 0 none */
-    unsigned schemes;  /* that have it, one bit each */
+    unsigned owners;   /* schemes and policies that have it, one bit each */
 } setting;
 
-#define AT(member) offsetof(ps_parallel, member)
+#define AT(member) offsetof(ps_recipe, parallel.member)
+#define LSP_AT(member) offsetof(ps_recipe, offload.lsp.member)
+#define ZERO_OFFLOAD_AT(member) offsetof(ps_recipe, offload.zero.member)
 
 #define BIT(scheme) (1u << PS_PARALLEL_##scheme)
+#define FIRST_POLICY 16 /* bits below are schemes' */
+#define POLICY_BIT(policy) (1u << (FIRST_POLICY + PS_TRAIN_POLICY_##policy))
+#define LSP POLICY_BIT(LSP)
+#define ZERO_OFFLOAD POLICY_BIT(ZERO_OFFLOAD)
 #define DDP BIT(DDP)
 #define ZERO3 BIT(ZERO3)
 #define ZERO12 (BIT(ZERO1) | BIT(ZERO2))
@@ -65,6 +71,23 @@ static const setting settings[] = {
     {"limit_all_gathers", SETTING_NOT, AT(fsdp.gathers_unlimited), 0, FSDP1},
     {"param_dtype", SETTING_DTYPE, AT(fsdp.param_dtype), AT(fsdp.has_param_dtype), FSDP},
     {"reduce_dtype", SETTING_DTYPE, AT(fsdp.reduce_dtype), AT(fsdp.has_reduce_dtype), FSDP},
+    {"compress", SETTING_NOT, LSP_AT(sends_whole), 0, LSP},
+    {"compress_size", SETTING_SIZE, LSP_AT(compress_size), 0, LSP},
+    {"nnz", SETTING_SIZE, LSP_AT(nnz), 0, LSP},
+    {"check_freq", SETTING_SIZE, LSP_AT(check_freq), 0, LSP},
+    {"fit_steps", SETTING_SIZE, LSP_AT(fit_steps), 0, LSP},
+    {"fcfs_point", SETTING_SIZE, LSP_AT(fcfs_point), 0, LSP},
+    {"fcfs_process_delay", SETTING_SIZE, LSP_AT(fcfs_process_delay), 0, LSP},
+    {"fcfs_h2d_delay", SETTING_SIZE, LSP_AT(fcfs_h2d_delay), 0, LSP},
+    {"fcfs_upd_delay", SETTING_SIZE, LSP_AT(fcfs_upd_delay), 0, LSP},
+    {"lcfs_d2h_delay", SETTING_SIZE, LSP_AT(lcfs_d2h_delay), 0, LSP},
+    {"lcfs_process_delay", SETTING_SIZE, LSP_AT(lcfs_process_delay), 0, LSP},
+    {"lcfs_h2d_delay", SETTING_SIZE, LSP_AT(lcfs_h2d_delay), 0, LSP},
+    {"zero", SETTING_FLAG, LSP_AT(is_zero), 0, LSP},
+    {"ideal", SETTING_FLAG, LSP_AT(is_ideal), 0, LSP},
+    {"delayed", SETTING_FLAG, ZERO_OFFLOAD_AT(is_delayed), 0, ZERO_OFFLOAD},
+    {"transfer", SETTING_DTYPE, ZERO_OFFLOAD_AT(transfer), ZERO_OFFLOAD_AT(has_transfer),
+     ZERO_OFFLOAD},
 };
 
 #define KEYS_BYTES 768
@@ -104,7 +127,7 @@ static bool read_word(const char *text, const char *const *words, size_t count, 
 }
 
 /* Writes the member; false: not a value of its kind, `expected` says what is. */
-static bool set(const setting *of, const char *text, ps_parallel *out, const char **expected)
+static bool set(const setting *of, const char *text, ps_recipe *out, const char **expected)
 {
     static const char *const flags[] = {"false", "true"};
     static const char *const prefetches[] = {"BACKWARD_PRE", "BACKWARD_POST", "None"};
@@ -153,27 +176,45 @@ static bool set(const setting *of, const char *text, ps_parallel *out, const cha
     return is_read;
 }
 
-/* Names what the scheme has. */
-static ps_code refuse(const char *text, ps_parallel_scheme scheme, ps_error *err)
+/* Whom a setting may belong to. */
+static unsigned owners_of(const ps_recipe *r)
+{
+    return 1u << r->parallel.scheme | 1u << (FIRST_POLICY + r->policy);
+}
+
+static const char *policy_word(const ps_recipe *r)
+{
+    static const char *const words[] = {
+#define WORD(sym, word, doc) word,
+        PS_TRAIN_POLICIES(WORD)
+#undef WORD
+    };
+    return words[r->policy];
+}
+
+/* Names what the scheme or the policy has. */
+static ps_code refuse(const char *text, const ps_recipe *r, ps_error *err)
 {
     char keys[KEYS_BYTES] = "";
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const size_t used = strlen(keys);
-        if ((settings[i].schemes >> scheme & 1u) != 0) {
+        if ((settings[i].owners & owners_of(r)) != 0) {
             (void)snprintf(keys + used, sizeof keys - used, "%s%s", used == 0 ? "" : ", ",
                            settings[i].key);
         }
     }
-    const char *word = scheme == PS_PARALLEL_NONE ? "" : ps_parallel_word_at((size_t)scheme - 1);
+    const char *word = r->parallel.scheme == PS_PARALLEL_NONE
+                           ? policy_word(r)
+                           : ps_parallel_word_at((size_t)r->parallel.scheme - 1);
     return keys[0] == '\0'
                ? ps_fail(err, PS_USAGE,
                          "--scheme-option \"%s\" needs a --policy that has settings: ddp, zero1 to "
-                         "3, fsdp1 or fsdp2",
+                         "3, fsdp1, fsdp2, lsp or zero-offload",
                          text)
                : ps_fail(err, PS_USAGE, "--scheme-option \"%s\": %s has %s", text, word, keys);
 }
 
-static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
+static ps_code read_one(const char *text, ps_recipe *out, ps_error *err)
 {
     const char *equals = strchr(text, '=');
     const size_t length = equals == NULL ? strlen(text) : (size_t)(equals - text);
@@ -181,7 +222,7 @@ static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
         const setting *of = &settings[i];
         const char *expected = "";
         if (strlen(of->key) != length || strncmp(of->key, text, length) != 0 ||
-            (of->schemes >> out->scheme & 1u) == 0) {
+            (of->owners & owners_of(out)) == 0) {
             continue;
         }
         if (equals == NULL || !set(of, equals + 1, out, &expected)) {
@@ -194,10 +235,10 @@ static ps_code read_one(const char *text, ps_parallel *out, ps_error *err)
         }
         return PS_OK;
     }
-    return refuse(text, out->scheme, err);
+    return refuse(text, out, err);
 }
 
-ps_code ps_scheme_options_read(const ps_args *args, ps_parallel *out, ps_error *err)
+ps_code ps_scheme_options_read(const ps_args *args, ps_recipe *out, ps_error *err)
 {
     for (size_t i = 0; i < ps_args_count(args, "scheme-option"); i++) {
         PS_TRY(read_one(ps_args_at(args, "scheme-option", i), out, err));

@@ -157,6 +157,9 @@ static void accumulate(ps_eager *self, ps_node *node)
 static void store(ps_eager *self, ps_node *leaf)
 {
     const ps_tensor parameter = leaf->leaf;
+    if (leaf->grad[0] == 0) {
+        return; /* a function of a library's own had none to give */
+    }
     ps_eager_call_leaf_hook(self);
     accumulate(self, leaf);
     ps_eager_call_grad_hook(self, parameter);

@@ -273,6 +273,34 @@ ps_tensor ps_op_linear_flat(ps_eager *self, ps_tensor x, ps_tensor weight, int64
 ps_tensor ps_op_linear_bias(ps_eager *self, ps_tensor x, ps_tensor weight, ps_tensor bias,
                             int64_t rows, int64_t in, int64_t out);
 
+/** A matrix product of size[0] x size[1] results over size[2], without a graph. */
+ps_tensor ps_op_multiply(ps_eager *self, ps_dtype dtype, const int64_t size[3]);
+
+/** A library's own autograd function for linear modules; they are numbered by their maker. */
+typedef struct ps_linear_function {
+    void *context;
+    bool enters_first; /* before the product, not after it */
+    /** A module computes, not in a recomputation. */
+    void (*enter)(void *context, uint32_t number);
+    /** What backward needs of x besides the weight; owned by the caller. */
+    ps_tensor (*keep)(void *context, uint32_t number, ps_tensor x);
+    /**
+     * Backward has the gradient of the result, and of the input where one is wanted. Takes `kept`,
+     * borrows `grad`.
+     */
+    void (*take)(void *context, uint32_t number, ps_tensor kept, ps_tensor grad);
+} ps_linear_function;
+
+/** x @ weight.T by such a function: rows of `in` to `out`. */
+typedef struct ps_linear_call {
+    const ps_linear_function *function; /* outlives the graph */
+    uint32_t number;
+    ps_tensor x, weight;
+    int64_t rows, in, out;
+} ps_linear_call;
+
+ps_tensor ps_op_linear_function(ps_eager *self, const ps_linear_call *call);
+
 /** Shape of a batch of products: m x k by k x n. */
 typedef struct ps_bmm_shape {
     int64_t batch, m, n, k;

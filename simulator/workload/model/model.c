@@ -24,6 +24,7 @@ ps_recipe ps_recipe_default(void)
                        .parameters = PS_DTYPE_F32,
                        .autocast = PS_DTYPE_F32,
                        .optimizer = "adamw",
+                       .offload = ps_offload_settings_default(),
                        .parallel = ps_parallel_default(),
                        .streaming = {.prefetch = 1}};
 }
@@ -155,6 +156,18 @@ ps_tensor ps_model_weight(ps_model *m, int64_t rows, int64_t columns)
                                               .is_linear = true});
 }
 
+uint32_t ps_model_list_linear(ps_model *m, ps_tensor weight, int64_t in, int64_t out)
+{
+    if (ps_grow((void **)&m->linear, &m->linear_capacity, m->linear_count + 1, MAX_ITEMS,
+                sizeof *m->linear, NULL) != PS_OK) {
+        ps_eager_fail(m->e, PS_NOMEM, "out of memory");
+        return 0;
+    }
+    m->linear[m->linear_count] =
+        (ps_linear_site){.weight = weight, .in = in, .out = out, .block = m->making};
+    return (uint32_t)++m->linear_count;
+}
+
 size_t ps_model_place(const ps_model *m)
 {
     return m->recipe->lora_rank > 0 ? m->frozen_count : m->parameter_count;
@@ -223,6 +236,7 @@ void ps_model_fini(ps_model *m)
     ps_free(m->every_shape);
     ps_free(m->buffer);
     ps_free(m->buffer_block);
+    ps_free(m->linear);
 }
 
 ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err)

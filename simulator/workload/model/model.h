@@ -37,6 +37,13 @@ typedef struct ps_parameter_shape {
     uint32_t block;        /* it belongs to, from 1; 0: to none */
 } ps_parameter_shape;
 
+/** A linear module of a model, but for the head and what stands beside it. */
+typedef struct ps_linear_site {
+    ps_tensor weight;
+    int64_t in, out;
+    uint32_t block; /* it belongs to, from 1; 0: to none */
+} ps_linear_site;
+
 /** A model and what trains it. */
 typedef struct ps_model {
     ps_eager *e;
@@ -58,6 +65,9 @@ typedef struct ps_model {
     const ps_model_hooks
         *hooks; /* NULL: nobody listens; its members may be NULL, enter and leave or
                                     use and unuse together */
+    ps_linear_site *linear; /* in the order in which they are made */
+    size_t linear_count, linear_capacity;
+    const ps_linear_function *function; /* linear modules run by; NULL: PyTorch's */
     uint64_t parameter_elements, trained_elements;
     uint32_t making;                  /* block whose modules are being made, from 1; 0: none */
     const struct ps_block_call *call; /* block that runs and is not recomputed; NULL: none */
@@ -160,6 +170,7 @@ typedef struct ps_linear {
     ps_tensor weight, bias; /* bias 0: none */
     ps_tensor adapter_a, adapter_b;
     int64_t in, out, rank;
+    uint32_t site;     /* in the model's list, from 1; 0: none */
     bool is_flat;      /* x has two dimensions, (rows, in); without bias */
     bool is_conv1d;    /* addmm(bias, x, weight) in place of linear(x, weight, bias) */
     bool is_quantized; /* see quantized.h */

@@ -10,4 +10,7 @@
 /** A trained matrix of an adapter, in 32 bits. */
 ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns);
 
+/** Lists a linear module; returns its number, from 1, or 0 after a failure. */
+uint32_t ps_model_list_linear(ps_model *m, ps_tensor weight, int64_t in, int64_t out);
+
 #endif

@@ -44,10 +44,17 @@ static ps_linear make(ps_model *m, const char *name, ps_linear made, bool has_bi
     return made;
 }
 
+static ps_linear listed(ps_model *m, ps_linear made)
+{
+    made.site = ps_model_list_linear(m, made.weight, made.in, made.out);
+    return made;
+}
+
 ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
 {
     const bool is_quantized = m->recipe->quantize != PS_QUANTIZE_NONE;
-    return make(m, name, (ps_linear){.in = in, .out = out, .is_quantized = is_quantized}, has_bias);
+    return listed(
+        m, make(m, name, (ps_linear){.in = in, .out = out, .is_quantized = is_quantized}, has_bias));
 }
 
 ps_linear ps_head_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
@@ -60,7 +67,7 @@ ps_linear ps_conv1d_make(ps_model *m, const char *name, int64_t in, int64_t out)
     if (m->recipe->quantize != PS_QUANTIZE_NONE) {
         return ps_linear_make(m, name, in, out, true);
     }
-    return make(m, name, (ps_linear){.in = in, .out = out, .is_conv1d = true}, true);
+    return listed(m, make(m, name, (ps_linear){.in = in, .out = out, .is_conv1d = true}, true));
 }
 
 /* Autocast makes arguments narrow from the last to the first: linear(x, weight, bias), addmm(bias,
@@ -82,12 +89,32 @@ static ps_tensor multiply(ps_model *m, const ps_linear *with, ps_tensor x)
     return out;
 }
 
+/* x @ weight by a library's function, then += bias */
+static ps_tensor run_function(ps_model *m, const ps_linear *with, ps_tensor x)
+{
+    ps_eager *e = m->e;
+    const ps_linear_call call = {.function = m->function,
+                                 .number = with->site - 1,
+                                 .x = x,
+                                 .weight = with->weight,
+                                 .rows = ps_eager_elements(e, x) / with->in,
+                                 .in = with->in,
+                                 .out = with->out};
+    ps_tensor out = ps_op_linear_function(e, &call);
+    if (with->bias != 0) {
+        ps_eager_assign(e, &out, ps_op_add_in_place(e, out, with->bias));
+    }
+    return out;
+}
+
 static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
 {
     const ps_tensor own[PS_MODULE_OWN] = {with->weight, with->bias};
     ps_tensor in = ps_model_use(m, own, x);
-    const ps_tensor out =
-        ps_row_parallel_is_on(m) ? ps_row_parallel_linear(m, with, in) : multiply(m, with, in);
+    const ps_tensor out = ps_row_parallel_is_on(m) ? ps_row_parallel_linear(m, with, in)
+                          : m->function != NULL && with->site != 0
+                              ? run_function(m, with, in)
+                              : multiply(m, with, in);
     ps_model_unuse(m, own, out);
     ps_eager_clear(m->e, &in);
     return out;

@@ -6,6 +6,7 @@
 #ifndef PS_WORKLOAD_RECIPE_H
 #define PS_WORKLOAD_RECIPE_H
 
+#include "workload/script/offload_settings.h"
 #include "workload/script/parallel.h"
 #include "workload/script/zo2_settings.h"
 
@@ -36,7 +37,9 @@ typedef enum ps_optimizer_style {
 #define PS_TRAIN_POLICIES(X)                                                                \
     X(NONE, "none", "everything lies on the device")                                        \
     X(ZO2, "zo2", "blocks lie on the host and come one by one, two forward passes on each") \
-    X(GEMINI, "gemini", "16-bit parameters and their 32-bit copies in chunks, one device")
+    X(GEMINI, "gemini", "16-bit parameters and their 32-bit copies in chunks, one device")  \
+    X(LSP, "lsp", "the host updates a subspace of each linear module's weight, as it comes") \
+    X(ZERO_OFFLOAD, "zero-offload", "the host updates all parameters after backward")
 
 /** Where a training run keeps its parameters, and how it steps through them. */
 typedef enum ps_train_policy {
@@ -110,6 +113,7 @@ typedef struct ps_recipe {
     bool has_lora_dropout;
     ps_train_policy policy;
     ps_zo2_settings zo2; /* of that policy */
+    ps_offload_settings offload; /* of policies that have such */
     bool
         shifts_logits; /* before transformers 4.46: the loss copies logits but the last, as typed */
     ps_quantize quantize;     /* needs lora_rank */

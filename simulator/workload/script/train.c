@@ -29,12 +29,29 @@ static void end_script(ps_script *self)
     ps_script_drop_batch(self);
 }
 
+/* What the policy adds to a loaded model: the host's side. */
+static ps_code place_on_host(ps_script *self, ps_error *err)
+{
+    switch (self->run->recipe->policy) {
+    case PS_TRAIN_POLICY_LSP:
+        return ps_lsp_create(&self->m, &self->lsp, err);
+    case PS_TRAIN_POLICY_ZERO_OFFLOAD:
+        return ps_zero_offload_create(&self->m, &self->zero_offload, err);
+    case PS_TRAIN_POLICY_NONE:
+    case PS_TRAIN_POLICY_ZO2:
+    case PS_TRAIN_POLICY_GEMINI:
+        break;
+    }
+    return PS_OK;
+}
+
 static ps_code run_steps(ps_script *self, ps_error *err)
 {
     ps_eager *e = self->m.e;
     PS_TRY(ps_eager_code(e, err));
     if (self->scheme == NULL) {
         PS_TRY(tell_loaded(self, err));
+        PS_TRY(place_on_host(self, err));
     }
     if (self->m.recipe->policy == PS_TRAIN_POLICY_ZO2) {
         const ps_zo2_driver driver = {self->run->device.malloc_ns, self->run->device.free_ns};
@@ -142,7 +159,8 @@ static ps_code check_recipe(const ps_recipe *r, ps_error *err)
             err, PS_USAGE,
             "batch, sequence length, steps and micro-batches of a step must be positive");
     }
-    if (r->policy != PS_TRAIN_POLICY_NONE && has_single_tokens(r)) {
+    if ((r->policy == PS_TRAIN_POLICY_ZO2 || r->policy == PS_TRAIN_POLICY_GEMINI) &&
+        has_single_tokens(r)) {
         return ps_fail(err, PS_USAGE,
                        "zo2 and gemini need sequences of 2 tokens: labels are shifted by one");
     }
@@ -157,6 +175,20 @@ static ps_code check_recipe(const ps_recipe *r, ps_error *err)
     PS_TRY(ps_activations_check(r, err));
     PS_TRY(ps_weights_check(r, err));
     return ps_quantized_check(r, err);
+}
+
+/* Policies whose optimizer is the host's. */
+static ps_code check_offload(const ps_recipe *r, ps_error *err)
+{
+    const bool is_lsp = r->policy == PS_TRAIN_POLICY_LSP;
+    if (ps_parallel_is_on(&r->parallel)) {
+        return ps_fail(err, PS_USAGE, "%s is for one GPU", is_lsp ? "lsp" : "zero-offload");
+    }
+    if (r->is_forward_only || r->quantize != PS_QUANTIZE_NONE) {
+        return ps_fail(err, PS_USAGE, "%s trains the weights themselves",
+                       is_lsp ? "lsp" : "zero-offload");
+    }
+    return is_lsp ? ps_lsp_check(r, err) : ps_zero_offload_check(r, err);
 }
 
 /* What an optimizer does in place of the usual step leaves no room for some things. */
@@ -175,6 +207,9 @@ static ps_code adjust_recipe(ps_recipe *r, ps_error *err)
         if (r->attention == PS_ATTENTION_AUTO) {
             r->attention = PS_ATTENTION_EAGER;
         }
+    }
+    if (r->policy == PS_TRAIN_POLICY_LSP || r->policy == PS_TRAIN_POLICY_ZERO_OFFLOAD) {
+        PS_TRY(check_offload(r, err));
     }
     /* modules see the type in which parameters are gathered */
     if (ps_parallel_is_on(&r->parallel) && r->parallel.fsdp.has_param_dtype &&
@@ -228,6 +263,8 @@ ps_code ps_train(const ps_training *given, ps_error *err)
     ps_weights_destroy(self.weights);
     run->family->destroy(&self.m);
     ps_scheme_destroy(self.scheme);
+    ps_lsp_destroy(self.lsp);
+    ps_zero_offload_destroy(self.zero_offload);
     ps_model_fini(&self.m);
     ps_masters_fini(&self.masters);
     ps_eager_destroy(self.m.e);

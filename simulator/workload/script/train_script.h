@@ -9,10 +9,12 @@
 #include "workload/scheme/scheme.h"
 #include "workload/script/activations.h"
 #include "workload/script/grad_scaler.h"
+#include "workload/script/lsp.h"
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
 #include "workload/script/weights.h"
 #include "workload/script/zo2.h"
+#include "workload/script/zero_offload.h"
 
 /** What the script's variables hold. */
 typedef struct ps_script {
@@ -22,6 +24,8 @@ typedef struct ps_script {
     ps_activations *activations; /* NULL: they stay on the device */
     ps_weights *weights;         /* likewise */
     ps_masters masters;          /* empty unless the recipe has them */
+    ps_lsp *lsp;                   /* NULL: another policy */
+    ps_zero_offload *zero_offload; /* likewise */
     ps_optimizer *optimizer;
     ps_zo2 *zo2; /* NULL: another policy */
     ps_grad_scaler scaler;

@@ -100,6 +100,7 @@ static void run_backward(ps_script *self)
     ps_scheme_begin_backward(self->scheme);
     ps_eager_backward(e, root);
     ps_scheme_end_backward(self->scheme);
+    ps_lsp_end_backward(self->lsp);
     ps_eager_clear(e, &root);
     self->micro_batch++;
 }
@@ -147,6 +148,8 @@ static void run_optimizer(ps_script *self)
     }
     if (r->policy == PS_TRAIN_POLICY_GEMINI) {
         ps_gemini_step(&self->m, self->micro_batch == r->accumulate);
+    } else if (self->zero_offload != NULL) {
+        ps_zero_offload_step(self->zero_offload);
     } else if (r->scales_loss) {
         step_scaled(self);
     } else {
@@ -189,6 +192,7 @@ static void run_first_order(ps_script *self)
 {
     zero_grad(self, PS_ZERO_GRAD_START);
     const ps_recipe *r = self->run->recipe;
+    ps_lsp_begin_step(self->lsp, self->micro_batch);
     for (int64_t i = 0; i < r->accumulate; i++) {
         pause(self);
         run_forward(self, r->parallel.syncs_always || i + 1 == r->accumulate);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * LSP-Offload: what each linear module has, and what is done with its gradient.
+ */
+#include "workload/script/lsp.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "workload/script/lsp_parts.h"
+
+#define WORKER PS_EAGER_WORKER
+
+/* Bytes of host memory for each element. The fused Adam reads and writes gradient (which becomes the
+ * difference) and two moments; the check for numbers that are none reads the gradient, writes a flag
+ * for each and reads those. */
+enum { ADAM_BYTES = 6 * 4, CHECK_BYTES = 4 + 1 + 1, ITEM_BYTES = 8 };
+
+ps_offload_settings ps_offload_settings_default(void)
+{
+    return (ps_offload_settings){.lsp = {.compress_size = 1024, .nnz = 8, .fit_steps = 100}};
+}
+
+int64_t ps_lsp_elements(const ps_lsp *self, uint32_t linear)
+{
+    const ps_lsp_linear *of = &self->linear[linear];
+    const int64_t d = self->settings->compress_size;
+    return self->settings->sends_whole ? of->in * of->out : d * d;
+}
+
+/* ---- acts ---- */
+
+/* isnan(x).sum().item(): the host waits for the lane, whose work it does not want to find broken */
+static void check_finite(ps_lsp *self, ps_eager_lane lane, ps_tensor tensor)
+{
+    ps_eager *e = self->e;
+    const int64_t elements = ps_eager_elements(e, tensor);
+    const ps_eager_lane was = ps_eager_set_lane(e, lane);
+    ps_tensor flags = ps_op_result(e, elements, PS_DTYPE_BOOL);
+    ps_op_kernel(e, "isnan", ps_eager_bytes(e, tensor) + ps_eager_bytes(e, flags));
+    ps_eager_touch(e, tensor, false);
+    ps_tensor sum = ps_op_result(e, 1, PS_DTYPE_I64);
+    ps_op_kernel(e, "sum", ps_eager_bytes(e, flags));
+    ps_eager_touch(e, sum, true);
+    const ps_host_copy item = {.name = "item",
+                               .kind = PS_COPY_DTOH,
+                               .memory = PS_MEMORY_PAGEABLE,
+                               .lane = lane,
+                               .bytes = ITEM_BYTES,
+                               .is_blocking = true,
+                               .from = sum};
+    ps_op_host_copy(e, &item);
+    ps_eager_clear(e, &sum);
+    ps_eager_clear(e, &flags);
+    (void)ps_eager_set_lane(e, was);
+}
+
+/* The device may use a gradient's memory again when its copy is done, some gradients later. */
+static void let_go_later(ps_lsp *self, ps_tensor owned, uint32_t mark)
+{
+    const size_t at = self->left++ % PS_LSP_STAGED;
+    if (self->leaving[at] != 0) {
+        ps_op_join_mark(self->e, PS_EAGER_MAIN, self->leaving_mark[at]);
+        ps_eager_clear(self->e, &self->leaving[at]);
+    }
+    self->leaving[at] = owned;
+    self->leaving_mark[at] = mark;
+}
+
+static void offload(ps_lsp *self, ps_lsp_linear *of)
+{
+    ps_op_join_mark(self->e, PS_EAGER_OFFLOAD, of->staged_mark);
+    if (!self->settings->is_ideal) {
+        check_finite(self, PS_EAGER_OFFLOAD, of->staged);
+    }
+    const ps_host_copy copy = {.name = "offload",
+                               .kind = PS_COPY_DTOH,
+                               .memory = PS_MEMORY_PINNED,
+                               .lane = PS_EAGER_OFFLOAD,
+                               .bytes = ps_eager_bytes(self->e, of->staged),
+                               .mark = of->off_mark,
+                               .from = of->staged,
+                               .to = of->pinned};
+    ps_op_host_copy(self->e, &copy);
+    if (self->settings->is_ideal) {
+        let_go_later(self, of->staged, of->off_mark);
+        of->staged = 0;
+    } else {
+        ps_eager_clear(self->e, &of->staged); /* as released: while the copy still runs */
+    }
+}
+
+static void update(ps_lsp *self, ps_lsp_linear *of)
+{
+    const bool is_ideal = self->settings->is_ideal;
+    const uint64_t elements = (uint64_t)ps_eager_elements(self->e, of->pinned);
+    if (is_ideal) {
+        ps_op_join_mark(self->e, WORKER, of->off_mark);
+    } else {
+        ps_op_wait_mark(self->e, of->off_mark);
+    }
+    const ps_cpu_work adam = {.name = "fused_adam",
+                              .lane = is_ideal ? WORKER : PS_EAGER_MAIN,
+                              .bytes =
+                                  elements * (uint64_t)(ADAM_BYTES + (is_ideal ? 0 : CHECK_BYTES)),
+                              .mark = of->upd_mark,
+                              .read = of->pinned,
+                              .written = of->pinned};
+    ps_op_cpu(self->e, &adam);
+    ps_eager_touch(self->e, of->moment[0], true);
+    ps_eager_touch(self->e, of->moment[1], true);
+}
+
+static void upload(ps_lsp *self, ps_lsp_linear *of)
+{
+    ps_eager *e = self->e;
+    if (self->settings->is_ideal) {
+        ps_op_join_mark(e, PS_EAGER_UPLOAD, of->upd_mark);
+        ps_op_join_mark(e, PS_EAGER_UPLOAD, self->applied_mark); /* whose memory may come again */
+    }
+    const ps_eager_lane was = ps_eager_set_lane(e, PS_EAGER_UPLOAD);
+    of->delta =
+        ps_eager_make(e, ps_eager_elements(e, of->pinned), PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+    (void)ps_eager_set_lane(e, was);
+    const ps_host_copy copy = {.name = "upload",
+                               .kind = PS_COPY_HTOD,
+                               .memory = PS_MEMORY_PINNED,
+                               .lane = PS_EAGER_UPLOAD,
+                               .bytes = ps_eager_bytes(e, of->pinned),
+                               .mark = of->upl_mark,
+                               .from = of->pinned,
+                               .to = of->delta};
+    ps_op_host_copy(e, &copy);
+}
+
+/* weight.add_(spread(delta.to(weight.dtype))) */
+static void apply(ps_lsp *self, ps_lsp_linear *of)
+{
+    ps_eager *e = self->e;
+    if (!self->settings->is_ideal) {
+        check_finite(self, PS_EAGER_MAIN, of->delta);
+    }
+    ps_op_join_mark(e, PS_EAGER_MAIN, of->upl_mark);
+    ps_tensor narrow = ps_op_copy_to(e, of->delta, ps_eager_dtype(e, of->weight));
+    ps_eager_touch(e, of->delta, false);
+    ps_tensor whole = ps_lsp_spread(self, of, narrow);
+    const ps_eager_kernel add = {.name = "add",
+                                 .moved_bytes = 3 * ps_eager_bytes(e, of->weight),
+                                 .launches = 1,
+                                 .mark = self->applied_mark};
+    ps_op_tell(e, &add);
+    ps_eager_touch(e, of->weight, true);
+    ps_eager_clear(e, &whole);
+    ps_eager_clear(e, &narrow);
+    ps_eager_clear(e, &of->delta);
+}
+
+void ps_lsp_do(ps_lsp *self, ps_lsp_item item)
+{
+    ps_lsp_linear *of = &self->linear[item.linear];
+    const uint32_t block = ps_eager_block_now(self->e);
+    ps_eager_set_block(self->e, of->block);
+    switch (item.act) {
+    case PS_LSP_OFF:
+        offload(self, of);
+        break;
+    case PS_LSP_UPD:
+        update(self, of);
+        break;
+    case PS_LSP_UPL:
+        upload(self, of);
+        break;
+    case PS_LSP_APP:
+        apply(self, of);
+        break;
+    }
+    ps_eager_set_block(self->e, block);
+}
+
+/* ---- moments of linear modules ---- */
+
+static void enter(void *context, uint32_t number)
+{
+    ps_lsp *self = context;
+    const bool was_recording = ps_eager_set_grad_mode(self->e, false);
+    ps_lsp_run_queue(self, &self->linear[number].before_forward);
+    (void)ps_eager_set_grad_mode(self->e, was_recording);
+}
+
+static ps_tensor keep(void *context, uint32_t number, ps_tensor x)
+{
+    ps_lsp *self = context;
+    return ps_lsp_compress_left(self, &self->linear[number], x);
+}
+
+/* The gradient in 32 bits, in a tensor of its own where it is not in them already. */
+static void stage(ps_lsp *self, ps_lsp_linear *of, ps_tensor owned)
+{
+    ps_eager *e = self->e;
+    of->staged = ps_op_result(e, ps_eager_elements(e, owned), PS_DTYPE_F32);
+    const ps_eager_kernel cast = {.name = "copy",
+                                  .moved_bytes =
+                                      ps_eager_bytes(e, owned) + ps_eager_bytes(e, of->staged),
+                                  .launches = 1,
+                                  .mark = of->staged_mark};
+    ps_op_tell(e, &cast);
+    ps_eager_touch(e, of->staged, true);
+    ps_eager_drop(e, owned);
+}
+
+static void take(void *context, uint32_t number, ps_tensor kept, ps_tensor grad)
+{
+    ps_lsp *self = context;
+    ps_lsp_linear *of = &self->linear[number];
+    const ps_tensor small = ps_lsp_compress_right(self, of, grad);
+    stage(self, of, small);
+    ps_eager_drop(self->e, kept);
+    if (!ps_lsp_schedule(self, number)) {
+        ps_eager_fail(self->e, PS_NOMEM, "out of memory");
+        return;
+    }
+    ps_lsp_run_queue(self, &of->after_backward);
+}
+
+/* ---- the policy ---- */
+
+ps_code ps_lsp_check(const ps_recipe *r, ps_error *err)
+{
+    static const char *const optimizers[] = {"none", "adamw", "adam", "sgd"};
+    const ps_lsp_settings *s = &r->offload.lsp;
+    bool is_known = false;
+    for (size_t i = 0; i < sizeof optimizers / sizeof optimizers[0]; i++) {
+        is_known = is_known || strcmp(r->optimizer, optimizers[i]) == 0;
+    }
+    if (!is_known) {
+        return ps_fail(err, PS_USAGE,
+                       "lsp brings Adam for linear modules; for the rest it goes with --optimizer "
+                       "adamw, adam, sgd or none, not \"%s\"",
+                       r->optimizer);
+    }
+    if (r->autocast != PS_DTYPE_F32 || r->scales_loss || r->lora_rank > 0 || r->clips) {
+        return ps_fail(err, PS_USAGE,
+                       "lsp with autocast, adapters or clipped gradients is not described");
+    }
+    if (r->accumulate > 1) {
+        return ps_fail(err, PS_USAGE,
+                       "lsp updates in every backward: it has 1 micro-batch a step");
+    }
+    if (s->compress_size < 1 || s->nnz < 1 || s->nnz > s->compress_size || s->fit_steps < 1) {
+        return ps_fail(err, PS_USAGE,
+                       "lsp needs compress_size, fit_steps and nnz from 1 on, nnz at most "
+                       "compress_size");
+    }
+    if (s->is_ideal && s->is_zero) {
+        return ps_fail(err, PS_USAGE, "lsp: zero=true is the released code's, not the ideal's");
+    }
+    if (s->fcfs_process_delay > s->fcfs_h2d_delay || s->fcfs_h2d_delay > s->fcfs_upd_delay ||
+        s->lcfs_h2d_delay > s->lcfs_process_delay) {
+        return s->is_ideal ? PS_OK
+                           : ps_fail(err, PS_USAGE,
+                                     "lsp: what comes later cannot be delayed less: "
+                                     "fcfs_process_delay <= fcfs_h2d_delay <= fcfs_upd_delay, "
+                                     "lcfs_h2d_delay <= lcfs_process_delay");
+    }
+    return PS_OK;
+}
+
+/* Of the host: one pinned buffer for gradient and difference, two moments of ordinary memory. */
+static void place_on_host(ps_lsp *self, uint32_t number)
+{
+    ps_eager *e = self->e;
+    ps_lsp_linear *of = &self->linear[number];
+    const int64_t elements = ps_lsp_elements(self, number);
+    const ps_memory_kind was = ps_eager_set_memory(e, PS_MEMORY_PINNED);
+    of->pinned = ps_eager_make(e, elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+    (void)ps_eager_set_memory(e, PS_MEMORY_PAGEABLE);
+    for (int i = 0; i < 2; i++) {
+        of->moment[i] = ps_eager_make(e, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+    }
+    (void)ps_eager_set_memory(e, was);
+    const ps_cpu_work zeros = {.name = "zeros",
+                               .lane = PS_EAGER_MAIN,
+                               .bytes = 2 * ps_eager_bytes(e, of->moment[0]),
+                               .written = of->moment[0]};
+    ps_op_cpu(e, &zeros);
+    ps_eager_touch(e, of->moment[1], true);
+}
+
+static void place(ps_lsp *self, uint32_t number)
+{
+    const ps_linear_site *site = &self->m->linear[number];
+    ps_lsp_linear *of = &self->linear[number];
+    const ps_dtype dtype = ps_eager_dtype(self->e, site->weight);
+    *of = (ps_lsp_linear){
+        .weight = site->weight, .in = site->in, .out = site->out, .block = site->block};
+    of->staged_mark = ps_eager_new_mark(self->e);
+    of->off_mark = ps_eager_new_mark(self->e);
+    of->upd_mark = ps_eager_new_mark(self->e);
+    of->upl_mark = ps_eager_new_mark(self->e);
+    if (!self->settings->sends_whole) {
+        of->left = ps_lsp_sketch_make(self, dtype, of->in);
+        of->right = ps_lsp_sketch_make(self, dtype, of->out);
+    }
+    place_on_host(self, number);
+}
+
+ps_code ps_lsp_create(ps_model *m, ps_lsp **out, ps_error *err)
+{
+    if (m->linear_count == 0) {
+        return ps_fail(err, PS_USAGE, "lsp: a \"%s\" has no linear modules", m->family->model_type);
+    }
+    ps_lsp *self = ps_calloc(1, sizeof *self);
+    if (self == NULL) {
+        return ps_fail_nomem(err);
+    }
+    *self = (ps_lsp){.m = m, .e = m->e, .settings = &m->recipe->offload.lsp};
+    *out = self;
+    self->linear = ps_calloc(m->linear_count, sizeof *self->linear);
+    if (self->linear == NULL) {
+        return ps_fail_nomem(err);
+    }
+    self->count = (uint32_t)m->linear_count;
+    self->applied_mark = ps_eager_new_mark(m->e);
+    self->function = (ps_linear_function){.context = self,
+                                            .enters_first = self->settings->is_ideal,
+                                            .enter = enter,
+                                            .keep = keep,
+                                            .take = take};
+    m->function = &self->function;
+    for (uint32_t i = 0; i < self->count; i++) {
+        place(self, i);
+    }
+    return ps_eager_code(m->e, err);
+}
+
+void ps_lsp_destroy(ps_lsp *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < self->count; i++) {
+        ps_lsp_queue_fini(&self->linear[i].before_forward);
+        ps_lsp_queue_fini(&self->linear[i].after_backward);
+    }
+    ps_free(self->linear);
+    ps_free(self);
+}
+
+void ps_lsp_begin_step(ps_lsp *self, int64_t number)
+{
+    if (self != NULL && self->settings->check_freq > 0 && number > 0 &&
+        number % self->settings->check_freq == 0) {
+        ps_lsp_fit(self);
+    }
+}
+
+void ps_lsp_end_backward(ps_lsp *self)
+{
+    if (self != NULL) {
+        ps_lsp_run_end(self);
+    }
+}
