@@ -148,9 +148,10 @@ static ps_code set_policy(ps_train_policy policy, ps_recipe *r, ps_error *err)
 {
     if (policy != PS_TRAIN_POLICY_NONE && r->policy != PS_TRAIN_POLICY_NONE &&
         policy != r->policy) {
-        return ps_fail(err, PS_USAGE,
-                       "--policy: zo2, gemini, lsp and zero-offload decide where parameters and their "
-                       "states lie: one of them");
+        return ps_fail(
+            err, PS_USAGE,
+            "--policy: zo2, gemini, lsp and zero-offload decide where parameters and their "
+            "states lie: one of them");
     }
     r->policy = policy == PS_TRAIN_POLICY_NONE ? r->policy : policy;
     return PS_OK;

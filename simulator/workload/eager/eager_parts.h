@@ -55,7 +55,7 @@ struct ps_node {
     uint32_t mark;                    /* told before it runs in backward; 0: none */
     struct ps_checkpoint *checkpoint; /* its saved tensors are recomputed */
     const struct ps_linear_function *function; /* of ps_op_linear_function */
-    uint32_t first_saved;             /* their number among those of the checkpoint */
+    uint32_t first_saved;                      /* their number among those of the checkpoint */
     /* while backward runs */
     uint32_t waiting_for;
     bool is_visited;

@@ -45,8 +45,8 @@ static void keep_for_backward(ps_eager *self, ps_node *node, const ps_linear_cal
     if (self->is_backward && self->is_skipping) {
         return;
     }
-    ps_tensor kept = is_first_of_two ? ps_eager_hold(self, call->x)
-                                     : f->keep(f->context, call->number, call->x);
+    ps_tensor kept =
+        is_first_of_two ? ps_eager_hold(self, call->x) : f->keep(f->context, call->number, call->x);
     ps_op_save(self, node, ps_op_wants(node, 0) ? call->weight : 0);
     ps_op_save(self, node, kept);
     ps_eager_clear(self, &kept);

@@ -63,7 +63,7 @@ typedef struct ps_model {
     uint32_t *buffer_block; /* each belongs to, from 1; 0: to none */
     size_t buffer_count, buffer_capacity, buffer_block_capacity;
     const ps_model_hooks
-        *hooks; /* NULL: nobody listens; its members may be NULL, enter and leave or
+        *hooks;             /* NULL: nobody listens; its members may be NULL, enter and leave or
                                     use and unuse together */
     ps_linear_site *linear; /* in the order in which they are made */
     size_t linear_count, linear_capacity;

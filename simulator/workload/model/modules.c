@@ -53,8 +53,8 @@ static ps_linear listed(ps_model *m, ps_linear made)
 ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)
 {
     const bool is_quantized = m->recipe->quantize != PS_QUANTIZE_NONE;
-    return listed(
-        m, make(m, name, (ps_linear){.in = in, .out = out, .is_quantized = is_quantized}, has_bias));
+    return listed(m, make(m, name, (ps_linear){.in = in, .out = out, .is_quantized = is_quantized},
+                          has_bias));
 }
 
 ps_linear ps_head_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias)

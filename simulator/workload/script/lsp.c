@@ -12,9 +12,9 @@
 #define WORKER PS_EAGER_WORKER
 
 /* Bytes of host memory for each element. The fused Adam reads and writes gradient (which becomes the
- * difference) and two moments; the check for numbers that are none reads the gradient, writes a flag
- * for each and reads those. */
-enum { ADAM_BYTES = 6 * 4, CHECK_BYTES = 4 + 1 + 1, ITEM_BYTES = 8 };
+ * difference) and two moments; the check for numbers that are none reads the gradient once more, and
+ * its flags stay in the caches. */
+enum { ADAM_BYTES = 6 * 4, CHECK_BYTES = 4, ITEM_BYTES = 8 };
 
 ps_offload_settings ps_offload_settings_default(void)
 {
@@ -119,8 +119,7 @@ static void upload(ps_lsp *self, ps_lsp_linear *of)
         ps_op_join_mark(e, PS_EAGER_UPLOAD, self->applied_mark); /* whose memory may come again */
     }
     const ps_eager_lane was = ps_eager_set_lane(e, PS_EAGER_UPLOAD);
-    of->delta =
-        ps_eager_make(e, ps_eager_elements(e, of->pinned), PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+    of->delta = ps_eager_make(e, ps_eager_elements(e, of->pinned), PS_DTYPE_F32, PS_ROLE_TEMPORARY);
     (void)ps_eager_set_lane(e, was);
     const ps_host_copy copy = {.name = "upload",
                                .kind = PS_COPY_HTOD,
@@ -243,8 +242,7 @@ ps_code ps_lsp_check(const ps_recipe *r, ps_error *err)
                        "lsp with autocast, adapters or clipped gradients is not described");
     }
     if (r->accumulate > 1) {
-        return ps_fail(err, PS_USAGE,
-                       "lsp updates in every backward: it has 1 micro-batch a step");
+        return ps_fail(err, PS_USAGE, "lsp updates in every backward: it has 1 micro-batch a step");
     }
     if (s->compress_size < 1 || s->nnz < 1 || s->nnz > s->compress_size || s->fit_steps < 1) {
         return ps_fail(err, PS_USAGE,
@@ -322,10 +320,10 @@ ps_code ps_lsp_create(ps_model *m, ps_lsp **out, ps_error *err)
     self->count = (uint32_t)m->linear_count;
     self->applied_mark = ps_eager_new_mark(m->e);
     self->function = (ps_linear_function){.context = self,
-                                            .enters_first = self->settings->is_ideal,
-                                            .enter = enter,
-                                            .keep = keep,
-                                            .take = take};
+                                          .enters_first = self->settings->is_ideal,
+                                          .enter = enter,
+                                          .keep = keep,
+                                          .take = take};
     m->function = &self->function;
     for (uint32_t i = 0; i < self->count; i++) {
         place(self, i);

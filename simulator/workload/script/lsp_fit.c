@@ -47,8 +47,7 @@ static void tell_steps(ps_lsp *self, const ps_lsp_linear *of, int64_t times)
 static void fit_one(ps_lsp *self, const ps_lsp_linear *of)
 {
     ps_eager *e = self->e;
-    ps_tensor gradient =
-        ps_eager_make(e, of->in * of->out, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+    ps_tensor gradient = ps_eager_make(e, of->in * of->out, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
     const ps_host_copy copy = {.name = "gradient",
                                .kind = PS_COPY_HTOD,
                                .memory = PS_MEMORY_PAGEABLE,

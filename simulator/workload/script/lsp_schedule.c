@@ -123,8 +123,8 @@ static bool schedule_ideal(ps_lsp *self, uint32_t linear)
 
 void ps_lsp_run_end(ps_lsp *self)
 {
-    for (uint32_t i = 0; self->settings->is_ideal && i < self->count &&
-                         i < (uint64_t)self->settings->fcfs_point;
+    for (uint32_t i = 0;
+         self->settings->is_ideal && i < self->count && i < (uint64_t)self->settings->fcfs_point;
          i++) {
         ps_lsp_do(self, (ps_lsp_item){PS_LSP_UPD, i});
         ps_lsp_do(self, (ps_lsp_item){PS_LSP_UPL, i});

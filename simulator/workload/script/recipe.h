@@ -34,10 +34,10 @@ typedef enum ps_optimizer_style {
 } ps_optimizer_style;
 
 /* X(symbol, word in options, what it is) */
-#define PS_TRAIN_POLICIES(X)                                                                \
-    X(NONE, "none", "everything lies on the device")                                        \
-    X(ZO2, "zo2", "blocks lie on the host and come one by one, two forward passes on each") \
-    X(GEMINI, "gemini", "16-bit parameters and their 32-bit copies in chunks, one device")  \
+#define PS_TRAIN_POLICIES(X)                                                                 \
+    X(NONE, "none", "everything lies on the device")                                         \
+    X(ZO2, "zo2", "blocks lie on the host and come one by one, two forward passes on each")  \
+    X(GEMINI, "gemini", "16-bit parameters and their 32-bit copies in chunks, one device")   \
     X(LSP, "lsp", "the host updates a subspace of each linear module's weight, as it comes") \
     X(ZERO_OFFLOAD, "zero-offload", "the host updates all parameters after backward")
 

@@ -106,9 +106,8 @@ static void upload_one(ps_zero_offload *self, ps_tensor parameter, int side)
     ps_eager *e = self->e;
     const int64_t elements = ps_eager_elements(e, parameter);
     const bool is_narrowed = ps_eager_dtype(e, parameter) != self->transfer;
-    ps_tensor arrived = is_narrowed
-                            ? ps_eager_make(e, elements, self->transfer, PS_ROLE_TEMPORARY)
-                            : ps_eager_hold(e, parameter);
+    ps_tensor arrived = is_narrowed ? ps_eager_make(e, elements, self->transfer, PS_ROLE_TEMPORARY)
+                                    : ps_eager_hold(e, parameter);
     const ps_host_copy copy = {.name = "upload",
                                .kind = PS_COPY_HTOD,
                                .memory = PS_MEMORY_PINNED,
