@@ -331,6 +331,23 @@ static ps_ns held_up(lowering *self, ps_ns dur_ns)
     return longer_ns;
 }
 
+/*
+ * Kernels of other lanes that move memory leave less of the device to the main lane's, as much as
+ * they last. Where hosts are in the model: elsewhere lanes beside the main one have little else
+ * than collectives.
+ */
+static ps_ns shared_with(lowering *self, ps_ns dur_ns)
+{
+    ps_ns longer_ns = 0;
+    for (size_t lane = PS_WORKLOAD_UPLOAD; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        ps_ns *left_ns = &self->owed_ns[lane];
+        const ps_ns shared_ns = *left_ns < dur_ns ? *left_ns : dur_ns;
+        *left_ns -= shared_ns;
+        longer_ns = ps_time_add(longer_ns, shared_ns);
+    }
+    return longer_ns;
+}
+
 /* A kernel, or the rank's part in a collective, which lasts as long as its exchange says. */
 static ps_code add_kernel(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
 {
@@ -357,7 +374,11 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, uint32_t *task
         PS_TRY(begin_beside(self, i, err));
     } else if (op->lane[i] == PS_WORKLOAD_MAIN) {
         ps_ns *dur_ns = &self->plan->task.dur_ns[kernel];
-        *dur_ns = ps_time_add(*dur_ns, held_up(self, *dur_ns));
+        *dur_ns = ps_time_add(*dur_ns,
+                              ps_time_add(held_up(self, *dur_ns), shared_with(self, *dur_ns)));
+    } else if (self->what->host->is_known) {
+        ps_ns *owed_ns = &self->owed_ns[op->lane[i]];
+        *owed_ns = ps_time_add(*owed_ns, self->plan->task.dur_ns[kernel]);
     }
     *task = (uint32_t)kernel;
     /* the first of several launches lets the device begin */
@@ -373,6 +394,7 @@ static void join(lowering *self, uint8_t lane, uint8_t awaited)
     }
     if (lane == PS_WORKLOAD_MAIN) {
         self->beside_ns[awaited] = 0;
+        self->owed_ns[awaited] = 0;
     }
     for (size_t i = 0; i < PS_WORKLOAD_LANE_COUNT; i++) {
         const uint32_t before = self->joined[awaited][i];
