@@ -132,9 +132,9 @@
         {.name = "report-time",                                                                    \
          .kind = PS_OPTION_QUANTITY,                                                               \
          .value = "TIME",                                                                          \
-         .unit = PS_UNIT_DURATION,                                                                     \
+         .unit = PS_UNIT_DURATION,                                                                 \
          .min = 0,                                                                                 \
-         .help = "what the script's host spends, outside of them, before and after forward, "     \
+         .help = "what the script's host spends, outside of them, before and after forward, "      \
                  "backward and step: on reports of memory, on garbage collection"},                \
         {.name = "clip", .help = "clip_grad_norm_ before the optimizer's step"},                   \
         {.name = "drop-output",                                                                    \

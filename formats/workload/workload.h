@@ -115,9 +115,9 @@ typedef enum ps_workload_lane {
 #define PS_WORKLOAD_MAX_MARK (UINT32_C(1) << 24)
 
 typedef enum ps_workload_event {
-    PS_WORKLOAD_EVENT_ALLOC = 0, /* a tensor begins */
-    PS_WORKLOAD_EVENT_FREE = 1,  /* a tensor ends */
-    PS_WORKLOAD_EVENT_OP = 2,    /* the host launches an op; it may do so again later */
+    PS_WORKLOAD_EVENT_ALLOC = 0,         /* a tensor begins */
+    PS_WORKLOAD_EVENT_FREE = 1,          /* a tensor ends */
+    PS_WORKLOAD_EVENT_OP = 2,            /* the host launches an op; it may do so again later */
     PS_WORKLOAD_EVENT_RELEASE_CACHE = 3, /* the framework's allocator gives back what is free */
     PS_WORKLOAD_EVENT_KIND_COUNT
 } ps_workload_event;

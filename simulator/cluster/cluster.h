@@ -60,9 +60,9 @@ typedef struct ps_cluster_info {
 
 /** The host of a rank. */
 typedef struct ps_rank_host {
-    uint64_t node_bytes;          /* memory of its node; 0 unknown */
-    uint64_t up_bytes_per_s;      /* large pinned copies from the GPU, alone */
-    uint64_t down_bytes_per_s;    /* ... and to it */
+    uint64_t node_bytes;              /* memory of its node; 0 unknown */
+    uint64_t up_bytes_per_s;          /* large pinned copies from the GPU, alone */
+    uint64_t down_bytes_per_s;        /* ... and to it */
     uint64_t staged_up_bytes_per_s;   /* copies of pageable memory from the GPU */
     uint64_t staged_down_bytes_per_s; /* ... and to it */
     uint64_t threads_bytes_per_s; /* what its share of the socket's cores streams; never more than

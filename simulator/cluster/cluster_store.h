@@ -33,9 +33,9 @@ typedef struct ps_node_kind {
     uint64_t memory_bytes;                     /* of a node; 0 unknown */
     uint64_t staged_bytes_per_s;               /* copies of pageable memory ... */
     uint64_t staged_up_bytes_per_s, staged_down_bytes_per_s; /* ... from the GPU and to it */
-    uint64_t core_bytes_per_s;                 /* what one core streams */
-    uint32_t cores;                            /* of a socket; 0 unknown */
-    uint32_t rank_cores;                       /* threads bound to a rank; 0: its share */
+    uint64_t core_bytes_per_s;                               /* what one core streams */
+    uint32_t cores;                                          /* of a socket; 0 unknown */
+    uint32_t rank_cores; /* threads bound to a rank; 0: its share */
     ps_basis core_basis;
     uint64_t nic_bytes_per_s; /* of one port; 0: none */
     uint32_t links[PS_MESH_MAX_GPUS][PS_MESH_MAX_GPUS];

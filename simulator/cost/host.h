@@ -28,7 +28,7 @@ typedef enum ps_cost_phase {
 typedef struct ps_cost_host {
     ps_ns launch_ns[PS_COST_PHASE_COUNT];
     ps_ns dispatch_ns; /* of an operation on a Python subclass of tensors, beyond its launch */
-    ps_ns hook_ns; /* a framework's hooks around one module; 0 unknown */
+    ps_ns hook_ns;     /* a framework's hooks around one module; 0 unknown */
 } ps_cost_host;
 
 /**

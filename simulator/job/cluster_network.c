@@ -130,18 +130,19 @@ static ps_code host(void *context, uint32_t rank, ps_network_host *out, ps_error
     const ps_cluster_network *self = context;
     const ps_rank_host of = ps_cluster_host(self->cluster, rank);
     (void)err;
-    *out = (ps_network_host){.node = ps_cluster_node(self->cluster, rank),
-                             .node_bytes = of.node_bytes,
-                             .rate_bytes_per_s = {[PS_HOST_UPLOAD] = of.down_bytes_per_s,
-                                                  [PS_HOST_OFFLOAD] = of.up_bytes_per_s,
-                                                  [PS_HOST_STAGED_UPLOAD] = of.staged_down_bytes_per_s,
-                                                  [PS_HOST_STAGED_OFFLOAD] = of.staged_up_bytes_per_s,
-                                                  [PS_HOST_COMPUTE] = of.threads_bytes_per_s},
-                             .basis = {[PS_HOST_UPLOAD] = PS_BASIS_ANALYTIC,
-                                       [PS_HOST_OFFLOAD] = PS_BASIS_ANALYTIC,
-                                       [PS_HOST_STAGED_UPLOAD] = PS_BASIS_ANALYTIC,
-                                       [PS_HOST_STAGED_OFFLOAD] = PS_BASIS_ANALYTIC,
-                                       [PS_HOST_COMPUTE] = of.threads_basis}};
+    *out =
+        (ps_network_host){.node = ps_cluster_node(self->cluster, rank),
+                          .node_bytes = of.node_bytes,
+                          .rate_bytes_per_s = {[PS_HOST_UPLOAD] = of.down_bytes_per_s,
+                                               [PS_HOST_OFFLOAD] = of.up_bytes_per_s,
+                                               [PS_HOST_STAGED_UPLOAD] = of.staged_down_bytes_per_s,
+                                               [PS_HOST_STAGED_OFFLOAD] = of.staged_up_bytes_per_s,
+                                               [PS_HOST_COMPUTE] = of.threads_bytes_per_s},
+                          .basis = {[PS_HOST_UPLOAD] = PS_BASIS_ANALYTIC,
+                                    [PS_HOST_OFFLOAD] = PS_BASIS_ANALYTIC,
+                                    [PS_HOST_STAGED_UPLOAD] = PS_BASIS_ANALYTIC,
+                                    [PS_HOST_STAGED_OFFLOAD] = PS_BASIS_ANALYTIC,
+                                    [PS_HOST_COMPUTE] = of.threads_basis}};
     return PS_OK;
 }
 

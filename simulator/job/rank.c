@@ -374,8 +374,8 @@ static ps_code add_kernel(lowering *self, size_t i, size_t event, uint32_t *task
         PS_TRY(begin_beside(self, i, err));
     } else if (op->lane[i] == PS_WORKLOAD_MAIN) {
         ps_ns *dur_ns = &self->plan->task.dur_ns[kernel];
-        *dur_ns = ps_time_add(*dur_ns,
-                              ps_time_add(held_up(self, *dur_ns), shared_with(self, *dur_ns)));
+        *dur_ns =
+            ps_time_add(*dur_ns, ps_time_add(held_up(self, *dur_ns), shared_with(self, *dur_ns)));
     } else if (self->what->host->is_known) {
         ps_ns *owed_ns = &self->owed_ns[op->lane[i]];
         *owed_ns = ps_time_add(*owed_ns, self->plan->task.dur_ns[kernel]);

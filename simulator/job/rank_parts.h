@@ -27,10 +27,11 @@ typedef struct ps_rank_lowering {
     uint32_t joined[PS_WORKLOAD_LANE_COUNT][PS_WORKLOAD_LANE_COUNT];
     ps_ns
         beside_ns[PS_WORKLOAD_LANE_COUNT]; /* per lane: exchanges that the main lane runs beside */
-    ps_ns owed_ns[PS_WORKLOAD_LANE_COUNT]; /* per lane: its kernels, which the main lane's run beside */
+    ps_ns owed_ns
+        [PS_WORKLOAD_LANE_COUNT]; /* per lane: its kernels, which the main lane's run beside */
     bool follows_worker[PS_WORKLOAD_LANE_COUNT]; /* work of the lane waits for a worker's */
     uint8_t phase;                               /* of the op at work */
-    uint32_t *marked;                      /* per mark: task of its last run, or NONE */
+    uint32_t *marked;                            /* per mark: task of its last run, or NONE */
     size_t mark_count;
     size_t access; /* next row of the workload's accesses */
     ps_str wait_name;

@@ -9,9 +9,9 @@
  * "tensor_parallel" is how many ranks share each matrix: one rank's part is
  * built, and what those ranks say to one another is left out.
  */
+#include "workload/family/megatron_deepspeed.h"
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
-#include "workload/family/megatron_deepspeed.h"
 #include "workload/model/model_pieces.h"
 
 typedef struct shape {
@@ -146,8 +146,8 @@ static ps_tensor attend(ps_model *m, const pass *about, ps_tensor of[3])
     const ps_bmm_shape up = {heads, length, length, n->head_width};
     const ps_bmm_shape down = {heads, length, n->head_width, length};
     if (own(m)->scratch == 0) {
-        own(m)->scratch = ps_eager_make(m->e, heads * length * length,
-                                        ps_eager_dtype(m->e, of[0]), PS_ROLE_WORKSPACE);
+        own(m)->scratch = ps_eager_make(m->e, heads * length * length, ps_eager_dtype(m->e, of[0]),
+                                        PS_ROLE_WORKSPACE);
     }
     ps_tensor scores = ps_op_bmm(m->e, of[0], of[1], &up);
     ps_eager_assign(m->e, &scores, ps_megatron_masked_softmax(m->e, scores));

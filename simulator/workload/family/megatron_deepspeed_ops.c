@@ -12,8 +12,7 @@ static void softmax_backward(ps_eager *e, ps_node *node, const ps_tensor *grads,
     out[0] = ps_eager_hold(e, grads[0]);
 }
 
-static const ps_node_ops softmax_ops = {"ScaledUpperTriangMaskedSoftmaxBackward",
-                                        softmax_backward};
+static const ps_node_ops softmax_ops = {"ScaledUpperTriangMaskedSoftmaxBackward", softmax_backward};
 
 ps_tensor ps_megatron_masked_softmax(ps_eager *e, ps_tensor scores)
 {

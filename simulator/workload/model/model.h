@@ -74,7 +74,7 @@ typedef struct ps_model {
     ps_tensor left; /* what its attention returned besides; it lives until its end */
     bool is_in_block;
     ps_tensor external; /* a parameter that another module uses than the one that has it; 0 none */
-    int64_t longest; /* sequence that learned positions reach; 0 no limit */
+    int64_t longest;    /* sequence that learned positions reach; 0 no limit */
 } ps_model;
 
 /** What a step is given. Borrowed by forward. */

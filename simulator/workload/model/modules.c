@@ -112,9 +112,8 @@ static ps_tensor run_base(ps_model *m, const ps_linear *with, ps_tensor x)
     const ps_tensor own[PS_MODULE_OWN] = {with->weight, with->bias};
     ps_tensor in = ps_model_use(m, own, x);
     const ps_tensor out = ps_row_parallel_is_on(m) ? ps_row_parallel_linear(m, with, in)
-                          : m->function != NULL && with->site != 0
-                              ? run_function(m, with, in)
-                              : multiply(m, with, in);
+                          : m->function != NULL && with->site != 0 ? run_function(m, with, in)
+                                                                   : multiply(m, with, in);
     ps_model_unuse(m, own, out);
     ps_eager_clear(m->e, &in);
     return out;

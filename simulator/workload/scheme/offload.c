@@ -9,11 +9,11 @@
 #include "base/memory.h"
 
 /* Bytes that the host moves in its memory, an element. */
-#define UNSCALE_BYTES 8   /* a gradient read and written */
-#define ADAM_BYTES 28     /* copy and moments read and written, the gradient read */
-#define NARROW_BYTES 6    /* 32 bits read, 16 written ... */
-#define FRESH_BYTES 2     /* ... into memory that is new, and cleared first */
-#define WIDEN_BYTES 6     /* 16 bits read, 32 written */
+#define UNSCALE_BYTES 8                  /* a gradient read and written */
+#define ADAM_BYTES 28                    /* copy and moments read and written, the gradient read */
+#define NARROW_BYTES 6                   /* 32 bits read, 16 written ... */
+#define FRESH_BYTES 2                    /* ... into memory that is new, and cleared first */
+#define WIDEN_BYTES 6                    /* 16 bits read, 32 written */
 #define NORM_ELEMENTS INT64_C(250000000) /* at a time, in 64 bits */
 #define DOUBLE PS_DTYPE_I64
 
@@ -42,9 +42,10 @@ ps_code ps_offload_check(const ps_recipe *r, ps_error *err)
                        r->optimizer);
     }
     if (r->parallel.syncs_always && r->accumulate > 1) {
-        return ps_fail(err, PS_USAGE,
-                       "with offload_optimizer=true the last micro-batch alone ends a step: no_sync "
-                       "cannot be false");
+        return ps_fail(
+            err, PS_USAGE,
+            "with offload_optimizer=true the last micro-batch alone ends a step: no_sync "
+            "cannot be false");
     }
     if (r->parameters == PS_DTYPE_F32) {
         return ps_fail(err, PS_USAGE,
@@ -81,15 +82,14 @@ static void make_group(ps_offload *self, size_t i)
                                   : stride > 0   ? PS_MEMORY_PINNED
                                                  : PS_MEMORY_PAGEABLE;
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
-        g->state[state] =
-            make_in(self, memory, g->elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+        g->state[state] = make_in(self, memory, g->elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
     }
     g->grad = make_in(self, g->is_resident ? PS_MEMORY_UNKNOWN : PS_MEMORY_PINNED, g->elements,
                       PS_DTYPE_F32, PS_ROLE_GRADIENT);
     /* a resident one that the stride picks has its gradient twice */
     if (g->visits && g->is_resident) {
-        g->wide_grad = make_in(self, PS_MEMORY_UNKNOWN, g->elements, PS_DTYPE_F32,
-                               PS_ROLE_GRADIENT);
+        g->wide_grad =
+            make_in(self, PS_MEMORY_UNKNOWN, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
     }
 }
 
@@ -119,8 +119,8 @@ void ps_offload_make(ps_offload *self, ps_tensor part)
         elements += self->group[i].elements;
         make_group(self, i);
     }
-    self->accumulated = make_in(self, PS_MEMORY_PINNED, elements, ps_zero_type(self->scheme),
-                                PS_ROLE_GRADIENT);
+    self->accumulated =
+        make_in(self, PS_MEMORY_PINNED, elements, ps_zero_type(self->scheme), PS_ROLE_GRADIENT);
     make_staging(self);
 }
 
@@ -163,8 +163,8 @@ static void norm(ps_offload *self, int64_t elements)
 /* Narrow into new pageable memory, which the host then makes wide: it waits for the copy. */
 static void flush_waiting(ps_offload *self, ps_tensor from, ps_offload_group *g, int64_t elements)
 {
-    ps_tensor fresh = make_in(self, PS_MEMORY_PAGEABLE, elements, ps_zero_type(self->scheme),
-                              PS_ROLE_TEMPORARY);
+    ps_tensor fresh =
+        make_in(self, PS_MEMORY_PAGEABLE, elements, ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
     ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, narrow(self, elements));
     down.memory = PS_MEMORY_PAGEABLE;
     down.is_blocking = true;
@@ -280,8 +280,8 @@ void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STAT
     static const struct {
         const char *name;
         uint64_t passes;
-    } calls[] = {{"mul", 2},  {"mul", 2},  {"lerp", 3}, {"mul", 2},
-                 {"addcmul", 3}, {"sqrt", 2}, {"div", 2},  {"add", 2}, {"addcdiv", 4}};
+    } calls[] = {{"mul", 2},  {"mul", 2}, {"lerp", 3}, {"mul", 2},    {"addcmul", 3},
+                 {"sqrt", 2}, {"div", 2}, {"add", 2},  {"addcdiv", 4}};
     ps_scheme *s = self->scheme;
     ps_tensor root = 0, quotient = 0;
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {

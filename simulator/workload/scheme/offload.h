@@ -21,8 +21,8 @@
 /** One sub-group. */
 typedef struct ps_offload_group {
     int64_t elements;
-    bool is_resident; /* its states lie on the device for good */
-    bool visits;      /* it steps on the device */
+    bool is_resident;                   /* its states lie on the device for good */
+    bool visits;                        /* it steps on the device */
     ps_tensor state[PS_OFFLOAD_STATES]; /* 32-bit copy, first and second moment */
     ps_tensor grad;                     /* 32 bits, where the states lie */
     ps_tensor narrow_grad; /* of one that visits: 16 bits, on the device until its step */
@@ -33,8 +33,8 @@ typedef struct ps_offload {
     ps_scheme *scheme;
     ps_offload_group *group;
     size_t count;
-    ps_tensor part;        /* this rank's parameters, 16 bits */
-    ps_tensor accumulated; /* its gradients, 16 bits, pinned */
+    ps_tensor part;                       /* this rank's parameters, 16 bits */
+    ps_tensor accumulated;                /* its gradients, 16 bits, pinned */
     ps_tensor visitor[PS_OFFLOAD_STATES]; /* on the device: states of the sub-group there */
     size_t visiting;                      /* that sub-group + 1; 0 none */
 } ps_offload;

@@ -71,9 +71,8 @@ static void make_room(ps_offload *self, int64_t elements)
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
         if (self->visitor[state] == 0 ||
             ps_eager_elements(s->e, self->visitor[state]) != elements) {
-            ps_eager_assign(
-                s->e, &self->visitor[state],
-                ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE));
+            ps_eager_assign(s->e, &self->visitor[state],
+                            ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE));
         }
     }
 }

@@ -38,7 +38,7 @@ typedef struct zero3 {
     size_t held_count, bucket_count;
     int64_t bucket_elements;
     ps_eager_lane lane;
-    bool adds; /* a micro-batch of the step came before */
+    bool adds;          /* a micro-batch of the step came before */
     ps_offload offload; /* where the optimizer is the host's: in place of `of` and `grads` */
     size_t *group_of;   /* of each trained parameter */
     size_t *in_bucket;  /* trained parameters whose gradients are there */
@@ -235,8 +235,7 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
     } else {
         z->held[z->held_count++] = owned;
     }
-    z->in_bucket[z->bucket_count] =
-        z->units.member[ps_units_find(&z->units, leaf)].trained;
+    z->in_bucket[z->bucket_count] = z->units.member[ps_units_find(&z->units, leaf)].trained;
     z->part_elements[z->bucket_count++] = part_of(self, elements);
     z->bucket_elements += elements;
 }

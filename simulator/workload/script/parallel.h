@@ -39,13 +39,14 @@ typedef struct ps_zero_settings {
     int64_t sub_group_size;
     bool gathers_in_line; /* computation and gathers wait for one another: one queue for both */
     /* Offloading. Sizes of what lies on the host follow from the settings above. */
-    bool offloads_optimizer; /* offload_optimizer: 32-bit copies, moments and gradients on the host */
-    bool offloads_parameters;  /* offload_param, stage 3: this rank's parts too */
+    bool
+        offloads_optimizer; /* offload_optimizer: 32-bit copies, moments and gradients on the host */
+    bool offloads_parameters;   /* offload_param, stage 3: this rank's parts too */
     int64_t offload_millionths; /* ratio: of sub-groups, the first ones, whose states are there */
-    bool flushes_beside;     /* gradients are made wide on the device and copied beside the host */
-    int64_t update_stride;   /* Deep Optimizer States: each k-th sub-group steps on the device */
+    bool flushes_beside;      /* gradients are made wide on the device and copied beside the host */
+    int64_t update_stride;    /* Deep Optimizer States: each k-th sub-group steps on the device */
     bool has_one_copy_stream; /* ... as its first release did it */
-    bool delays_update;      /* stages 1, 2: steps run beside the next step's forward and backward */
+    bool delays_update; /* stages 1, 2: steps run beside the next step's forward and backward */
 } ps_zero_settings;
 
 /** offload_ratio in these units. */

@@ -112,7 +112,7 @@ typedef struct ps_recipe {
     size_t lora_target_count;
     bool has_lora_dropout;
     ps_train_policy policy;
-    ps_zo2_settings zo2; /* of that policy */
+    ps_zo2_settings zo2;         /* of that policy */
     ps_offload_settings offload; /* of policies that have such */
     bool
         shifts_logits; /* before transformers 4.46: the loss copies logits but the last, as typed */

@@ -223,8 +223,8 @@ static ps_code on_release_cache(void *context, ps_error *err)
 
 ps_eager_sink ps_recorder_sink(ps_recorder *self)
 {
-    return (ps_eager_sink){self,     on_alloc,  on_free,         on_kernel, on_rename,
-                           on_saved, on_access, on_release_cache};
+    return (ps_eager_sink){self,      on_alloc, on_free,   on_kernel,
+                           on_rename, on_saved, on_access, on_release_cache};
 }
 
 ps_code ps_recorder_step(ps_recorder *self, int64_t number, bool is_end, ps_error *err)

@@ -13,17 +13,17 @@
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
 #include "workload/script/weights.h"
-#include "workload/script/zo2.h"
 #include "workload/script/zero_offload.h"
+#include "workload/script/zo2.h"
 
 /** What the script's variables hold. */
 typedef struct ps_script {
     const ps_training *run;
     ps_model m;
-    ps_scheme *scheme;           /* NULL: one rank */
-    ps_activations *activations; /* NULL: they stay on the device */
-    ps_weights *weights;         /* likewise */
-    ps_masters masters;          /* empty unless the recipe has them */
+    ps_scheme *scheme;             /* NULL: one rank */
+    ps_activations *activations;   /* NULL: they stay on the device */
+    ps_weights *weights;           /* likewise */
+    ps_masters masters;            /* empty unless the recipe has them */
     ps_lsp *lsp;                   /* NULL: another policy */
     ps_zero_offload *zero_offload; /* likewise */
     ps_optimizer *optimizer;

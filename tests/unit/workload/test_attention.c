@@ -151,7 +151,11 @@ static void run(ps_model *m, const call *of, events *made)
 
 static void make(const call *of, events *made)
 {
-    const ps_eager_sink sink = {made, on_alloc, on_free, on_kernel, on_rename, NULL, NULL};
+    const ps_eager_sink sink = {.context = made,
+                                .alloc = on_alloc,
+                                .free = on_free,
+                                .kernel = on_kernel,
+                                .rename = on_rename};
     const ps_recipe recipe = ps_recipe_default();
     ps_model m = {.e = ps_eager_create(&sink), .recipe = &recipe};
     ps_error err = {0};

@@ -61,7 +61,11 @@ static void on_rename(void *context, uint32_t buffer, ps_role role)
 static ps_eager *open_eager(ledger *book)
 {
     memset(book, 0, sizeof *book);
-    const ps_eager_sink sink = {book, on_alloc, on_free, on_kernel, on_rename, NULL, NULL};
+    const ps_eager_sink sink = {.context = book,
+                                .alloc = on_alloc,
+                                .free = on_free,
+                                .kernel = on_kernel,
+                                .rename = on_rename};
     ps_eager *eager = ps_eager_create(&sink);
     assert_non_null(eager);
     return eager;

@@ -79,7 +79,8 @@ static void on_rename(void *context, uint32_t buffer, ps_role role)
     book.role[buffer] = role;
 }
 
-static const ps_eager_sink sink = {NULL, on_alloc, on_free, on_kernel, on_rename, NULL, NULL};
+static const ps_eager_sink sink = {
+    .context = NULL, .alloc = on_alloc, .free = on_free, .kernel = on_kernel, .rename = on_rename};
 
 /* ---- a model that is parameters alone ---- */
 
