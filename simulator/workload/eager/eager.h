@@ -59,6 +59,7 @@ typedef struct ps_eager_kernel {
     uint32_t dispatches;         /* set by the framework: see ps_eager_set_subclass */
     ps_operand_layout layout;    /* of a matrix product, where it is known */
     ps_access access;            /* of MEMORY */
+    uint64_t elements;           /* of MEMORY: that ROWS and REDUCTION read; 0: as the bytes tell */
     uint8_t awaited;             /* of JOIN: a ps_eager_lane */
     ps_collective_op collective; /* of COLLECTIVE; moved_bytes is the whole message */
     uint32_t axes;               /* of COLLECTIVE: axes of the grid that the group spans, bits */

@@ -100,7 +100,7 @@ static void cross_entropy(ps__meg *self, ps__meg_head *kept)
     ps__meg_bytes(self, "cast", 6 * elements);
     ps_eager_clear(self->e, &kept->logits);
     ps_tensor largest = ps__meg_make_as(self, rows, PS_DTYPE_F32);
-    ps__meg_bytes(self, "max", 4 * elements);
+    ps__meg_sums(self, "max", PS_ACCESS_REDUCTION, 4 * elements, elements);
     reduce_rows(self);
     kept->softmax = ps__meg_make_as(self, elements, PS_DTYPE_F32);
     ps__meg_bytes(self, "subtract", 8 * elements);
@@ -110,7 +110,7 @@ static void cross_entropy(ps__meg *self, ps__meg_head *kept)
     ps__meg_bytes(self, "gather", 8 * rows);
     reduce_rows(self);
     ps__meg_bytes(self, "exp", 8 * elements);
-    ps__meg_bytes(self, "sum", 4 * elements);
+    ps__meg_sums(self, "sum", PS_ACCESS_REDUCTION, 4 * elements, elements);
     reduce_rows(self);
     ps__meg_bytes(self, "div", 8 * elements);
 }
@@ -126,7 +126,7 @@ static ps_tensor head(ps__meg *self, ps__meg_head *kept, ps_tensor x)
     ps_tensor weighted = ps__meg_make_as(self, rows, PS_DTYPE_F32);
     ps__meg_bytes(self, "mul", 3 * rows * 4);
     const ps_tensor loss = ps__meg_make_as(self, 1, PS_DTYPE_F32);
-    ps__meg_bytes(self, "sum", rows * 4);
+    ps__meg_sums(self, "sum", PS_ACCESS_REDUCTION, rows * 4, rows);
     ps_eager_clear(self->e, &weighted);
     return loss;
 }

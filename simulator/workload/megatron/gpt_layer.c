@@ -40,7 +40,8 @@ ps_tensor ps__meg_layer_norm_backward(ps__meg *self, ps__meg_norm *kept)
 static void bias_gradient(ps__meg *self, int64_t rows, int64_t width)
 {
     ps_tensor sum = ps__meg_make(self, width);
-    ps__meg_kernel(self, "sum", rows * width);
+    ps__meg_sums(self, "sum", PS_ACCESS_REDUCTION,
+                 rows * width * (int64_t)ps_dtype_bytes(self->dtype), rows * width);
     ps_eager_clear(self->e, &sum);
 }
 
@@ -70,6 +71,13 @@ static scores scores_of(const ps__meg *self)
     return s;
 }
 
+/* A warp has a row of scores in its registers, so that its sums, not bytes, take the time. */
+static void masked_softmax(ps__meg *self, const char *name, int64_t elements, int64_t passes)
+{
+    ps__meg_sums(self, name, PS_ACCESS_ROWS,
+                 passes * elements * (int64_t)ps_dtype_bytes(self->dtype), elements);
+}
+
 static ps_tensor attention(ps__meg *self, ps__meg_gpt *kept, ps_tensor x)
 {
     const scores s = scores_of(self);
@@ -83,7 +91,7 @@ static ps_tensor attention(ps__meg *self, ps__meg_gpt *kept, ps_tensor x)
     ps__meg_product(self, "scores", (int64_t[]){s.length, s.length, s.head, s.count},
                     PS_OPERANDS_TN);
     kept->weights = ps__meg_make(self, s.elements);
-    ps__meg_kernel(self, "masked_softmax", 2 * s.elements);
+    masked_softmax(self, "masked_softmax", s.elements, 2);
     ps_eager_clear(self->e, &raw);
     kept->dropped = ps__meg_make(self, s.elements);
     kept->mask = ps__meg_make_as(self, s.elements, PS_DTYPE_BOOL);
@@ -113,7 +121,7 @@ static ps_tensor heads_backward(ps__meg *self, ps__meg_gpt *kept, ps_tensor grad
     ps_eager_assign(self->e, &weights, ps__meg_make(self, s.elements));
     ps__meg_bytes(self, "dropout_backward", 5 * s.elements);
     ps_eager_clear(self->e, &kept->mask);
-    ps__meg_kernel(self, "masked_softmax_backward", 3 * s.elements); /* over its input */
+    masked_softmax(self, "masked_softmax_backward", s.elements, 3); /* over its input */
     ps_eager_clear(self->e, &kept->weights);
     ps_tensor q = ps__meg_make(self, width);
     ps__meg_product(self, "scores_backward", (int64_t[]){s.length, s.head, s.length, s.count},

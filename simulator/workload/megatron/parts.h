@@ -206,6 +206,9 @@ void ps__meg_kernel(ps__meg *self, const char *name, int64_t elements);
 void ps__meg_bytes(ps__meg *self, const char *name, int64_t bytes);
 /** ... so many bytes, not one after another. */
 void ps__meg_way(ps__meg *self, const char *name, ps_access access, int64_t bytes);
+/** ... of which it reads so many elements, to sum or compare them. */
+void ps__meg_sums(ps__meg *self, const char *name, ps_access access, int64_t bytes,
+                  int64_t elements);
 
 /** The host waits for the main stream, as where it reads a number. */
 void ps__meg_wait(ps__meg *self);

@@ -14,14 +14,21 @@ ps_tensor ps__meg_make(ps__meg *self, int64_t elements)
     return ps__meg_make_as(self, elements, self->dtype);
 }
 
-void ps__meg_way(ps__meg *self, const char *name, ps_access access, int64_t bytes)
+void ps__meg_sums(ps__meg *self, const char *name, ps_access access, int64_t bytes,
+                  int64_t elements)
 {
     const ps_eager_kernel kernel = {.name = name,
                                     .dtype = self->dtype,
                                     .moved_bytes = (uint64_t)bytes,
                                     .launches = 1,
-                                    .access = access};
+                                    .access = access,
+                                    .elements = (uint64_t)elements};
     ps_op_tell(self->e, &kernel);
+}
+
+void ps__meg_way(ps__meg *self, const char *name, ps_access access, int64_t bytes)
+{
+    ps__meg_sums(self, name, access, bytes, 0);
 }
 
 void ps__meg_bytes(ps__meg *self, const char *name, int64_t bytes)

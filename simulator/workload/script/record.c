@@ -176,6 +176,7 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
     op->dispatches[row] = kernel->dispatches;
     op->layout[row] = (uint8_t)kernel->layout;
     op->access[row] = (uint8_t)kernel->access;
+    op->elements[row] = kernel->elements;
     op->awaited[row] = kernel->awaited;
     op->collective[row] = (uint8_t)kernel->collective;
     op->axes[row] = kernel->axes;

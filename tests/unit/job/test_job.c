@@ -263,6 +263,33 @@ static void test_the_way_through_the_operands_counts(void **state)
     scene_fini(&s);
 }
 
+/* Rows of the same bytes and twice the elements, so many that bytes do not matter. */
+static void test_elements_of_rows_count(void **state)
+{
+    const uint32_t size[] = {1};
+    scene s = {.network = one_node, .workload_of = {0}};
+    ps_ns dur_ns[2] = {0};
+    size_t kernels = 0;
+    (void)state;
+    s.network.ranks = 1;
+    ps_workload *w = scene_workload(&s, size, NULL, 1);
+    scene_memory(w, PS_ACCESS_ROWS, GB);
+    scene_memory(w, PS_ACCESS_ROWS, GB);
+    w->op.elements[0] = GB / 2;
+    w->op.elements[1] = GB;
+    ps_plan *plan = lower(&s, true);
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        if (plan->task.kind[i] == PS_TASK_KERNEL) {
+            assert_true(kernels < 2);
+            dur_ns[kernels++] = plan->task.dur_ns[i];
+        }
+    }
+    assert_int_equal(kernels, 2);
+    assert_in_range(dur_ns[1], 19 * dur_ns[0] / 10, 2 * dur_ns[0]);
+    ps_plan_destroy(plan);
+    scene_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_a_slow_rank_holds_the_others_up),
         cmocka_unit_test(test_one_rank_has_nobody_to_wait_for),
         cmocka_unit_test(test_the_way_through_the_operands_counts),
+        cmocka_unit_test(test_elements_of_rows_count),
         cmocka_unit_test(test_ranks_must_agree),
         cmocka_unit_test(test_a_workload_must_be_its_ranks),
     };

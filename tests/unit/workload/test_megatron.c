@@ -268,6 +268,35 @@ static void a_recomputed_gpt_layer_has_six_sums(void **state)
     ps_workload_destroy(w);
 }
 
+/* Elements of a kernel that goes a row at a time; fails for one that goes otherwise. */
+static uint64_t row_elements(const ps_workload *w, const char *name)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < w->op.head.count; i++) {
+        if (strcmp(ps_strings_text(w->strings, w->op.name[i]), name) == 0) {
+            assert_int_equal(w->op.access[i], PS_ACCESS_ROWS);
+            sum += w->op.elements[i];
+        }
+    }
+    return sum;
+}
+
+static void a_gpts_softmax_goes_by_rows(void **state)
+{
+    ps_megatron_recipe recipe = small_gpt();
+    (void)state;
+    recipe.tensor = 2;
+    recipe.steps = 1;
+    recipe.micro_batch = 3;
+    recipe.micro_batches = 2;
+    ps_workload *w = build(&gpt, &recipe, 0);
+    /* 4 heads a rank, 64 x 64 scores of 3 sequences, 4 layers, 2 micro-batches; forward twice */
+    const uint64_t scores = UINT64_C(4) * 64 * 64 * 3 * 4 * 2;
+    assert_int_equal(row_elements(w, "masked_softmax"), 2 * scores);
+    assert_int_equal(row_elements(w, "masked_softmax_backward"), scores);
+    ps_workload_destroy(w);
+}
+
 static void context_ranks_exchange_eight_times_a_layer(void **state)
 {
     ps_megatron_recipe recipe = small();
@@ -582,6 +611,7 @@ int main(void)
         cmocka_unit_test(what_is_sent_is_received),
         cmocka_unit_test(a_dense_layer_exchanges_as_sequence_parallelism_says),
         cmocka_unit_test(a_recomputed_gpt_layer_has_six_sums),
+        cmocka_unit_test(a_gpts_softmax_goes_by_rows),
         cmocka_unit_test(context_ranks_exchange_eight_times_a_layer),
         cmocka_unit_test(a_dense_layer_keeps_its_closed_form),
         cmocka_unit_test(a_recomputed_layer_keeps_its_input),

@@ -63,6 +63,7 @@ static const violation violations[] = {
     {PS_WORKLOAD_OP, "lane", 1, PS_WORKLOAD_WORKER, "op 1 is device work in lane 12, a worker"},
     {PS_WORKLOAD_OP, "phase", 1, 4, "op 1: phase is 4, the largest is 3"},
     {PS_WORKLOAD_OP, "dtype", 1, 14, "op 1: dtype is 14"},
+    {PS_WORKLOAD_OP, "access", 1, PS_ACCESS_COUNT, "op 1: access is 4, the largest is 3"},
     {PS_WORKLOAD_OP, "basis", 1, PS_BASIS_COUNT, "op 1: basis is 4, the largest is 3"},
     {PS_WORKLOAD_OP, "block", 1, 3, "op 1: block is 3, must be below 3"},
     {PS_WORKLOAD_OP, "dur_ns", 1, UINT64_MAX, "op 1: dur_ns is -1, must be >= 0"},
