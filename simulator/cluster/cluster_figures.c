@@ -181,12 +181,16 @@ static ps_code read_host(ps_kind_reader *self)
 static ps_code read_network(ps_kind_reader *self)
 {
     ps_cluster_info *info = &self->cluster->info;
+    ps_stated stated;
     uint64_t latency = 0;
     info->nics = read_count(self, "nics", 0);
     if (info->nics > 0) {
         PS_TRY(read_part(self, "nic", PS_HARDWARE_LINK, PS_FIGURE_BANDWIDTH,
                          &self->cluster->kind.nic_bytes_per_s));
         PS_TRY(read_part(self, "nic", PS_HARDWARE_LINK, PS_FIGURE_LATENCY, &latency));
+    }
+    if (ps_figure_table_get(self->table, self->thing, "rail-change", &stated)) {
+        self->cluster->kind.rail_change_bytes_per_s = stated.value;
     }
     info->network_latency_ns = (ps_ns)latency;
     return PS_OK;

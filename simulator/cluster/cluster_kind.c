@@ -35,6 +35,7 @@ static const ps_figure_rule rules[] = {
     {"slot-up", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"slot-down", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"host-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"rail-change", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {NULL, PS_UNIT_COUNT, 0, 0},
 };
 

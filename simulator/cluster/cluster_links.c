@@ -22,6 +22,11 @@ uint32_t ps_node_socket(const ps_node_kind *kind, uint32_t local)
     return local / per_socket;
 }
 
+bool ps_node_has_rail_change(const ps_node_kind *kind)
+{
+    return kind->rail_change_bytes_per_s > 0 && kind->nic_bytes_per_s > 0;
+}
+
 static uint32_t links_per_gpu(const ps_node_kind *kind)
 {
     return kind->fabric == PS_FABRIC_PCIE ? 4 : 6;
@@ -51,19 +56,20 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
         return sockets + index;
     case PS_LINK_NETWORK_OUT:
     case PS_LINK_NETWORK_IN:
+    case PS_LINK_RAIL_CHANGE:
         break;
     }
-    return sockets + kind->sockets + (part == PS_LINK_NETWORK_IN);
+    return sockets + kind->sockets + (uint32_t)(part - PS_LINK_NETWORK_OUT);
 }
 
 static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
                 uint64_t bytes_per_s)
 {
-    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",     "gpu",    "gpu",
-                                       "switch", "switch", "memory", "network", "network"};
+    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",     "gpu",     "gpu",
+                                       "switch", "switch", "memory", "network", "network", "rail-change"};
     static const char *const direction[] = {
         ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both", ".threads",
-        ".up",         ".down",      "",          ".out",     ".in"};
+        ".up",         ".down",      "",          ".out",     ".in",        ""};
     ps_link_row *row = &self->link[ps_cluster_link_number(self, node, part, index)];
     char number[12] = "";
     if (part < PS_LINK_NETWORK_OUT) {
@@ -120,6 +126,9 @@ static void make_node(ps_cluster *self, uint32_t node)
         put(self, node, PS_LINK_NETWORK_OUT, 0, rate);
         put(self, node, PS_LINK_NETWORK_IN, 0, rate);
     }
+    if (ps_node_has_rail_change(kind)) {
+        put(self, node, PS_LINK_RAIL_CHANGE, 0, kind->rail_change_bytes_per_s * self->info.nics);
+    }
 }
 
 ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
@@ -128,7 +137,8 @@ ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
     size_t capacity = 0;
     self->links_per_node = self->info.gpus_per_node * links_per_gpu(kind) +
                            2 * ps_node_switches(kind) + kind->sockets +
-                           (kind->nic_bytes_per_s > 0 ? 2 : 0);
+                           (kind->nic_bytes_per_s > 0 ? 2 : 0) +
+                           (ps_node_has_rail_change(kind) ? 1 : 0);
     self->link_count = self->links_per_node * self->info.nodes;
     PS_TRY(ps_grow((void **)&self->link, &capacity, self->link_count, (size_t)1 << 24,
                    sizeof *self->link, err));

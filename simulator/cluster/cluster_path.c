@@ -74,6 +74,10 @@ void ps_walk_cross(ps_walk *self, ps_traffic traffic, bool with_network)
             const uint32_t times = ps_walk_leaving(self, traffic, at.count);
             cross(self, at.node, PS_LINK_NETWORK_OUT, 0, times);
             cross(self, at.node, PS_LINK_NETWORK_IN, 0, times);
+            if (traffic == PS_TRAFFIC_RING && ps_node_has_rail_change(&self->cluster->kind) &&
+                ps_walk_changes_rail(self, &at)) {
+                cross(self, at.node, PS_LINK_RAIL_CHANGE, 0, times);
+            }
         }
     }
 }

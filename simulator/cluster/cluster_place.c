@@ -38,6 +38,18 @@ static uint64_t network_rate(const ps_cluster *self, uint32_t members)
                  self->info.nics * kind->nic_bytes_per_s);
 }
 
+/* What a node's members let a ring pass on: less where it leaves by another port than it came. */
+static uint64_t ring_network_rate(const ps_walk *self, const ps_walk_share *at)
+{
+    const ps_cluster *cluster = self->cluster;
+    const ps_node_kind *kind = &cluster->kind;
+    const uint64_t rate = network_rate(cluster, at->count);
+    if (!ps_node_has_rail_change(kind) || !ps_walk_changes_rail(self, at)) {
+        return rate;
+    }
+    return least(rate, least(at->count, cluster->info.nics) * kind->rail_change_bytes_per_s);
+}
+
 /* What a member of a mesh can send to all others at a time: the thinnest pair sets it. */
 static uint64_t mesh_direct_rate(const ps_walk *self, const ps_walk_share *at)
 {
@@ -104,9 +116,10 @@ ps_code ps_cluster_place(const ps_cluster *self, const ps_group *group, ps_group
                             .network_bytes_per_s = UINT64_MAX};
     while (ps_walk_next(&at, &part)) {
         place_node(&at, &part, out);
-    }
-    if (at.nodes > 1) {
-        out->network_bytes_per_s = network_rate(self, out->least_per_node);
+        if (at.nodes > 1) {
+            out->network_bytes_per_s =
+                least(out->network_bytes_per_s, ring_network_rate(&at, &part));
+        }
     }
     if (out->rings == 0) {
         out->fabric = PS_FABRIC_PCIE;

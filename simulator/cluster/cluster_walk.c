@@ -113,6 +113,28 @@ uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_fo
     return ps_mesh_rings(&self->cluster->kind, local, at->count, is_forwarded);
 }
 
+/* GPUs beside the same ports: those of a PCIe switch, or as many as there are to a port. */
+static uint32_t gpus_per_rail(const ps_cluster *self)
+{
+    const ps_node_kind *kind = &self->kind;
+    const uint32_t per_port = (kind->gpus + self->info.nics - 1) / self->info.nics;
+    return per_port > kind->gpus_per_switch ? per_port : kind->gpus_per_switch;
+}
+
+bool ps_walk_changes_rail(const ps_walk *self, const ps_walk_share *at)
+{
+    if (self->cluster->info.nics == 0 || at->count < 2) {
+        return false;
+    }
+    const uint32_t width = gpus_per_rail(self->cluster);
+    for (uint32_t i = 1; i < at->count; i++) {
+        if (ps_walk_member(self, at, i) / width == ps_walk_member(self, at, i - 1) / width) {
+            return false; /* members ascend */
+        }
+    }
+    return true;
+}
+
 /* Every member has links to every other. */
 static bool is_all_joined(const ps_walk *self, const ps_walk_share *at)
 {

@@ -36,6 +36,12 @@ uint32_t ps_walk_member(const ps_walk *self, const ps_walk_share *at, uint32_t i
 /** ps_mesh_rings of the members. */
 uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_forwarded);
 
+/**
+ * Whether a ring enters the node beside one GPU and leaves it beside another that has other ports:
+ * several members of which no two share ports. One GPU alone takes its own both ways.
+ */
+bool ps_walk_changes_rail(const ps_walk *self, const ps_walk_share *at);
+
 /** What the members of a node talk over. */
 ps_fabric ps_walk_fabric(const ps_walk *self, const ps_walk_share *at, ps_traffic traffic);
 

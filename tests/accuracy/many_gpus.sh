@@ -52,14 +52,10 @@ cat <<'VTRAIN'
 
 ### Megatron on 64 to 512 A100: iteration time
 
-One figure was found, on the runs of 175 billion parameters, by `tools/dev/calibrate_sustained.py`:
-`sustained-share` of the A100. Some runs are slow without a reason that others of the same layout
-share (a micro-batch of 2 takes 1.8 times as long as one of 4). Beside them, the runs of 3.6 billion
-parameters with 1, 2 and 4 tensor ranks take 0.3, 0.45 and 0.55 s longer than predicted, whatever
-the micro-batch: something that happens once an iteration, and hardly with 8 tensor ranks. Reducing
-gradients over groups with several ranks in each of eight nodes would be slow enough at a fourth
-of the network's rate; but tensor groups over two nodes reach all of it, so no figure was made of
-that.
+Two figures were found, by `tools/dev/calibrate_sustained.py`: `sustained-share` of the A100, on the
+17 runs of 175 billion parameters, and `rail-change` of the cluster, on the five of 3.6 billion with 2
+or 4 tensor ranks. Some runs are slow without a reason that others of the same layout share (a
+micro-batch of 2 takes 1.8 times as long as one of 4; docs/MODEL.md, section 14).
 VTRAIN
 fenced python3 "$here/vtrain/vtrain.py" "$peakstep" "$truth/vtrain-multi.csv"
 

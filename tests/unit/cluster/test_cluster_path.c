@@ -156,6 +156,43 @@ static void groups_over_nodes_share_the_ports(void **state)
     ps_cluster_destroy(cluster);
 }
 
+/* Two GPUs beside each of four ports. Rings of ranks that share no port with another of their node
+ * leave it by another port than they came in, where ports do less; a lone rank's do not. */
+static void rings_that_change_the_port_have_less(void **state)
+{
+    (void)state;
+    static const char csv[] = "node,quantity,value,unit,origin\n"
+                              "lab,like,dgx-a100-80,,given: a machine\n"
+                              "lab,nics,4,,given: of it\n"
+                              "lab,rail-change,6,GB/s,given: of a port\n";
+    static const struct {
+        uint32_t ranks, rank[8];
+        uint32_t times;
+        uint64_t rate;
+    } cases[] = {{8, {0, 2, 4, 6, 8, 10, 12, 14}, 1, UINT64_C(24000000000)},
+                 {4, {1, 5, 9, 13}, 1, UINT64_C(12000000000)},
+                 {4, {0, 1, 8, 9}, 0, UINT64_C(47000000000)}, /* beside one port */
+                 {3, {0, 4, 8}, 1, UINT64_C(12000000000)},    /* in one of the nodes */
+                 {2, {3, 11}, 0, UINT64_C(23500000000)}};
+    const ps_cluster_options options = {.csv = csv, .csv_bytes = sizeof csv - 1};
+    ps_error err = {0};
+    ps_cluster *cluster = NULL;
+    assert_ok(&err, ps_cluster_create(catalogue, "lab", 16, &options, &cluster, &err));
+    assert_int_equal(ps_cluster_link_count(cluster), 2 * (48 + 8 + 2 + 3));
+    assert_string_equal(ps_cluster_link_at(cluster, 60).name, "node0.rail-change");
+    assert_int_equal(ps_cluster_link_at(cluster, 60).bytes_per_s, UINT64_C(24000000000));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *rank = cases[i].rank, count = cases[i].ranks;
+        const uint64_t rate = place(cluster, rank, count).network_bytes_per_s;
+        const char *link = "node0.rail-change";
+        assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, rank, count, link), cases[i].times);
+        assert_int_equal(crossings(cluster, PS_TRAFFIC_DIRECT, rank, count, link), 0);
+        assert_int_equal(rate, cases[i].rate);
+    }
+    assert_int_equal(place(cluster, first, 16).network_bytes_per_s, 4 * UINT64_C(23500000000));
+    ps_cluster_destroy(cluster);
+}
+
 static void wrong_groups_are_refused(void **state)
 {
     (void)state;
@@ -186,6 +223,7 @@ int main(void)
         cmocka_unit_test(switches_share_their_uplink),
         cmocka_unit_test(without_peer_access_all_goes_through_the_host),
         cmocka_unit_test(groups_over_nodes_share_the_ports),
+        cmocka_unit_test(rings_that_change_the_port_have_less),
         cmocka_unit_test(wrong_groups_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

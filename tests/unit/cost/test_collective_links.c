@@ -16,7 +16,8 @@ static void no_rate_is_beyond_its_path(void **state)
         {"dgx-a100-80", 32, 32, 1},
         {"dgx-a100-80", 32, 4, 8},
         {"a100-4xhdr", 16, 16, 1},
-        {"a100-4xhdr", 16, 4, 4},
+        {"a100-4xhdr", 16, 4, 4}, /* by another port than they came in */
+        {"a100-4xhdr", 16, 8, 2},
         {"dgx-h100", 16, 16, 1},
         {"dgx-h100", 8, 2, 3},
         {"dgx-1-v100-32", 8, 8, 1},
