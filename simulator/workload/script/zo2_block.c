@@ -11,22 +11,6 @@
 #include "workload/eager/ops.h"
 #include "workload/script/zo2_parts.h"
 
-static const ps_eager_lane lanes[] = {PS_EAGER_MAIN, PS_EAGER_UPLOAD, PS_EAGER_OFFLOAD,
-                                      PS_EAGER_COMPUTE};
-enum { LANES = sizeof lanes / sizeof lanes[0] };
-
-void ps_zo2_wait(ps_zo2 *self, ps_eager_lane lane)
-{
-    if (!self->with->is_serial) {
-        ps_op_wait(self->m->e, lane);
-    }
-}
-
-void ps_zo2_enter(ps_zo2 *self, ps_eager_lane lane)
-{
-    (void)ps_eager_set_lane(self->m->e, self->with->is_serial ? PS_EAGER_MAIN : lane);
-}
-
 ps_zo2_listed ps_zo2_list_block(const ps_zo2 *self, int64_t index)
 {
     const size_t *begin = &self->begin[index + 1];
@@ -47,57 +31,6 @@ static int64_t elements_of(const ps_zo2 *self, ps_zo2_listed own)
     return elements;
 }
 
-/* ---- the driver ---- */
-
-static void call_driver(ps_zo2 *self, const char *name, ps_ns dur_ns)
-{
-    const ps_cpu_work call = {.name = name, .lane = PS_EAGER_MAIN, .dur_ns = dur_ns};
-    ps_op_cpu(self->m->e, &call);
-}
-
-/* Commands of two streams do not run together when the host asks for memory in between. */
-static void ask_driver(ps_zo2 *self)
-{
-    if (!self->with->asks_driver) {
-        return;
-    }
-    call_driver(self, "cudaMalloc", self->driver.malloc_ns);
-    for (int lane = 0; lane < LANES; lane++) {
-        for (int awaited = 0; awaited < LANES; awaited++) {
-            if (lane != awaited) {
-                ps_op_join(self->m->e, lanes[lane], lanes[awaited]);
-            }
-        }
-    }
-}
-
-/* The device memory of a parameter goes: now, or when its copy is done; the driver waits for all. */
-static void release(ps_zo2 *self, ps_tensor parameter)
-{
-    if (self->with->waits_for_offload) {
-        return;
-    }
-    for (int lane = 0; lane < LANES && self->with->asks_driver; lane++) {
-        ps_op_wait(self->m->e, lanes[lane]);
-    }
-    if (self->with->asks_driver) {
-        call_driver(self, "cudaFree", self->driver.free_ns);
-    }
-    ps_eager_send_away(self->m->e, parameter);
-}
-
-void ps_zo2_let_go(ps_zo2 *self)
-{
-    if (self->leaving == PS_ZO2_NO_BLOCK) {
-        return;
-    }
-    const ps_zo2_listed own = ps_zo2_list_block(self, self->leaving);
-    for (size_t i = 0; i < own.count; i++) {
-        ps_eager_send_away(self->m->e, self->m->parameter[own.parameter[i]]);
-    }
-    self->leaving = PS_ZO2_NO_BLOCK;
-}
-
 /* ---- host memory ---- */
 
 static ps_tensor make_on_host(ps_zo2 *self, int64_t elements, ps_dtype dtype, ps_memory_kind memory)
@@ -114,26 +47,45 @@ static ps_memory_kind memory_of_offload(const ps_zo2 *self)
     return self->with->is_serial ? PS_MEMORY_PAGEABLE : PS_MEMORY_PINNED;
 }
 
-static void copy_up(ps_zo2 *self, ps_memory_kind memory, uint64_t bytes)
+static ps_memory_kind memory_now(const ps_zo2 *self)
+{
+    return self->is_pinned ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE;
+}
+
+/* From pageable memory the call comes back when it has read all. */
+static void copy_up(ps_zo2 *self, ps_memory_kind memory, ps_tensor from, ps_tensor to)
 {
     const ps_host_copy copy = {.name = "upload",
                                .kind = PS_COPY_HTOD,
                                .memory = memory,
                                .lane = ps_eager_lane_now(self->m->e),
-                               .bytes = bytes,
-                               .is_blocking = self->with->is_serial};
+                               .bytes = ps_eager_bytes(self->m->e, to),
+                               .is_blocking = memory == PS_MEMORY_PAGEABLE,
+                               .from = from,
+                               .to = to};
     ps_op_host_copy(self->m->e, &copy);
 }
 
-static void copy_down(ps_zo2 *self, uint64_t bytes)
+static void copy_down(ps_zo2 *self, ps_tensor from, ps_tensor to)
 {
     const ps_host_copy copy = {.name = "offload",
                                .kind = PS_COPY_DTOH,
                                .memory = memory_of_offload(self),
                                .lane = ps_eager_lane_now(self->m->e),
-                               .bytes = bytes,
-                               .is_blocking = self->with->is_serial};
+                               .bytes = ps_eager_bytes(self->m->e, to),
+                               .is_blocking = self->with->is_serial,
+                               .from = from,
+                               .to = to};
     ps_op_host_copy(self->m->e, &copy);
+}
+
+/* Another type, on the device. */
+static void cast(ps_zo2 *self, ps_tensor from, ps_tensor to)
+{
+    ps_eager *e = self->m->e;
+    ps_op_kernel(e, "copy", ps_eager_bytes(e, from) + ps_eager_bytes(e, to));
+    ps_eager_touch(e, from, false);
+    ps_eager_touch(e, to, true);
 }
 
 /* ---- coming ---- */
@@ -143,10 +95,9 @@ static void upload_plain(ps_zo2 *self, ps_zo2_listed own)
     ps_model *m = self->m;
     for (size_t i = 0; i < own.count; i++) {
         const ps_tensor parameter = m->parameter[own.parameter[i]];
-        ask_driver(self);
+        ps_zo2_ask_driver(self);
         ps_eager_bring(m->e, parameter, PS_ROLE_PARAMETER);
-        copy_up(self, self->is_pinned ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE,
-                ps_eager_bytes(m->e, parameter));
+        copy_up(self, memory_now(self), self->host[own.parameter[i]], parameter);
         ps_eager_clear(m->e, &self->host[own.parameter[i]]);
     }
 }
@@ -157,19 +108,18 @@ static void upload_typed(ps_zo2 *self, ps_zo2_listed own)
     ps_model *m = self->m;
     for (size_t i = 0; i < own.count; i++) {
         ps_tensor *lies = &self->host[own.parameter[i]];
-        ask_driver(self);
+        ps_zo2_ask_driver(self);
         const ps_tensor narrow = ps_eager_make(m->e, ps_eager_elements(m->e, *lies),
                                                self->host_dtype, PS_ROLE_TEMPORARY);
-        copy_up(self, self->is_pinned ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE,
-                ps_eager_bytes(m->e, narrow));
+        copy_up(self, memory_now(self), *lies, narrow);
         ps_eager_assign(m->e, lies, narrow);
     }
     for (size_t i = 0; i < own.count; i++) {
         const ps_tensor parameter = m->parameter[own.parameter[i]];
         ps_tensor *narrow = &self->host[own.parameter[i]];
-        ask_driver(self);
+        ps_zo2_ask_driver(self);
         ps_eager_bring(m->e, parameter, PS_ROLE_PARAMETER);
-        ps_op_kernel(m->e, "copy", ps_eager_bytes(m->e, *narrow) + ps_eager_bytes(m->e, parameter));
+        cast(self, *narrow, parameter);
         ps_eager_clear(m->e, narrow);
     }
 }
@@ -179,14 +129,19 @@ static void upload_bucket(ps_zo2 *self, ps_zo2_listed own)
     ps_model *m = self->m;
     const int64_t elements = elements_of(self, own);
     ps_tensor together = make_on_host(self, elements, self->host_dtype, PS_MEMORY_PAGEABLE);
-    const uint64_t bytes = ps_eager_bytes(m->e, together);
-    const ps_cpu_work copying = {.name = "cat", .lane = PS_EAGER_MAIN, .bytes = 2 * bytes};
+    const ps_cpu_work copying = {.name = "cat",
+                                 .lane = PS_EAGER_MAIN,
+                                 .bytes = 2 * ps_eager_bytes(m->e, together),
+                                 .written = together};
     ps_op_cpu(m->e, &copying);
+    for (size_t i = 0; i < own.count; i++) {
+        ps_eager_touch(m->e, self->host[own.parameter[i]], false);
+    }
     for (size_t i = 0; i < own.count; i++) {
         ps_eager_clear(m->e, &self->host[own.parameter[i]]);
     }
     ps_tensor bucket = ps_eager_make(m->e, elements, self->host_dtype, PS_ROLE_PARAMETER);
-    copy_up(self, PS_MEMORY_PAGEABLE, bytes);
+    copy_up(self, PS_MEMORY_PAGEABLE, together, bucket);
     ps_eager_clear(m->e, &together);
     for (size_t i = 0; i < own.count; i++) {
         ps_eager_lay_into(m->e, m->parameter[own.parameter[i]], bucket);
@@ -220,8 +175,8 @@ static void offload_plain(ps_zo2 *self, ps_zo2_listed own)
         const ps_tensor parameter = m->parameter[own.parameter[i]];
         self->host[own.parameter[i]] = make_on_host(self, ps_eager_elements(m->e, parameter),
                                                     self->host_dtype, memory_of_offload(self));
-        copy_down(self, ps_eager_bytes(m->e, parameter));
-        release(self, parameter);
+        copy_down(self, parameter, self->host[own.parameter[i]]);
+        ps_zo2_release(self, parameter);
     }
 }
 
@@ -233,14 +188,14 @@ static void offload_typed(ps_zo2 *self, ps_zo2_listed own)
         const ps_tensor narrow = ps_eager_make(m->e, ps_eager_elements(m->e, parameter),
                                                self->host_dtype, PS_ROLE_TEMPORARY);
         self->host[own.parameter[i]] = narrow;
-        ps_op_kernel(m->e, "copy", ps_eager_bytes(m->e, narrow) + ps_eager_bytes(m->e, parameter));
-        release(self, parameter);
+        cast(self, parameter, narrow);
+        ps_zo2_release(self, parameter);
     }
     for (size_t i = 0; i < own.count; i++) {
         ps_tensor *lies = &self->host[own.parameter[i]];
         const ps_tensor made = make_on_host(self, ps_eager_elements(m->e, *lies), self->host_dtype,
                                             memory_of_offload(self));
-        copy_down(self, ps_eager_bytes(m->e, made));
+        copy_down(self, *lies, made);
         ps_eager_assign(m->e, lies, made);
     }
 }
@@ -251,11 +206,13 @@ static void offload_bucket(ps_zo2 *self, ps_zo2_listed own)
     const int64_t elements = elements_of(self, own);
     ps_tensor bucket = ps_eager_make(m->e, elements, self->host_dtype, PS_ROLE_TEMPORARY);
     ps_op_kernel(m->e, "cat", 2 * ps_eager_bytes(m->e, bucket));
+    ps_eager_touch(m->e, m->parameter[own.parameter[0]], false); /* parts of one buffer */
+    ps_eager_touch(m->e, bucket, true);
     for (size_t i = 0; i < own.count; i++) {
-        release(self, m->parameter[own.parameter[i]]);
+        ps_zo2_release(self, m->parameter[own.parameter[i]]);
     }
     const ps_tensor made = make_on_host(self, elements, self->host_dtype, memory_of_offload(self));
-    copy_down(self, ps_eager_bytes(m->e, made));
+    copy_down(self, bucket, made);
     self->host[own.parameter[0]] = made;
     ps_eager_clear(m->e, &bucket);
 }

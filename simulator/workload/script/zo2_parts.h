@@ -5,6 +5,7 @@
  *   zo2.c         the run, and the order of a step
  *   zo2_module.c  two passes through one module
  *   zo2_block.c   blocks come and go
+ *   zo2_memory.c  queues, and memory that is taken and given back
  *   zo2_update.c  parameters move in place
  *   zo2_check.c   what cannot be
  */
@@ -53,6 +54,12 @@ void ps_zo2_enter(ps_zo2 *self, ps_eager_lane lane);
 /** module.to(device), module.to("cpu") of a block, as the settings say. */
 void ps_zo2_upload(ps_zo2 *self, int64_t index);
 void ps_zo2_offload(ps_zo2 *self, int64_t index);
+
+/** Device memory is about to be taken for a tensor of a block. */
+void ps_zo2_ask_driver(ps_zo2 *self);
+
+/** Device memory of a parameter goes: now, or when its copy is done; the driver waits for all. */
+void ps_zo2_release(ps_zo2 *self, ps_tensor parameter);
 
 /** Memory of the block that left last, once its copies are done. */
 void ps_zo2_let_go(ps_zo2 *self);

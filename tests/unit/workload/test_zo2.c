@@ -440,6 +440,32 @@ static void test_first_uploads_are_pageable(void **state)
     ps_workload_destroy(made);
 }
 
+/* Of each copy one tensor is read and one written: on the device, on the host. */
+static void test_copies_tell_what_they_read_and_write(void **state)
+{
+    const figures n = plain_figures();
+    ps_workload *made = build(&n);
+    size_t copies = 0, reads = 0, writes = 0;
+    (void)state;
+    for (size_t i = 0; i < made->op.head.count; i++) {
+        copies += made->op.copy_kind[i] != PS_COPY_UNKNOWN;
+    }
+    for (size_t i = 0; i < made->access.head.count; i++) {
+        const uint32_t op = made->event.ref[made->access.event[i]];
+        const bool is_write = made->access.is_write[i] != 0;
+        if (made->op.copy_kind[op] != PS_COPY_UNKNOWN) {
+            const bool is_host = ps_memory_is_host(made->tensor.memory[made->access.tensor[i]]);
+            assert_int_equal(is_host, is_write == (made->op.copy_kind[op] == PS_COPY_DTOH));
+            reads += !is_write;
+            writes += is_write;
+        }
+    }
+    assert_int_equal(copies, 2 * 3 * n.layers * PARAMETERS);
+    assert_int_equal(reads, copies);
+    assert_int_equal(writes, copies);
+    ps_workload_destroy(made);
+}
+
 static void test_settings_that_exclude_each_other_are_refused(void **state)
 {
     ps_error err = {0};
@@ -539,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_blocks_may_have_another_type_on_the_host),
         cmocka_unit_test(test_without_overlap_there_is_one_queue),
         cmocka_unit_test(test_first_uploads_are_pageable),
+        cmocka_unit_test(test_copies_tell_what_they_read_and_write),
         cmocka_unit_test(test_settings_that_exclude_each_other_are_refused),
         cmocka_unit_test(test_decoders_go_the_same_way),
         cmocka_unit_test(test_decoders_take_the_loss_in_32_bits),
