@@ -2,14 +2,18 @@
  *
  * Settings by name: overlap, communicate_optimize_method and
  * precision_on_offloading_device are ZO2's; reuse_memory, fused_update and
- * wait_for_offload switch off what it does, or what it leaves out.
+ * wait_for_offload switch off what it does, or what it leaves out. Its
+ * offloading_blocks is a list; here it is a range, FIRST-LAST.
  */
 #include "zo2_options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define KEY_BYTES 40u
+#define BLOCKS "offloading_blocks="
+#define MAX_BLOCK 1000000
 
 /* One value of one key; `set` stores it. */
 typedef struct choice {
@@ -69,9 +73,35 @@ static const choice choices[] = {
 static ps_code refuse_key(const char *text, ps_error *err)
 {
     return ps_fail(err, PS_USAGE,
-                   "--scheme-option \"%.60s\": zo2 has overlap, communicate_optimize_method, "
-                   "precision_on_offloading_device, reuse_memory, fused_update, wait_for_offload",
+                   "--scheme-option \"%.60s\": zo2 has overlap, offloading_blocks, "
+                   "communicate_optimize_method, precision_on_offloading_device, reuse_memory, "
+                   "fused_update, wait_for_offload",
                    text);
+}
+
+static bool read_number(const char **at, int64_t *out)
+{
+    char *end;
+    *out = strtoll(*at, &end, 10);
+    const bool is_read = **at >= '0' && **at <= '9' && end != *at && *out < MAX_BLOCK;
+    *at = end;
+    return is_read;
+}
+
+/* FIRST-LAST, both counted from 0. */
+static ps_code read_blocks(const char *text, ps_zo2_settings *out, ps_error *err)
+{
+    const char *at = text + sizeof BLOCKS - 1;
+    out->has_blocks = read_number(&at, &out->first_block) && *at == '-';
+    at += out->has_blocks;
+    if (!out->has_blocks || !read_number(&at, &out->last_block) || *at != '\0' ||
+        out->last_block < out->first_block) {
+        return ps_fail(err, PS_USAGE,
+                       "--scheme-option \"%.60s\": expected " BLOCKS
+                       "FIRST-LAST, blocks counted from 0",
+                       text);
+    }
+    return PS_OK;
 }
 
 static ps_code refuse_value(const char *text, const char *key, ps_error *err)
@@ -92,6 +122,9 @@ static ps_code read_one(const char *text, ps_zo2_settings *out, ps_error *err)
     const char *equals = strchr(text, '=');
     const size_t length = equals == NULL ? strlen(text) : (size_t)(equals - text);
     const char *key = NULL;
+    if (strncmp(text, BLOCKS, sizeof BLOCKS - 1) == 0) {
+        return read_blocks(text, out, err);
+    }
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         const choice *of = &choices[i];
         if (strlen(of->key) != length || strncmp(of->key, text, length) != 0) {

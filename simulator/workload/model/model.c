@@ -52,7 +52,8 @@ static bool begins_away(const ps_model *m, bool is_trained)
     return (m->recipe->streaming.parameters && m->making > 0 && !is_trained) ||
            m->recipe->policy == PS_TRAIN_POLICY_GEMINI ||
            ps_parallel_shards(&m->recipe->parallel) ||
-           (m->recipe->policy == PS_TRAIN_POLICY_ZO2 && m->making > 0);
+           (m->recipe->policy == PS_TRAIN_POLICY_ZO2 && m->making > 0 &&
+            ps_zo2_offloads(&m->recipe->zo2, (int64_t)m->making - 1));
 }
 
 static void list_every(ps_model *m, ps_tensor parameter, ps_parameter_shape shape)

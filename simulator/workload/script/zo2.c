@@ -187,7 +187,8 @@ static void lie_on_host(ps_zo2 *self)
     ps_model *m = self->m;
     const ps_memory_kind was = ps_eager_set_memory(m->e, PS_MEMORY_PAGEABLE);
     for (size_t i = 0; i < m->parameter_count; i++) {
-        if (m->shape[i].block > 0) {
+        const int64_t block = (int64_t)m->shape[i].block - 1;
+        if (block >= 0 && ps_zo2_offloads(self->with, block)) {
             self->host[i] = ps_eager_make(m->e, ps_eager_elements(m->e, m->parameter[i]),
                                           self->host_dtype, PS_ROLE_PARAMETER);
         }

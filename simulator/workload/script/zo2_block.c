@@ -152,6 +152,9 @@ static void upload_bucket(ps_zo2 *self, ps_zo2_listed own)
 void ps_zo2_upload(ps_zo2 *self, int64_t index)
 {
     const ps_zo2_listed own = ps_zo2_list_block(self, index);
+    if (!ps_zo2_offloads(self->with, index)) {
+        return;
+    }
     ps_zo2_wait(self, PS_EAGER_UPLOAD);
     ps_zo2_enter(self, PS_EAGER_UPLOAD);
     ps_eager_set_block(self->m->e, (uint32_t)index + 1);
@@ -220,6 +223,9 @@ static void offload_bucket(ps_zo2 *self, ps_zo2_listed own)
 void ps_zo2_offload(ps_zo2 *self, int64_t index)
 {
     const ps_zo2_listed own = ps_zo2_list_block(self, index);
+    if (!ps_zo2_offloads(self->with, index)) {
+        return;
+    }
     ps_zo2_wait(self, PS_EAGER_OFFLOAD);
     ps_zo2_let_go(self);
     ps_zo2_wait(self, PS_EAGER_COMPUTE);

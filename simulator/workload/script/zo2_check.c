@@ -17,11 +17,16 @@ static bool shares_head(const ps_model *m)
     return false;
 }
 
-static ps_code check_settings(const ps_recipe *r, ps_error *err)
+static ps_code check_settings(const ps_model *m, const ps_recipe *r, ps_error *err)
 {
+    const int64_t blocks = m->family->dual->block_count(m);
     const ps_zo2_settings *with = &r->zo2;
     const bool is_typed =
         r->autocast != PS_DTYPE_F32 || (with->has_host_dtype && with->host_dtype != r->parameters);
+    if (with->has_blocks && with->last_block >= blocks) {
+        return ps_fail(err, PS_USAGE, "offloading_blocks: the last of %lld blocks is %lld",
+                       (long long)blocks, (long long)blocks - 1);
+    }
     if (with->is_bucket && is_typed) {
         return ps_fail(
             err, PS_USAGE,
@@ -54,5 +59,5 @@ ps_code ps_zo2_check(const ps_model *m, ps_error *err)
                        "zo2 moves the head apart from the embedding: tie_word_embeddings must be "
                        "false in config.json");
     }
-    return check_settings(r, err);
+    return check_settings(m, r, err);
 }

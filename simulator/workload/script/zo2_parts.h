@@ -51,7 +51,7 @@ void ps_zo2_wait(ps_zo2 *self, ps_eager_lane lane);
 /** What follows goes to a queue, or to the one that there is. */
 void ps_zo2_enter(ps_zo2 *self, ps_eager_lane lane);
 
-/** module.to(device), module.to("cpu") of a block, as the settings say. */
+/** module.to(device), module.to("cpu") of a block, as the settings say; of one that stays nothing. */
 void ps_zo2_upload(ps_zo2 *self, int64_t index);
 void ps_zo2_offload(ps_zo2 *self, int64_t index);
 

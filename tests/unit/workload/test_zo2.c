@@ -466,6 +466,25 @@ static void test_copies_tell_what_they_read_and_write(void **state)
     ps_workload_destroy(made);
 }
 
+/* The first of three stays: it is loaded to the device, and nothing of it crosses. */
+static void test_blocks_that_stay_do_not_cross(void **state)
+{
+    figures n = plain_figures();
+    n.with.has_blocks = true;
+    n.with.first_block = 1;
+    n.with.last_block = 2;
+    gathered *seen = gather(&n);
+    ps_workload *made = build(&n);
+    (void)state;
+    assert_string_equal(seen->order, "C1 U2 C2 U3 O2 C3 O3 C1 U2 C2 U3 O2 C3 O3 "
+                                     "C1 U2 C2 U3 O2 C3 O3");
+    assert_int_equal(seen->uploaded_bytes, 3 * 2 * block_bytes(&n));
+    assert_int_equal(seen->live_bytes, resident_bytes(&n) + block_bytes(&n));
+    assert_int_equal(seen->loaded_bytes, resident_bytes(&n) + block_bytes(&n));
+    ps_workload_destroy(made);
+    free(seen);
+}
+
 static void test_settings_that_exclude_each_other_are_refused(void **state)
 {
     ps_error err = {0};
@@ -474,6 +493,9 @@ static void test_settings_that_exclude_each_other_are_refused(void **state)
     (void)state;
     assert_non_null(seen);
     seen->at = SIZE_MAX;
+    n.with = (ps_zo2_settings){.has_blocks = true, .first_block = 1, .last_block = 3};
+    assert_int_equal(run(&n, seen, &err), PS_USAGE);
+    assert_non_null(strstr(err.message, "the last of 3 blocks is 2"));
     n.with = (ps_zo2_settings){.is_bucket = true, .asks_driver = true};
     assert_int_equal(run(&n, seen, &err), PS_USAGE);
     assert_non_null(strstr(err.message, "reuse_memory"));
@@ -566,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_without_overlap_there_is_one_queue),
         cmocka_unit_test(test_first_uploads_are_pageable),
         cmocka_unit_test(test_copies_tell_what_they_read_and_write),
+        cmocka_unit_test(test_blocks_that_stay_do_not_cross),
         cmocka_unit_test(test_settings_that_exclude_each_other_are_refused),
         cmocka_unit_test(test_decoders_go_the_same_way),
         cmocka_unit_test(test_decoders_take_the_loss_in_32_bits),
