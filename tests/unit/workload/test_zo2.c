@@ -170,7 +170,11 @@ static ps_code run(const figures *n, gathered *out, ps_error *err)
         .config = config,
         .recipe = &recipe,
         .device = {.sm_count = 4, .threads_per_sm = 1024, .malloc_ns = 5, .free_ns = 7},
-        .sink = {out, on_alloc, on_free, on_kernel, on_rename, NULL, NULL},
+        .sink = {.context = out,
+                 .alloc = on_alloc,
+                 .free = on_free,
+                 .kernel = on_kernel,
+                 .rename = on_rename},
         .marks = {.context = out, .loaded = on_loaded}};
     const ps_code code = ps_train(&training, err);
     ps_model_config_destroy(config);
