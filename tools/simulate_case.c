@@ -14,6 +14,7 @@
 #include "model_case.h"
 #include "model_recipe.h"
 #include "parallel_options.h"
+#include "plan/hazards.h"
 #include "policy/break_even.h"
 #include "policy/whatif.h"
 #include "recorded_ranks.h"
@@ -254,6 +255,18 @@ static ps_code load(const char *input, const ps_args *args, const ps_catalogue *
     return ps_load_with_structure(input, ps_args_text(args, "structure-file"), out, err);
 }
 
+/* Memory that the plan's order does not protect is told in the plan and its result. */
+static ps_code prove(ps_plan *plan, bool is_strict, ps_error *err)
+{
+    ps_hazards found;
+    PS_TRY(ps_plan_hazards(plan, &found, err));
+    PS_TRY(ps_plan_tell_hazards(plan, &found, err));
+    return is_strict && found.total > 0
+               ? ps_fail(err, PS_CHECK_FAILED, "%llu " PS_HAZARDS_LOSS " (--strict): %s",
+                         (unsigned long long)found.total, ps_plan_meta(plan, PS_HAZARDS_LOSS))
+               : PS_OK;
+}
+
 /* The plan as the options want it. */
 static ps_code prepare(const ps_args *args, const ps_catalogue *catalogue, bool is_made,
                        ps_loaded *input, ps_error *err)
@@ -263,6 +276,7 @@ static ps_code prepare(const ps_args *args, const ps_catalogue *catalogue, bool 
     }
     PS_TRY(change_plan(args, catalogue, is_made, input, err));
     PS_TRY(ps_recorded_ranks_speeds(args, &input->plan, err));
+    PS_TRY(prove(input->plan, ps_args_has(args, "strict"), err));
     if (ps_args_has(args, "save-plan")) {
         PS_TRY(ps_plan_write(input->plan, ps_args_text(args, "save-plan"), err));
     }

@@ -286,8 +286,11 @@ static void print_basis(const ps_result *result, ps_output *out)
     }
     ps_output_print(out, "\n");
     for (size_t i = 0; i < result->plan->loss.head.count; i++) {
+        const uint8_t severity = result->plan->loss.severity[i];
         ps_output_print(out, "%s: %llu %s\n",
-                        result->plan->loss.severity[i] == PS_SEVERITY_INFO ? "note" : "LOST",
+                        severity == PS_SEVERITY_INFO    ? "note"
+                        : severity == PS_SEVERITY_ERROR ? "FAULT"
+                                                        : "LOST",
                         (unsigned long long)result->plan->loss.count[i],
                         ps_strings_text(result->plan->strings, result->plan->loss.name[i]));
     }

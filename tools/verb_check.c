@@ -7,7 +7,7 @@
 #include "artefact.h"
 #include "cli/progress.h"
 #include "cli/verb.h"
-#include "plan/plan.h"
+#include "plan/hazards.h"
 #include "trace/check.h"
 #include "workload/workload.h"
 
@@ -95,6 +95,31 @@ static ps_code judge_whole(ps_code code, const ps_error *why, const ps_finding *
     return PS_OK;
 }
 
+/* What its order does not prove; a plan may tell of that itself, as one of a released schedule does. */
+static ps_code check_hazards(const ps_plan *plan, reporter *to, ps_check_tally *tally,
+                             ps_error *err)
+{
+    ps_hazards found;
+    PS_TRY(ps_plan_hazards(plan, &found, err));
+    const ps_finding_severity severity =
+        found.total <= ps_plan_told_hazards(plan) ? PS_FINDING_WARNING : PS_FINDING_ERROR;
+    for (int i = 0; i < PS_HAZARD_RULE_COUNT; i++) {
+        const ps_hazard_rule rule = (ps_hazard_rule)i;
+        ps_finding finding = {.severity = severity,
+                              .rule = ps_hazard_name(rule),
+                              .meaning = ps_hazard_meaning(rule),
+                              .table = "task",
+                              .row = found.first[i].task,
+                              .count = found.count[i]};
+        if (found.count[i] > 0) {
+            ps_hazard_text(plan, &found.first[i], finding.text, sizeof finding.text);
+            on_finding(to, &finding);
+            tally->count[severity]++;
+        }
+    }
+    return PS_OK;
+}
+
 /* A plan is read whole or not at all. */
 static ps_code check_plan(const char *path, reporter *to, ps_check_tally *tally, ps_error *err)
 {
@@ -105,7 +130,10 @@ static ps_code check_plan(const char *path, reporter *to, ps_check_tally *tally,
                                          .count = 1};
     ps_error why = {0};
     ps_plan *plan = NULL;
-    const ps_code code = ps_plan_read(path, &plan, &why);
+    ps_code code = ps_plan_read(path, &plan, &why);
+    if (code == PS_OK) {
+        code = check_hazards(plan, to, tally, &why);
+    }
     ps_plan_destroy(plan);
     return judge_whole(code, &why, &violation, to, tally, err);
 }
@@ -276,7 +304,11 @@ const ps_verb ps_verb_check = {
         "Checks the invariants of a file: values in range, rows in order, device work joined to "
         "calls, blocks that tile their segments, allocator events that lead to the blocks held at "
         "the end, running totals that follow from one another, and for plans and workloads "
-        "everything a simulation, a replay or a policy relies on.\n"
+        "everything a simulation, a replay or a policy relies on. Of a plan that tells which "
+        "tasks read and write which buffers, the order of its lanes and its dependencies must "
+        "prove, whatever the durations, that data is there before it is read and that memory is "
+        "not used again before its last user is done; hazards that the plan itself tells of are "
+        "warnings.\n"
         "\n"
         "Each broken rule is one line with the first row concerned and how many there are:\n"
         "\n"

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "plan/hazard_parts.h"
@@ -169,4 +170,43 @@ ps_code ps_plan_hazards(const ps_plan *plan, ps_hazards *out, ps_error *err)
     ps_free(self.question);
     ps_free(self.doubt);
     return code;
+}
+
+/* ---- what a plan tells of itself ---- */
+
+static size_t loss_row(const ps_plan *plan)
+{
+    size_t row = 0;
+    while (row < plan->loss.head.count &&
+           strcmp(ps_strings_text(plan->strings, plan->loss.name[row]), PS_HAZARDS_LOSS) != 0) {
+        row++;
+    }
+    return row;
+}
+
+uint64_t ps_plan_told_hazards(const ps_plan *plan)
+{
+    const size_t row = loss_row(plan);
+    return row < plan->loss.head.count ? plan->loss.count[row] : 0;
+}
+
+ps_code ps_plan_tell_hazards(ps_plan *plan, const ps_hazards *found, ps_error *err)
+{
+    char text[PS_ERROR_MESSAGE_BYTES] = "";
+    size_t row = loss_row(plan);
+    if (found->total == 0 && row == plan->loss.head.count) {
+        return PS_OK;
+    }
+    for (int i = PS_HAZARD_RULE_COUNT; i-- > 0;) {
+        if (found->count[i] > 0) {
+            ps_hazard_text(plan, &found->first[i], text, sizeof text);
+        }
+    }
+    if (row == plan->loss.head.count) {
+        PS_TRY(ps_plan_add(plan, PS_PLAN_LOSS, &row, err));
+        PS_TRY(ps_strings_put_z(plan->strings, PS_HAZARDS_LOSS, &plan->loss.name[row], err));
+        plan->loss.severity[row] = (uint8_t)PS_SEVERITY_ERROR;
+    }
+    plan->loss.count[row] = found->total;
+    return ps_plan_set_meta(plan, PS_HAZARDS_LOSS, text, err);
 }

@@ -78,6 +78,19 @@ typedef struct ps_hazards {
  */
 ps_code ps_plan_hazards(const ps_plan *plan, ps_hazards *out, ps_error *err) PS_MUST_USE;
 
+/** The loss that tells of hazards in a plan, and the fact that tells of the first of them. */
+#define PS_HAZARDS_LOSS "memory-hazards"
+
+/**
+ * Makes a plan tell of its hazards: as many in the loss PS_HAZARDS_LOSS, and the first of the rule
+ * that comes first, in words, in the fact of that name. A plan that has none, and never told of
+ * any, stays as it is.
+ */
+ps_code ps_plan_tell_hazards(ps_plan *plan, const ps_hazards *found, ps_error *err) PS_MUST_USE;
+
+/** How many hazards a plan tells of itself. */
+uint64_t ps_plan_told_hazards(const ps_plan *plan);
+
 /** Name of a rule, kebab-case; static storage. */
 const char *ps_hazard_name(ps_hazard_rule rule);
 

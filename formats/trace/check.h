@@ -23,7 +23,7 @@ typedef enum ps_check_rule {
     PS_RULE_COUNT
 } ps_check_rule;
 
-#define PS_FINDING_TEXT_BYTES 200u
+#define PS_FINDING_TEXT_BYTES 480u
 
 /** One rule broken in one table, however often. */
 typedef struct ps_finding {

@@ -64,6 +64,54 @@ static bool pass(hazard_oracle *self, uint32_t *last)
     return is_new;
 }
 
+bool hazard_oracle_orders(const hazard_oracle *self, uint32_t before, uint32_t after)
+{
+    return (bits_of(self, after)[before / 64] >> (before % 64) & 1) != 0;
+}
+
+/* ---- one buffer ---- */
+
+typedef hazard_oracle_life life;
+
+static uint32_t lane_of(const hazard_oracle *self, uint32_t buffer)
+{
+    const ps_plan *plan = self->plan;
+    for (uint32_t i = 0; i < plan->lane.head.count; i++) {
+        if (plan->lane.device[i] == plan->buffer.device[buffer] + 1 &&
+            plan->lane.number[i] == plan->buffer.stream[buffer]) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+static void find_lives(hazard_oracle *self)
+{
+    const ps_plan *plan = self->plan;
+    for (uint32_t i = 0; i < plan->buffer.head.count; i++) {
+        const uint8_t memory = plan->buffer.memory[i];
+        const bool is_host = memory == PS_MEMORY_PINNED || memory == PS_MEMORY_PAGEABLE;
+        self->life[i] = (life){.alloc = NONE,
+                               .free = NONE,
+                               .is_host = is_host,
+                               .own_lane = is_host ? NONE : lane_of(self, i)};
+    }
+    for (uint32_t i = 0; i < plan->memop.head.count; i++) {
+        const uint8_t op = plan->memop.op[i];
+        life *of = &self->life[plan->memop.buffer[i]];
+        if (op == PS_MEMOP_ALLOC) {
+            of->alloc = i;
+        } else if (op == PS_MEMOP_FREE || op == PS_MEMOP_FREE_REQUEST) {
+            of->free = i;
+        }
+    }
+    for (size_t i = 0; i < plan->block.head.count; i++) {
+        if (plan->block.buffer[i] != 0) {
+            self->life[plan->block.buffer[i] - 1].is_at_origin = true;
+        }
+    }
+}
+
 hazard_oracle hazard_oracle_of(const ps_plan *plan)
 {
     hazard_oracle self = {.plan = plan, .moments = plan->task.head.count * 2};
@@ -78,60 +126,17 @@ hazard_oracle hazard_oracle_of(const ps_plan *plan)
     while (pass(&self, last)) {
     }
     free(last);
+    self.life = calloc(plan->buffer.head.count + 1, sizeof *self.life);
+    assert_non_null(self.life);
+    find_lives(&self);
     return self;
 }
 
 void hazard_oracle_fini(hazard_oracle *self)
 {
     free(self->before);
-    self->before = NULL;
-}
-
-bool hazard_oracle_orders(const hazard_oracle *self, uint32_t before, uint32_t after)
-{
-    return (bits_of(self, after)[before / 64] >> (before % 64) & 1) != 0;
-}
-
-/* ---- one buffer ---- */
-
-typedef struct life {
-    uint32_t alloc, free; /* memop rows */
-    bool is_at_origin, is_host;
-    uint32_t own_lane;
-} life;
-
-static uint32_t lane_of(const hazard_oracle *self, uint32_t buffer)
-{
-    const ps_plan *plan = self->plan;
-    for (uint32_t i = 0; i < plan->lane.head.count; i++) {
-        if (plan->lane.device[i] == plan->buffer.device[buffer] + 1 &&
-            plan->lane.number[i] == plan->buffer.stream[buffer]) {
-            return i;
-        }
-    }
-    return NONE;
-}
-
-static life life_of(const hazard_oracle *self, uint32_t buffer)
-{
-    const ps_plan *plan = self->plan;
-    const uint8_t memory = plan->buffer.memory[buffer];
-    life out = {.alloc = NONE,
-                .free = NONE,
-                .is_host = memory == PS_MEMORY_PINNED || memory == PS_MEMORY_PAGEABLE};
-    out.own_lane = out.is_host ? NONE : lane_of(self, buffer);
-    for (uint32_t i = 0; i < plan->memop.head.count; i++) {
-        const uint8_t op = plan->memop.op[i];
-        if (plan->memop.buffer[i] != buffer) {
-            continue;
-        }
-        out.alloc = op == PS_MEMOP_ALLOC ? i : out.alloc;
-        out.free = op == PS_MEMOP_FREE || op == PS_MEMOP_FREE_REQUEST ? i : out.free;
-    }
-    for (size_t i = 0; i < plan->block.head.count; i++) {
-        out.is_at_origin = out.is_at_origin || plan->block.buffer[i] == buffer + 1;
-    }
-    return out;
+    free(self->life);
+    *self = (hazard_oracle){0};
 }
 
 static uint32_t late(const ps_plan *plan, uint32_t memop)
@@ -281,7 +286,7 @@ static bool is_taken(const hazard_oracle *self, const life *of, size_t row)
     }
     for (size_t i = 0; i < plan->access.head.count; i++) {
         const uint32_t other = plan->access.buffer[i];
-        const life theirs = life_of(self, other);
+        const life theirs = self->life[other];
         if (other != buffer && !theirs.is_host && theirs.free != NONE && theirs.free < of->alloc &&
             plan->memop.op[theirs.free] == PS_MEMOP_FREE &&
             plan->buffer.device[other] == plan->buffer.device[buffer] &&
@@ -297,7 +302,7 @@ bool hazard_oracle_breaks(const hazard_oracle *self, ps_hazard_rule rule)
 {
     const ps_plan_access_table *access = &self->plan->access;
     for (size_t i = 0; i < access->head.count; i++) {
-        const life of = life_of(self, access->buffer[i]);
+        const life of = self->life[access->buffer[i]];
         bool breaks = false;
         switch (rule) {
         case PS_HAZARD_UNALLOCATED:

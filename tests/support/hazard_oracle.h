@@ -8,11 +8,19 @@
 
 #include "plan/hazards.h"
 
+/** When a buffer is there, and whose memory it has. */
+typedef struct hazard_oracle_life {
+    uint32_t alloc, free; /* memop rows; UINT32_MAX none */
+    bool is_at_origin, is_host;
+    uint32_t own_lane;
+} hazard_oracle_life;
+
 /** Which moments come before which; moment = task * 2, plus 1 for the end. */
 typedef struct hazard_oracle {
     const ps_plan *plan;
     size_t moments, words;
-    uint64_t *before; /* per moment: a bit for each that comes before it, itself too */
+    uint64_t *before;         /* per moment: a bit for each that comes before it, itself too */
+    hazard_oracle_life *life; /* per buffer */
 } hazard_oracle;
 
 /** Release with hazard_oracle_fini. Fails the test when it cannot. */

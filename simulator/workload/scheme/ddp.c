@@ -123,9 +123,11 @@ static void rebuild(ps_scheme *self)
 
 static void reduce(ps_scheme *self, size_t bucket)
 {
-    const ps_bucket *b = &own(self)->buckets.bucket[bucket];
+    const ddp *d = own(self);
+    const ps_bucket *b = &d->buckets.bucket[bucket];
     ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, COMMUNICATOR, ps_scheme_all_axes(self),
                       b->dtype, (uint64_t)b->elements * ps_dtype_bytes(b->dtype));
+    ps_eager_touch(self->e, d->buffer[bucket], true);
 }
 
 /* All that are full, in their order. */
@@ -143,16 +145,18 @@ static void fill_in(ps_scheme *self, size_t parameter)
     ddp *d = own(self);
     const ps_tensor leaf = self->m->parameter[parameter], grad = ps_eager_grad(self->e, leaf);
     const uint64_t bytes = ps_eager_bytes(self->e, leaf);
+    const ps_tensor buffer = d->buffer[d->buckets.bucket_of[parameter]];
     if (grad == d->view[parameter] && grad != 0) {
         ps_scheme_kernel(self, "div", 2 * bytes); /* it lies there since the last micro-batch */
+        ps_eager_touch(self->e, buffer, true);
         return;
     }
     ps_scheme_kernel(self, "mul", 2 * bytes);
+    ps_eager_touch(self->e, buffer, true);
     if (!self->settings->ddp.gradient_as_bucket_view) {
         return;
     }
     ps_eager_clear(self->e, &d->view[parameter]);
-    const ps_tensor buffer = d->buffer[d->buckets.bucket_of[parameter]];
     const ps_tensor view = ps_op_view_of(self->e, buffer, ps_eager_elements(self->e, leaf));
     if (view != 0) {
         d->view[parameter] = ps_eager_hold(self->e, view);
@@ -185,6 +189,7 @@ static void copy_back(ps_scheme *self, const ps_bucket *bucket)
     for (size_t i = 0; i < bucket->parameter_count; i++) {
         const size_t parameter = d->buckets.parameter[bucket->first + i];
         ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, self->m->parameter[parameter]));
+        ps_eager_touch(self->e, d->buffer[d->buckets.bucket_of[parameter]], false);
     }
 }
 

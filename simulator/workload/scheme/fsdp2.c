@@ -94,10 +94,12 @@ static void gather(ps_scheme *self, size_t which)
     }
     u->buffer = ps_scheme_make(self, (int64_t)whole, PS_DTYPE_BOOL, PS_ROLE_WORKSPACE);
     ps_scheme_kernel(self, "all_gather_copy_in", 2 * bytes);
+    ps_eager_touch(self->e, u->buffer, true);
     ps_eager_clear(self->e, &narrow);
     const ps_tensor first = f->units.member[f->units.begin[which]].tensor;
     ps_scheme_collect(self, PS_COLLECTIVE_ALL_GATHER, GATHER, ps_scheme_shard_axes(self),
                       ps_eager_dtype(self->e, first), whole);
+    ps_eager_touch(self->e, u->buffer, true);
     (void)ps_eager_set_lane(self->e, was);
 }
 
@@ -149,6 +151,7 @@ static void copy_out(ps_scheme *self, size_t which)
     /* of each tensor: where it lies, its size, where it begins, and its first block */
     tell_blocks(self, "split_with_sizes_copy", 2 * part_bytes(self, which) * shards, blocks,
                 4 * count + 1);
+    ps_eager_touch(self->e, f->unit[which].buffer, false);
     f->unit[which].is_gathered = true;
 }
 
@@ -324,6 +327,7 @@ static ps_tensor copy_in(ps_scheme *self, size_t which, int64_t elements, ps_dty
     }
     /* of each tensor: where it lies, its size, its part's, and that in blocks; where both begin */
     tell_blocks(self, "chunk_cat", bytes, blocks, 6 * count + 2);
+    ps_eager_touch(self->e, out, true);
     return out;
 }
 
@@ -355,6 +359,7 @@ static ps_eager_lane all_reduce(ps_scheme *self, size_t which, ps_tensor out)
     }
     ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, REDUCE, ps_scheme_replica_axes(self),
                       ps_eager_dtype(self->e, out), ps_eager_bytes(self->e, out));
+    ps_eager_touch(self->e, out, true);
     own(self)->unit[which].kept = ps_eager_hold(self->e, out);
     return REDUCE;
 }
@@ -364,6 +369,7 @@ static void divide(ps_scheme *self, ps_tensor what)
 {
     if (ps_eager_dtype(self->e, what) == PS_DTYPE_F16) {
         ps_scheme_kernel(self, "div", 2 * ps_eager_bytes(self->e, what));
+        ps_eager_touch(self->e, what, true);
     }
 }
 
@@ -379,6 +385,8 @@ static void exchange(ps_scheme *self, size_t which, const bool *has, size_t exam
     divide(self, in);
     ps_scheme_collect(self, PS_COLLECTIVE_REDUCE_SCATTER, SCATTER, ps_scheme_shard_axes(self), type,
                       ps_eager_bytes(self->e, in));
+    ps_eager_touch(self->e, in, false);
+    ps_eager_touch(self->e, out, true);
     (void)ps_eager_set_lane(self->e, all_reduce(self, which, out));
     divide(self, out);
     if (stored_type(self, example) != type) {

@@ -232,6 +232,29 @@ static void test_somebody_writes_before_it_is_read(void **state)
     ps_plan_destroy(s.plan);
 }
 
+static void test_a_plan_tells_of_its_hazards(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    scene s = stream_a_block((omission){0}, PS_MEMORY_UNKNOWN);
+    const ps_hazards none = hazards_of(s.plan);
+    assert_ok(&err, ps_plan_tell_hazards(s.plan, &none, &err));
+    assert_int_equal(s.plan->loss.head.count, 0);
+    assert_int_equal(ps_plan_told_hazards(s.plan), 0);
+    s.plan->access.is_write[3] = 0;
+    const ps_hazards one = hazards_of(s.plan);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(&err, ps_plan_tell_hazards(s.plan, &one, &err));
+        assert_int_equal(s.plan->loss.head.count, 1);
+        assert_int_equal(ps_plan_told_hazards(s.plan), 1);
+        assert_non_null(strstr(ps_plan_meta(s.plan, PS_HAZARDS_LOSS), "nothing wrote it"));
+    }
+    /* a change of the plan has mended it */
+    assert_ok(&err, ps_plan_tell_hazards(s.plan, &none, &err));
+    assert_int_equal(ps_plan_told_hazards(s.plan), 0);
+    ps_plan_destroy(s.plan);
+}
+
 static void test_a_circle_is_refused(void **state)
 {
     ps_error err = {0};
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_memory_is_handed_on),
         cmocka_unit_test(test_lives_begin_and_end),
         cmocka_unit_test(test_somebody_writes_before_it_is_read),
+        cmocka_unit_test(test_a_plan_tells_of_its_hazards),
         cmocka_unit_test(test_a_circle_is_refused),
         cmocka_unit_test(test_no_memory_leaves_nothing_behind),
     };
