@@ -240,6 +240,21 @@ static ps_code release_cache(lowering *self, size_t event, ps_error *err)
     return ps__rank_requests(self, event + 1, (uint32_t)row, err);
 }
 
+/* Copies to and from the host and its own threads may go on beside the next step. */
+static ps_code add_wait_between_steps(lowering *self, size_t event, ps_error *err)
+{
+    size_t row;
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_WAIT, &row, err));
+    self->plan->task.name[row] = self->wait_name;
+    PS_TRY(ps__rank_requests(self, event, (uint32_t)row, err));
+    for (size_t lane = 0; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        if (!is_worker(lane) && lane != PS_WORKLOAD_UPLOAD && lane != PS_WORKLOAD_OFFLOAD) {
+            PS_TRY(wait_for_lane(self, (uint32_t)row, lane, err));
+        }
+    }
+    return PS_OK;
+}
+
 /* A slower device takes longer for what it computes. */
 static ps_ns slowed(const lowering *self, ps_ns dur_ns)
 {
@@ -520,7 +535,7 @@ static ps_code add_events(lowering *self, ps_error *err)
     for (size_t i = 0; i < from->event.head.count; i++) {
         if (step < from->step.head.count && from->step.begin_event[step] == i) {
             self->phase = PS_PHASE_UNKNOWN;
-            PS_TRY(add_wait(self, i, err));
+            PS_TRY(add_wait_between_steps(self, i, err));
             PS_TRY(begin_step(self, step++, err));
         }
         if (from->event.kind[i] == PS_WORKLOAD_EVENT_OP) {

@@ -143,7 +143,7 @@ static void apply(ps_lsp *self, ps_lsp_linear *of)
     ps_tensor narrow = ps_op_copy_to(e, of->delta, ps_eager_dtype(e, of->weight));
     ps_eager_touch(e, of->delta, false);
     ps_tensor whole = ps_lsp_spread(self, of, narrow);
-    const ps_eager_kernel add = {.name = "add",
+    const ps_eager_kernel add = {.name = "apply",
                                  .moved_bytes = 3 * ps_eager_bytes(e, of->weight),
                                  .launches = 1,
                                  .mark = self->applied_mark};
