@@ -137,3 +137,6 @@ printf '\n'
 
 printf '\n'
 "$root/tests/accuracy/many_gpus.sh" "$build"
+
+printf '\n'
+"$root/tests/accuracy/offload.sh" "$build"

@@ -241,9 +241,6 @@ ps_code ps_lsp_check(const ps_recipe *r, ps_error *err)
         return ps_fail(err, PS_USAGE,
                        "lsp with autocast, adapters or clipped gradients is not described");
     }
-    if (r->accumulate > 1) {
-        return ps_fail(err, PS_USAGE, "lsp updates in every backward: it has 1 micro-batch a step");
-    }
     if (s->compress_size < 1 || s->nnz < 1 || s->nnz > s->compress_size || s->fit_steps < 1) {
         return ps_fail(err, PS_USAGE,
                        "lsp needs compress_size, fit_steps and nnz from 1 on, nnz at most "

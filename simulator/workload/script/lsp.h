@@ -10,7 +10,8 @@
  *
  *   BWD of l  ->  OFF  ->  UPD  ->  UPL  ->  APP  ->  FWD of l in the next step
  *
- * Where each of the four stands in the program says lsp_schedule.h.
+ * Each micro-batch is an update of the linear modules. Where the four stand in the program says
+ * lsp_schedule.c.
  */
 #ifndef PS_WORKLOAD_LSP_H
 #define PS_WORKLOAD_LSP_H

@@ -101,6 +101,7 @@ static void run_backward(ps_script *self)
     ps_eager_backward(e, root);
     ps_scheme_end_backward(self->scheme);
     ps_lsp_end_backward(self->lsp);
+    ps_zero_offload_end_backward(self->zero_offload);
     ps_eager_clear(e, &root);
     self->micro_batch++;
 }
@@ -192,7 +193,7 @@ static void run_first_order(ps_script *self)
 {
     zero_grad(self, PS_ZERO_GRAD_START);
     const ps_recipe *r = self->run->recipe;
-    ps_lsp_begin_step(self->lsp, self->micro_batch);
+    ps_lsp_begin_step(self->lsp, self->micro_batch / r->accumulate);
     for (int64_t i = 0; i < r->accumulate; i++) {
         pause(self);
         run_forward(self, r->parallel.syncs_always || i + 1 == r->accumulate);

@@ -31,6 +31,8 @@ struct ps_zero_offload {
     size_t left;              /* gradients that have left, over the whole run */
     uint32_t upd_mark[SIDES]; /* of the host's work on a side */
     uint64_t steps;
+    int64_t micro_batch; /* of the step, whose backward is next or runs */
+    bool has_begun;      /* the first gradient of that backward has come */
     bool is_delayed;
 };
 
@@ -59,6 +61,33 @@ static uint32_t make_room(ps_zero_offload *self)
     return self->leaving_mark[at];
 }
 
+/* What earlier micro-batches of the step have left on the host comes back and is added. */
+static void add_earlier(ps_zero_offload *self, ps_tensor grad)
+{
+    ps_eager *e = self->e;
+    if (self->micro_batch == 0) {
+        return;
+    }
+    if (!self->has_begun) {
+        ps_op_join(e, PS_EAGER_MAIN, PS_EAGER_OFFLOAD);
+    }
+    self->has_begun = true;
+    ps_tensor earlier =
+        ps_eager_make(e, ps_eager_elements(e, grad), self->transfer, PS_ROLE_TEMPORARY);
+    const ps_host_copy copy = {.name = "earlier",
+                               .kind = PS_COPY_HTOD,
+                               .memory = PS_MEMORY_PINNED,
+                               .lane = PS_EAGER_MAIN,
+                               .bytes = ps_eager_bytes(e, earlier),
+                               .from = self->buffer[side_of(self, self->steps)],
+                               .to = earlier};
+    ps_op_host_copy(e, &copy);
+    ps_op_add_into(e, grad, earlier);
+    ps_eager_touch(e, earlier, false);
+    ps_eager_touch(e, grad, true);
+    ps_eager_clear(e, &earlier);
+}
+
 static void take_gradient(void *context, ps_tensor leaf, ps_tensor owned)
 {
     ps_zero_offload *self = context;
@@ -68,6 +97,7 @@ static void take_gradient(void *context, ps_tensor leaf, ps_tensor owned)
     if (ps_eager_dtype(e, owned) != self->transfer) {
         ps_eager_assign(e, &owned, ps_op_copy_to(e, owned, self->transfer));
     }
+    add_earlier(self, owned);
     ps_op_join(e, PS_EAGER_OFFLOAD, PS_EAGER_MAIN);
     const ps_host_copy copy = {.name = "offload",
                                .kind = PS_COPY_DTOH,
@@ -79,6 +109,14 @@ static void take_gradient(void *context, ps_tensor leaf, ps_tensor owned)
                                .to = self->buffer[side_of(self, self->steps)]};
     ps_op_host_copy(e, &copy);
     let_go_later(self, owned);
+}
+
+void ps_zero_offload_end_backward(ps_zero_offload *self)
+{
+    if (self != NULL) {
+        self->micro_batch++;
+        self->has_begun = false;
+    }
 }
 
 /* ---- the step ---- */
@@ -156,6 +194,7 @@ void ps_zero_offload_step(ps_zero_offload *self)
         update(self, PS_EAGER_WORKER, side);
     }
     self->steps++;
+    self->micro_batch = 0;
 }
 
 /* ---- making ---- */
@@ -172,11 +211,6 @@ ps_code ps_zero_offload_check(const ps_recipe *r, ps_error *err)
         return ps_fail(
             err, PS_USAGE,
             "zero-offload with autocast, adapters or clipped gradients is not described");
-    }
-    if (r->accumulate > 1) {
-        return ps_fail(err, PS_USAGE,
-                       "zero-offload hands gradients to the host as they come: 1 micro-batch a "
-                       "step");
     }
     return PS_OK;
 }

@@ -9,7 +9,8 @@
  *   from host                           └─ weights ─ next FWD                   └─ weights ─ next FWD
  *
  * A step takes FWD + max(BWD, gradients) + UPD + weights; delayed, whichever takes longer of UPD and
- * weights + FWD + max(BWD, gradients).
+ * weights + FWD + max(BWD, gradients). In later micro-batches of a step what the host has comes back
+ * for each gradient, is added on the device, and goes again.
  */
 #ifndef PS_WORKLOAD_ZERO_OFFLOAD_H
 #define PS_WORKLOAD_ZERO_OFFLOAD_H
@@ -32,6 +33,9 @@ ps_code ps_zero_offload_create(ps_model *m, ps_zero_offload **out, ps_error *err
 
 /** NULL is fine. */
 void ps_zero_offload_destroy(ps_zero_offload *self);
+
+/** After each micro-batch's backward. NULL is fine. */
+void ps_zero_offload_end_backward(ps_zero_offload *self);
 
 /** The optimizer's turn. */
 void ps_zero_offload_step(ps_zero_offload *self);

@@ -315,6 +315,25 @@ static void test_transfers_may_have_32_bits(void **state)
     end(&wide);
 }
 
+/* Sums over a step of two micro-batches: in the second, gradients cross three times. */
+static void test_later_micro_batches_fetch_what_earlier_ones_left(void **state)
+{
+    ps_recipe recipe = recipe_of(PS_TRAIN_POLICY_ZERO_OFFLOAD);
+    scene one = run(&recipe, &machines[0]);
+    recipe.accumulate = 2;
+    scene two = run(&recipe, &machines[0]);
+    size_t earlier = 0;
+    (void)state;
+    const sums a = sum_step(&one, 2), b = sum_step(&two, 2);
+    assert_true(b.up == 2 * a.up && b.down == a.down && b.host == a.host);
+    for (size_t i = 0; i < two.plan->task.head.count; i++) {
+        earlier += two.plan->task.kind[i] == PS_TASK_MEMCPY && is_named(&two, i, "earlier");
+    }
+    assert_int_equal(earlier, STEPS * (LINEARS + 2 * LAYERS + 3)); /* norms, words, norm, head */
+    end(&one);
+    end(&two);
+}
+
 /* ---- LSP-Offload ---- */
 
 static size_t list_tasks(const scene *s, const char *name, ps_task_kind kind, size_t *out,
@@ -521,9 +540,6 @@ static void test_what_is_not_described_is_refused(void **state)
         r.clips = true;
         assert_refused(&r, words[i]);
         r = recipe_of(policies[i]);
-        r.accumulate = 2;
-        assert_refused(&r, words[i]);
-        r = recipe_of(policies[i]);
         r.is_forward_only = true;
         assert_refused(&r, words[i]);
         r = recipe_of(policies[i]);
@@ -549,6 +565,7 @@ int main(void)
         cmocka_unit_test(test_a_delayed_update_runs_beside_the_next_step),
         cmocka_unit_test(test_zero_offload_has_14_bytes_of_the_host_a_parameter),
         cmocka_unit_test(test_transfers_may_have_32_bits),
+        cmocka_unit_test(test_later_micro_batches_fetch_what_earlier_ones_left),
         cmocka_unit_test(test_each_gradient_goes_its_way_in_order),
         cmocka_unit_test(test_the_ideal_hides_what_is_fast),
         cmocka_unit_test(test_the_released_code_waits_for_its_host),
