@@ -106,7 +106,7 @@ def calibrate(peakstep, rows):
         return out
 
     length, us = LENGTH, 0
-    for _ in range(3):
+    for _ in range(2):
         us = min(range(0, 501, 25), key=lambda trial: miss(length, trial))
         length = min(range(128, 513, 8), key=lambda trial: miss(trial, us))
         print(f"length {length} tokens, subclass-dispatch {us} us", flush=True)

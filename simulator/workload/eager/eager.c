@@ -480,7 +480,7 @@ void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel)
         return;
     }
     ps_eager_kernel told = *kernel;
-    told.dispatches = self->is_subclass && is_called(self) ? 1 : 0;
+    told.dispatches = self->is_subclass && (kernel->dispatches > 0 || is_called(self)) ? 1 : 0;
     ps_eager_note(self, self->sink.kernel(self->sink.context, &told, &self->err));
 }
 

@@ -56,7 +56,7 @@ typedef struct ps_eager_kernel {
     ps_ns dur_ns;            /* of CPU: before it moves anything */
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
-    uint32_t dispatches;         /* set by the framework: see ps_eager_set_subclass */
+    uint32_t dispatches; /* 1: a Python function calls it in backward too: ps_eager_set_subclass */
     ps_operand_layout layout;    /* of a matrix product, where it is known */
     ps_access access;            /* of MEMORY */
     uint64_t elements;           /* of MEMORY: that ROWS and REDUCTION read; 0: as the bytes tell */
@@ -233,7 +233,8 @@ void ps_eager_set_reentrant(ps_eager *self, bool is_so);
 
 /**
  * Parameters are of a Python subclass of tensors, and so is what is made of them: every operation of
- * the program passes through the subclass's Python (__torch_function__). Backward's own do not.
+ * the program passes through the subclass's Python (__torch_function__), but of backward's those of
+ * functions that are written in Python alone.
  */
 void ps_eager_set_subclass(ps_eager *self, bool is_so);
 

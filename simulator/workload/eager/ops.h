@@ -117,6 +117,7 @@ typedef struct ps_collective {
     ps_eager_lane lane; /* of its communicator */
     uint32_t axes;      /* of the grid that the group spans, one bit each */
     uint32_t peer;      /* of SEND and RECV: the other's place on the axis */
+    bool is_called;     /* by a function of Python, in backward too: ps_eager_set_subclass */
     ps_dtype dtype;
     uint64_t bytes; /* the whole message: see ps_collective_op */
 } ps_collective;

@@ -26,6 +26,7 @@ void ps_op_collective(ps_eager *self, const ps_collective *what)
                                     .dtype = what->dtype,
                                     .moved_bytes = what->bytes,
                                     .launches = 1,
+                                    .dispatches = what->is_called,
                                     .collective = what->op,
                                     .axes = what->axes,
                                     .peer = what->peer};
@@ -53,11 +54,19 @@ static void note_group(ps_node *node, ps_op_group group)
     }
 }
 
+/* These are functions of Python, in backward too. */
+static void tell_called(ps_eager *self, const char *name, uint64_t moved_bytes)
+{
+    const ps_eager_kernel kernel = {
+        .name = name, .moved_bytes = moved_bytes, .launches = 1, .dispatches = 1};
+    ps_op_tell(self, &kernel);
+}
+
 static ps_tensor copy_share(ps_eager *self, ps_tensor a, ps_op_group group)
 {
     const ps_tensor out =
         ps_op_result(self, ps_eager_elements(self, a) / group.ranks, ps_eager_dtype(self, a));
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, out));
+    tell_called(self, "copy", 2 * ps_eager_bytes(self, out));
     return out;
 }
 
@@ -69,7 +78,8 @@ static void exchange(ps_eager *self, ps_collective_op op, ps_tensor whole, ps_op
                                 .lane = ps_eager_lane_now(self),
                                 .axes = group.axes,
                                 .dtype = ps_eager_dtype(self, whole),
-                                .bytes = ps_eager_bytes(self, whole)};
+                                .bytes = ps_eager_bytes(self, whole),
+                                .is_called = true};
     if (group.ranks > 1 && what.bytes > 0) {
         ps_op_collective(self, &what);
     }
@@ -103,7 +113,7 @@ static ps_tensor gather(ps_eager *self, ps_tensor a, ps_op_group group)
     gather_list(self, a, list, group);
     const ps_tensor out =
         ps_op_result(self, ps_eager_elements(self, a) * group.ranks, ps_eager_dtype(self, a));
-    ps_op_kernel(self, "cat", 2 * ps_eager_bytes(self, out));
+    tell_called(self, "cat", 2 * ps_eager_bytes(self, out));
     for (int64_t i = 0; i < group.ranks; i++) {
         ps_eager_clear(self, &list[i]);
     }

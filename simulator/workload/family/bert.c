@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "workload/model/mask_4d.h"
 #include "workload/model/masks.h"
+#include "workload/model/row_parallel.h"
 #include "workload/model/scores.h"
 
 typedef struct shape {
@@ -356,8 +357,9 @@ static ps_tensor embed(ps_model *m, const ps_batch *batch)
     ps_tensor words = ps_input_embedding_run(m, self->words, batch->ids, width);
     const ps_tensor own[PS_MODULE_OWN] = {self->types};
     ps_tensor shown = ps_model_use(m, own, types);
-    ps_tensor kinds =
-        ps_op_embedding_repeated(e, self->types, shown, batch->batch * batch->length, width);
+    ps_tensor kinds = ps_row_parallel_gather(
+        m, ps_op_embedding_repeated(e, self->types, shown, batch->batch * batch->length,
+                                    ps_row_parallel_share(m, width)));
     ps_model_unuse(m, own, kinds);
     ps_eager_clear(e, &shown);
     ps_tensor hidden = ps_op_add(e, words, kinds);

@@ -105,9 +105,10 @@ static ps_code run_script(ps_script *self, ps_error *err)
         ps_eager_set_release(m->e, self->run->device.release);
     }
     if (self->run->recipe->policy == PS_TRAIN_POLICY_GEMINI) {
-        ps_eager_set_subclass(m->e, true);  /* ColoParameter */
         ps_eager_set_reentrant(m->e, true); /* PyTorch 2.0 */
     }
+    /* parameters that ranks share are ColoParameters, and activations ColoTensors */
+    ps_eager_set_subclass(m->e, ps_parallel_tensor(&self->run->recipe->parallel) > 1);
     if (self->run->recipe->checkpoints_attention && !m->family->recomputes_attention) {
         return ps_fail(err, PS_USAGE, "attention alone is not recomputed in a \"%s\"",
                        m->family->model_type);

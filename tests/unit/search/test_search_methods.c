@@ -46,9 +46,9 @@ static void every_scheme_and_degree_is_there(void **state)
                                    .layers = 32};
     ps_search_method *method;
     (void)state;
-    /* tensor x pipeline with a product that divides 8: 10 pairs */
+    /* tensor x pipeline with a product that divides 8: 10 pairs; Gemini's modules among 2, 4, 8 */
     const size_t count = list(&space, &method);
-    assert_int_equal(count, 2 * (schemes() + dividing_schemes() + 10));
+    assert_int_equal(count, 2 * (schemes() + dividing_schemes() + 10 + 3));
     for (size_t i = 0; i < count; i++) {
         const ps_search_method *m = &method[i];
         assert_int_equal(m->replicas * m->tensor * m->pipeline, 8);
@@ -78,6 +78,7 @@ static void degrees_divide_heads_and_layers(void **state)
 
 static void what_is_asked_for_is_kept(void **state)
 {
+    char name[PS_SEARCH_NAME_BYTES];
     ps_search_space space = {.gpus = 8,
                              .has_training = {true, true},
                              .has_recompute = {true, false},
@@ -94,6 +95,24 @@ static void what_is_asked_for_is_kept(void **state)
                               .only_megatron = true,
                               .tensor = 2};
     assert_int_equal(list(&space, &method), 3); /* pp 1, 2, 4 */
+    ps_free(method);
+    space = (ps_search_space){.gpus = 8,
+                              .has_training = {true},
+                              .has_recompute = {true, false},
+                              .only_others = true,
+                              .scheme = ps_parallel_scheme_of("gemini")};
+    assert_int_equal(list(&space, &method), 4); /* tp 1, 2, 4, 8 */
+    ps_search_method_name(&method[2], name);
+    assert_string_equal(name, "gemini tp 4 dp 2");
+    assert_true(ps_search_is_family(&method[0], &method[2]));
+    ps_free(method);
+    space.tensor = 2;
+    assert_int_equal(list(&space, &method), 1);
+    assert_int_equal(method[0].tensor, 2);
+    ps_free(method);
+    space.tensor = 1;
+    assert_int_equal(list(&space, &method), 1);
+    assert_int_equal(method[0].replicas, 8);
     ps_free(method);
 }
 
