@@ -65,6 +65,18 @@ cat <<'LLMEM'
 
 Which of LLMem's methods fit on four V100 of 16 GB, and which one its rule chooses, by the arithmetic
 of its released estimator; the memory that lies under everything is one figure, found by
-`llmem_choices.py --calibrate` on the rows marked. The times between methods are not predicted.
+`llmem_choices.py --calibrate` on the rows marked.
 LLMEM
 fenced python3 "$here/llmem_choices.py" "$peakstep"
+
+cat <<'TIMES'
+
+### LLMem's methods: ratios of their times
+
+How much longer LLMem's DP+TP and TP take than its ADP (or TP than DP+TP, where ADP does not fit), by
+simulation of all three. Batches, lengths, the span of the seconds and the machine's links were not
+published: `llmem_times.py` says what is assumed. Two figures were found by `llmem_times.py
+--calibrate` on the rows marked: the length that batches are padded to, and the host's time for an
+operation on Colossal-AI's tensors.
+TIMES
+fenced python3 "$here/llmem_times.py" "$peakstep"
