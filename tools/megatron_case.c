@@ -41,8 +41,8 @@ static int64_t number(const ps_args *args, const char *name, int64_t fallback)
 static ps_code refuse_others(const ps_args *args, ps_error *err)
 {
     static const char *const others[] = {
-        "optimizer-kind", "optimizer-rank", "zero-grad", "attention", "lora",
-        "lora-target",    "quantize",       "lengths",   "mask",      "scheme-option"};
+        "optimizer-kind", "optimizer-rank", "zero-grad", "attention",     "lora", "lora-target",
+        "quantize",       "lengths",        "mask",      "scheme-option", "hift", "hift-order"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (ps_args_has(args, others[i])) {
             return ps_fail(err, PS_USAGE, "--%s is not one of Megatron's", others[i]);

@@ -248,6 +248,9 @@ static ps_code read_lengths(const ps_args *args, ps_model_recipe *out, ps_error 
         return PS_OK;
     }
     const bool is_drawn = strcmp(text, "draw") == 0;
+    if (is_drawn && r->steps == 0) {
+        return ps_fail(err, PS_USAGE, "--lengths draw: --hift needs --steps, one length for each");
+    }
     const size_t drawn = (size_t)(r->steps * r->accumulate);
     out->lengths = ps_calloc(is_drawn ? drawn : MAX_LENGTHS, sizeof *out->lengths);
     if (out->lengths == NULL) {
@@ -268,7 +271,7 @@ static void read_plain(const ps_args *args, ps_recipe *r)
 {
     r->batch = number(args, "batch", 1);
     r->length = number(args, "seq", 1024);
-    r->steps = number(args, "steps", PS_MODEL_STEPS);
+    r->steps = number(args, "steps", ps_args_has(args, "hift") ? 0 : PS_MODEL_STEPS);
     r->accumulate = number(args, "accumulate", 1);
     r->lora_rank = number(args, "lora", 0);
     r->optimizer = ps_args_has(args, "optimizer") ? ps_args_text(args, "optimizer") : "adamw";
@@ -300,6 +303,7 @@ ps_code ps_model_recipe_read(const ps_args *args, ps_model_recipe *out, ps_error
     read_mask(args, &out->recipe);
     PS_TRY(read_checkpoint(args, &out->recipe, err));
     PS_TRY(ps_streaming_options_read(args, &out->recipe.streaming, err));
+    PS_TRY(ps_hift_options_read(args, &out->recipe.hift, err));
     PS_TRY(read_targets(args, out, err));
     PS_TRY(read_lora_dropout(args, &out->recipe, err));
     PS_TRY(read_policies(args, &out->recipe, err));
@@ -361,6 +365,10 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
     }
     if (r->streaming.parameters) {
         append(text, ", frozen weights on the host");
+    }
+    if (r->hift.layers > 0) {
+        append(text, ", %lld layer%s a step", (long long)r->hift.layers,
+               r->hift.layers == 1 ? "" : "s");
     }
     append(text, ", %lld x ", (long long)r->batch);
     if (r->lengths != NULL) {

@@ -7,6 +7,7 @@
 #define PS_TOOLS_MODEL_RECIPE_H
 
 #include "cli/options.h"
+#include "hift_options.h"
 #include "parallel_options.h"
 #include "scheme_options.h"
 #include "streaming_options.h"
@@ -110,7 +111,7 @@
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "none|full|every=K|attention",                                                   \
          .help = "recompute blocks in backward: all, each K-th, or of all their attention alone"}, \
-        PS_STREAMING_OPTION_ROWS,                                                                  \
+        PS_STREAMING_OPTION_ROWS, PS_HIFT_OPTION_ROWS,                                             \
         {.name = "lengths",                                                                        \
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "LIST|draw",                                                                     \
@@ -121,7 +122,7 @@
          .value = "N",                                                                             \
          .unit = PS_UNIT_COUNT,                                                                    \
          .min = 0,                                                                                 \
-         .help = "of --lengths draw and of --jitter"},                                             \
+         .help = "of --lengths draw, --hift-order random and --jitter"},                           \
         {.name = "mask",                                                                           \
          .kind = PS_OPTION_CHOICE,                                                                 \
          .value = "auto|none|full|padded",                                                         \

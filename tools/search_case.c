@@ -58,6 +58,10 @@ static ps_code check(const ps_search_case *self, ps_error *err)
     if (ps_args_has(args, "lengths")) {
         return ps_fail(err, PS_USAGE, "--lengths: a search trains on sequences of one length");
     }
+    if (ps_args_has(args, "hift")) {
+        return ps_fail(err, PS_USAGE,
+                       "--hift: steps of different groups take different times: simulate it");
+    }
     return self->has_megatron || !ps_megatron_case_is(args)
                ? PS_OK
                : ps_fail(err, PS_USAGE, "%s", self->no_megatron);

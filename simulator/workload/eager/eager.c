@@ -354,6 +354,11 @@ void ps_eager_require_grad(ps_eager *self, ps_tensor leaf)
     self->tensor[leaf].requires_grad = true;
 }
 
+void ps_eager_refuse_grad(ps_eager *self, ps_tensor leaf)
+{
+    self->tensor[leaf].requires_grad = false;
+}
+
 void ps_eager_begin_graph(ps_eager *self, ps_tensor result)
 {
     if (result != 0 && self->is_recording && !ps_eager_requires_grad(self, result)) {

@@ -201,6 +201,9 @@ ps_tensor ps_eager_alias(ps_eager *self, ps_tensor tensor, int64_t elements);
 /** Asks for a gradient of a parameter. */
 void ps_eager_require_grad(ps_eager *self, ps_tensor leaf);
 
+/** requires_grad_(False): no graph that is recorded from now on reaches the parameter. */
+void ps_eager_refuse_grad(ps_eager *self, ps_tensor leaf);
+
 /**
  * Asks for a gradient of a result: it becomes the beginning of a graph, which keeps it and, after
  * backward, its gradient. Nothing happens where it has a graph already.

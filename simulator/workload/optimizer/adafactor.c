@@ -100,5 +100,6 @@ static void update(ps_optimizer *self)
 
 const ps_optimizer_ops ps_optimizer_adafactor = {.usual = PS_OPTIMIZER_LOOP,
                                                  .styles = PS_STYLE_BIT(LOOP),
+                                                 .can_leave = true,
                                                  .make_state = make_state,
                                                  .update = update};

@@ -106,10 +106,12 @@ static void update_adamw(ps_optimizer *self)
 /* no weight decay, as torch.optim.Adam's default */
 const ps_optimizer_ops ps_optimizer_adam = {.usual = PS_OPTIMIZER_FOREACH,
                                             .styles = STYLES,
+                                            .can_leave = true,
                                             .make_state = make_state,
                                             .update = update_adam};
 
 const ps_optimizer_ops ps_optimizer_adamw = {.usual = PS_OPTIMIZER_FOREACH,
                                              .styles = STYLES,
+                                             .can_leave = true,
                                              .make_state = make_state,
                                              .update = update_adamw};

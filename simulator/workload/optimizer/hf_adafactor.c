@@ -171,4 +171,4 @@ static void update(ps_optimizer *self)
 }
 
 const ps_optimizer_ops ps_optimizer_hf_adafactor = {
-    .usual = PS_OPTIMIZER_LOOP, .styles = PS_STYLE_BIT(LOOP), .update = update};
+    .usual = PS_OPTIMIZER_LOOP, .styles = PS_STYLE_BIT(LOOP), .can_leave = true, .update = update};

@@ -138,6 +138,7 @@ void ps_optimizer_destroy(ps_optimizer *self)
         ps_free(self->norm);
         ps_free(self->list[0]);
         ps_free(self->list[1]);
+        ps_free(self->state);
         ps_free(self);
     }
 }
@@ -146,6 +147,17 @@ ps_optimizer_way ps_optimizer_way_of(const char *word)
 {
     const ps_optimizer_ops *ops = find(word);
     return ops == NULL ? PS_OPTIMIZER_AFTER_BACKWARD : ops->way;
+}
+
+bool ps_optimizer_can_leave(const char *word)
+{
+    const ps_optimizer_ops *ops = find(word);
+    return ops != NULL && ops->can_leave;
+}
+
+void ps_optimizer_place_on_host(ps_optimizer *self)
+{
+    self->is_on_host = true;
 }
 
 bool ps_optimizer_unscales(const ps_optimizer *self)
@@ -170,6 +182,7 @@ static void list_active(ps_optimizer *self)
 void ps_optimizer_step(ps_optimizer *self)
 {
     list_active(self);
+    ps_optimizer_bring_states(self);
     for (size_t i = 0; self->ops->make_state != NULL && i < self->active_count; i++) {
         if (ps_optimizer_begins(self, self->active[i])) {
             self->ops->make_state(self, self->active[i]);
@@ -179,6 +192,7 @@ void ps_optimizer_step(ps_optimizer *self)
     if (self->ops->finish != NULL) {
         self->ops->finish(self);
     }
+    ps_optimizer_send_states(self);
     self->steps++;
 }
 
@@ -215,6 +229,7 @@ bool ps_optimizer_begins(ps_optimizer *self, size_t parameter)
 {
     const bool had = self->has_state[parameter];
     self->has_state[parameter] = true;
+    self->making = parameter;
     return !had;
 }
 
@@ -222,6 +237,7 @@ ps_tensor ps_optimizer_keep(ps_optimizer *self, int64_t elements, ps_dtype dtype
 {
     const ps_tensor made = ps_eager_make(self->e, elements, dtype, PS_ROLE_OPTIMIZER_STATE);
     ps_op_kernel(self->e, "fill", (uint64_t)elements * ps_dtype_bytes(dtype));
+    ps_optimizer_note_state(self, made);
     return made;
 }
 

@@ -31,6 +31,16 @@ void ps_optimizer_destroy(ps_optimizer *self);
 /** Of a word of optimizers.def; PS_OPTIMIZER_AFTER_BACKWARD of any other. */
 ps_optimizer_way ps_optimizer_way_of(const char *word);
 
+/** True when its states can lie on the host between steps: ps_optimizer_place_on_host. */
+bool ps_optimizer_can_leave(const char *word);
+
+/**
+ * States lie in pageable memory of the host from the end of the step that makes them on: a step
+ * brings those of the parameters that have a gradient, tensor by tensor, and sends them back
+ * before it ends with empty_cache(). Before the first step, of an optimizer that can.
+ */
+void ps_optimizer_place_on_host(ps_optimizer *self);
+
 /** True when its kernel unscales gradients itself: GradScaler then lends it the scale. */
 bool ps_optimizer_unscales(const ps_optimizer *self);
 

@@ -8,6 +8,12 @@
 #include "workload/eager/eager_parts.h"
 #include "workload/optimizer/optimizer.h"
 
+/** One tensor of one parameter's state. */
+typedef struct ps_optimizer_state {
+    size_t parameter;
+    ps_tensor device, host; /* host 0: it was never there */
+} ps_optimizer_state;
+
 /** What sets one optimizer apart. */
 typedef struct ps_optimizer_ops {
     ps_optimizer_way way;
@@ -16,6 +22,7 @@ typedef struct ps_optimizer_ops {
     bool begins_at_once;      /* states are made with the optimizer, not at the first step */
     bool keeps_grads;         /* nobody calls zero_grad() */
     bool has_rank;            /* looks at the recipe's optimizer_rank */
+    bool can_leave; /* each state belongs to one parameter, and stays the tensor that it is */
     /** What a parameter gets before its first update. NULL: nothing, or the update makes it. */
     void (*make_state)(ps_optimizer *self, size_t parameter);
     /** Each step: over the active parameters. Of a hook: over those whose gradient just came. */
@@ -44,8 +51,23 @@ struct ps_optimizer {
     bool gathers_norms; /* of a hook */
     ps_tensor *norm;    /* that it gathered, one a parameter at most */
     size_t norm_count;
-    ps_tensor factor; /* on the device, of all parameters: of clipped gradients; a table */
+    ps_tensor factor;          /* on the device, of all parameters: of clipped gradients; a table */
+    bool is_on_host;           /* states lie there between steps */
+    size_t making;             /* parameter whose state is made */
+    ps_optimizer_state *state; /* of all parameters, in order of making; of such alone */
+    size_t state_count, state_capacity;
 };
+
+/* States on the host: nothing happens where they stay on the device. */
+
+/** A tensor was made for the parameter that got its state last. */
+void ps_optimizer_note_state(ps_optimizer *self, ps_tensor made);
+
+/** States of the active parameters come to the device; those that are made now are there. */
+void ps_optimizer_bring_states(ps_optimizer *self);
+
+/** ... and go to the host, one waiting copy each; then their memory goes. */
+void ps_optimizer_send_states(ps_optimizer *self);
 
 /** One multi-tensor call: `lists` go together, of which `passes` are read or written. */
 typedef struct ps_foreach {

@@ -48,5 +48,6 @@ static void update(ps_optimizer *self)
 
 const ps_optimizer_ops ps_optimizer_rmsprop = {.usual = PS_OPTIMIZER_FOREACH,
                                                .styles = PS_STYLE_BIT(FOREACH) | PS_STYLE_BIT(LOOP),
+                                               .can_leave = true,
                                                .make_state = make_state,
                                                .update = update};

@@ -33,6 +33,7 @@ static void copy_grad(ps_optimizer *self, size_t parameter)
     const ps_tensor like = ps_optimizer_parameter(self, parameter);
     self->kept[parameter] = ps_eager_make(self->e, ps_eager_elements(self->e, like),
                                           ps_eager_dtype(self->e, like), PS_ROLE_OPTIMIZER_STATE);
+    ps_optimizer_note_state(self, self->kept[parameter]);
     PS_PASSES(self, parameter, copy);
 }
 
@@ -93,7 +94,7 @@ static void update_momentum(ps_optimizer *self)
 #define STYLES (PS_STYLE_BIT(FOREACH) | PS_STYLE_BIT(FUSED) | PS_STYLE_BIT(LOOP))
 
 const ps_optimizer_ops ps_optimizer_sgd = {
-    .usual = PS_OPTIMIZER_FOREACH, .styles = STYLES, .update = update};
+    .usual = PS_OPTIMIZER_FOREACH, .styles = STYLES, .can_leave = true, .update = update};
 
 const ps_optimizer_ops ps_optimizer_momentum = {
-    .usual = PS_OPTIMIZER_FOREACH, .styles = STYLES, .update = update_momentum};
+    .usual = PS_OPTIMIZER_FOREACH, .styles = STYLES, .can_leave = true, .update = update_momentum};

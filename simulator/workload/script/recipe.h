@@ -76,6 +76,26 @@ typedef struct ps_streaming {
     int64_t keep_first, keep_last; /* blocks that stay, >= 0 */
 } ps_streaming;
 
+/* X(symbol, word in options, what it is) */
+#define PS_HIFT_ORDERS(X)                         \
+    X(BOTTOM_UP, "bottom-up", "embeddings first") \
+    X(TOP_DOWN, "top-down", "the head first")     \
+    X(RANDOM, "random", "layers shuffled once, then in turn")
+
+/** Whose turn comes when. */
+typedef enum ps_hift_order {
+#define PS_HIFT_ORDER_ENUM(sym, word, doc) PS_HIFT_##sym,
+    PS_HIFT_ORDERS(PS_HIFT_ORDER_ENUM)
+#undef PS_HIFT_ORDER_ENUM
+} ps_hift_order;
+
+/** HiFT: a step trains one group of layers. */
+typedef struct ps_hift_settings {
+    int64_t layers; /* of a group; 0: every step trains all */
+    ps_hift_order order;
+    uint64_t seed; /* of a random order */
+} ps_hift_settings;
+
 /** Where zero_grad() stands in the loop. */
 typedef enum ps_zero_grad {
     PS_ZERO_GRAD_END = 0,
@@ -88,7 +108,7 @@ typedef struct ps_recipe {
     int64_t batch, length;  /* sequences of a micro-batch, tokens of each, > 0 */
     const int64_t *lengths; /* per micro-batch of the run in place of `length`; NULL: constant */
     size_t length_count;
-    int64_t steps, accumulate; /* > 0; micro-batches of a step */
+    int64_t steps, accumulate; /* > 0; micro-batches of a step. Steps 0, of HiFT: two cycles */
     ps_dtype parameters;       /* type of the weights */
     ps_dtype autocast;         /* PS_DTYPE_F32: off */
     bool has_masters;          /* the optimizer keeps 32-bit copies of the weights: masters.h */
@@ -124,6 +144,7 @@ typedef struct ps_recipe {
     int64_t report_ns;          /* of the host, at a report of memory about each of these; 0 none */
     ps_parallel parallel;       /* ranks that train the same model on other data */
     ps_streaming streaming;
+    ps_hift_settings hift;
 } ps_recipe;
 
 /** 32 bits, AdamW over lists, one step of one sequence of 1024 tokens, everything trained. */

@@ -45,6 +45,13 @@ static ps_code place_on_host(ps_script *self, ps_error *err)
     return PS_OK;
 }
 
+/* In the second cycle every group finds its states. */
+static int64_t count_steps(const ps_script *self)
+{
+    const int64_t steps = self->run->recipe->steps;
+    return steps == 0 ? 2 * ps_hift_groups(self->hift) : steps;
+}
+
 static ps_code run_steps(ps_script *self, ps_error *err)
 {
     ps_eager *e = self->m.e;
@@ -57,8 +64,10 @@ static ps_code run_steps(ps_script *self, ps_error *err)
         const ps_zo2_driver driver = {self->run->device.malloc_ns, self->run->device.free_ns};
         PS_TRY(ps_zo2_create(&self->m, &driver, &self->zo2, err));
     }
-    for (int64_t step = 0; step < self->run->recipe->steps; step++) {
+    const int64_t steps = count_steps(self);
+    for (int64_t step = 0; step < steps; step++) {
         PS_TRY(tell_step(self, step, false, err));
+        self->step = step;
         ps_script_step(self);
         PS_TRY(ps_eager_code(e, err));
         PS_TRY(tell_step(self, step, true, err));
@@ -139,6 +148,10 @@ static ps_code run_script(ps_script *self, ps_error *err)
     PS_TRY(ps_weights_create(&self->m, &self->weights, err));
     PS_TRY(ps_activations_create(&self->m, &self->activations, err));
     PS_TRY(ps_optimizer_create(m, &self->optimizer, err));
+    PS_TRY(ps_hift_create(&self->m, &self->hift, err));
+    if (self->hift != NULL) {
+        ps_optimizer_place_on_host(self->optimizer);
+    }
     return run_steps(self, err);
 }
 
@@ -155,7 +168,9 @@ static bool has_single_tokens(const ps_recipe *r)
 
 static ps_code check_recipe(const ps_recipe *r, ps_error *err)
 {
-    if (r->batch < 1 || r->length < 1 || r->steps < 1 || r->accumulate < 1 || r->lora_rank < 0) {
+    const int64_t least_steps = r->hift.layers > 0 ? 0 : 1;
+    if (r->batch < 1 || r->length < 1 || r->steps < least_steps || r->hift.layers < 0 ||
+        r->accumulate < 1 || r->lora_rank < 0) {
         return ps_fail(
             err, PS_USAGE,
             "batch, sequence length, steps and micro-batches of a step must be positive");
@@ -175,6 +190,7 @@ static ps_code check_recipe(const ps_recipe *r, ps_error *err)
     PS_TRY(ps_masters_check(r, err));
     PS_TRY(ps_activations_check(r, err));
     PS_TRY(ps_weights_check(r, err));
+    PS_TRY(ps_hift_check(r, err));
     return ps_quantized_check(r, err);
 }
 
@@ -260,6 +276,7 @@ ps_code ps_train(const ps_training *given, ps_error *err)
     ps_free(self.output.kept);
     ps_zo2_destroy(self.zo2);
     ps_optimizer_destroy(self.optimizer);
+    ps_hift_destroy(self.hift);
     ps_activations_destroy(self.activations);
     ps_weights_destroy(self.weights);
     run->family->destroy(&self.m);

@@ -9,6 +9,7 @@
 #include "workload/scheme/scheme.h"
 #include "workload/script/activations.h"
 #include "workload/script/grad_scaler.h"
+#include "workload/script/hift.h"
 #include "workload/script/lsp.h"
 #include "workload/script/masters.h"
 #include "workload/script/train.h"
@@ -27,7 +28,9 @@ typedef struct ps_script {
     ps_lsp *lsp;                   /* NULL: another policy */
     ps_zero_offload *zero_offload; /* likewise */
     ps_optimizer *optimizer;
-    ps_zo2 *zo2; /* NULL: another policy */
+    ps_zo2 *zo2;   /* NULL: another policy */
+    ps_hift *hift; /* NULL: every step trains all layers */
+    int64_t step;  /* number of the one that runs */
     ps_grad_scaler scaler;
     ps_batch batch;
     ps_model_output output; /* of the last forward, while the script keeps it */

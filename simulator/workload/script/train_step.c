@@ -193,6 +193,7 @@ static void run_first_order(ps_script *self)
 {
     zero_grad(self, PS_ZERO_GRAD_START);
     const ps_recipe *r = self->run->recipe;
+    ps_hift_begin_step(self->hift, self->step);
     ps_lsp_begin_step(self->lsp, self->micro_batch / r->accumulate);
     for (int64_t i = 0; i < r->accumulate; i++) {
         pause(self);
