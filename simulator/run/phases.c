@@ -27,6 +27,13 @@ static bool find_host(const ps_plan *plan, uint32_t device, uint32_t *lane)
     return is_found;
 }
 
+/* Steps are those of one rank's host: where others are at that moment, rows do not tell. */
+static bool carries_steps(const ps_plan *plan, uint32_t lane)
+{
+    const uint32_t task = plan->step.begin_task[0];
+    return task < plan->task.head.count && plan->task.lane[task] == lane;
+}
+
 /* Steps are in order, tasks too. */
 static bool advance(const ps_plan *plan, uint32_t task, size_t *step)
 {
@@ -68,7 +75,8 @@ ps_code ps__run_phases(const ps_plan *plan, const ps_run_times *times, uint32_t 
                        ps_result_device *out, ps_error *err)
 {
     uint32_t lane = 0;
-    if (plan->step.head.count == 0 || !find_host(plan, device, &lane)) {
+    if (plan->step.head.count == 0 || !find_host(plan, device, &lane) ||
+        !carries_steps(plan, lane)) {
         return PS_OK;
     }
     bool is_told = false;

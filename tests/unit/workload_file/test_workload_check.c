@@ -67,7 +67,7 @@ static const violation violations[] = {
     {PS_WORKLOAD_OP, "basis", 1, PS_BASIS_COUNT, "op 1: basis is 4, the largest is 3"},
     {PS_WORKLOAD_OP, "block", 1, 3, "op 1: block is 3, must be below 3"},
     {PS_WORKLOAD_OP, "dur_ns", 1, UINT64_MAX, "op 1: dur_ns is -1, must be >= 0"},
-    {PS_WORKLOAD_EVENT, "kind", 2, 3, "event 2: kind is 3, the largest is 2"},
+    {PS_WORKLOAD_EVENT, "kind", 2, 3, "event 2 releases the cache: ref is 1, must be 0"},
     {PS_WORKLOAD_STEP, "is_first", 1, 2, "step 1: is_first is 2, the largest is 1"},
     {PS_WORKLOAD_FINDING, "confidence_permille", 0, 1001, "confidence_permille is 1001"},
     {PS_WORKLOAD_LOSS, "severity", 0, 3, "loss 0: severity is 3, the largest is 2"},
