@@ -225,6 +225,12 @@ static ps_code read_one(const char *text, ps_recipe *out, ps_error *err)
             (of->owners & owners_of(out)) == 0) {
             continue;
         }
+        if (equals != NULL && strcmp(equals + 1, "nvme") == 0) {
+            return ps_fail(err, PS_USAGE,
+                           "--scheme-option \"%s\": nothing is offloaded to storage yet; true is "
+                           "the host's memory",
+                           text);
+        }
         if (equals == NULL || !set(of, equals + 1, out, &expected)) {
             return ps_fail(err, PS_USAGE, "--scheme-option \"%s\": expected %s=VALUE%s%s", text,
                            of->key, expected[0] == '\0' ? "" : ", ", expected);

@@ -157,6 +157,20 @@ static void describe_peak(const ps_result_device *device, char text[PS_SEARCH_WH
     describe_roles(device, text);
 }
 
+/* The node that is fullest for what it has; those of unknown size come last. */
+static const ps_result_node *fullest_node(const ps_result *result)
+{
+    const ps_result_node *fullest = NULL;
+    for (size_t i = 0; i < result->node_count; i++) {
+        const ps_result_node *node = &result->node[i];
+        const bool is_fuller =
+            fullest == NULL || (!node->fits && fullest->fits) ||
+            (node->fits == fullest->fits && node->peak_bytes > fullest->peak_bytes);
+        fullest = is_fuller ? node : fullest;
+    }
+    return fullest;
+}
+
 static void read_result(const ps_search_case *self, const ps_result *result, ps_search_outcome *out)
 {
     const ps_result_device *fullest = &result->device[0];
@@ -172,7 +186,14 @@ static void read_result(const ps_search_case *self, const ps_result *result, ps_
         .limit_bytes = capacity - ps_mul_div_u64(capacity, self->margin, PS_RATIO_ONE),
         .step_ns = result->step_time_ns,
     };
-    out->verdict = out->peak_bytes <= out->limit_bytes ? PS_SEARCH_FITS : PS_SEARCH_TOO_LARGE;
+    const ps_result_node *node = fullest_node(result);
+    if (node != NULL) {
+        out->host_bytes = node->peak_bytes;
+        out->host_capacity_bytes = node->capacity_bytes;
+    }
+    out->verdict = out->peak_bytes <= out->limit_bytes && !ps_search_lacks_host(out)
+                       ? PS_SEARCH_FITS
+                       : PS_SEARCH_TOO_LARGE;
     describe_peak(fullest, out->why);
 }
 

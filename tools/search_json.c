@@ -28,6 +28,10 @@ static void write_outcome(ps_json *json, const ps_search_outcome *outcome)
         ps_json_u64(json, "peak_device_bytes", outcome->peak_bytes);
         ps_json_u64(json, "limit_bytes", outcome->limit_bytes);
         ps_json_u64(json, "capacity_bytes", outcome->capacity_bytes);
+        if (outcome->host_bytes > 0) {
+            ps_json_u64(json, "peak_host_bytes", outcome->host_bytes);
+            ps_json_u64(json, "host_capacity_bytes", outcome->host_capacity_bytes);
+        }
         ps_json_i64(json, "step_time_ns", outcome->step_ns);
         ps_json_u64(json, "tokens_per_step", outcome->tokens);
         ps_json_u64(json, "tokens_per_s", ps_search_tokens_per_s(outcome));

@@ -146,6 +146,14 @@ static void print_no_answer(const ps_search_report *self, ps_output *out)
         return;
     }
     ps_search_method_name(&least->point.method, name);
+    if (ps_search_lacks_host(&least->outcome)) {
+        ps_output_print(out,
+                        "Nothing fits: %s needs %s of host memory, of the %s that a node has\n",
+                        name, size_text(least->outcome.host_bytes, a),
+                        size_text(least->outcome.host_capacity_bytes, b));
+        print_remedies(self, out);
+        return;
+    }
     ps_output_print(out, "Nothing fits: %s needs least, %s of the %s that a GPU has to give\n",
                     name, size_text(least->outcome.peak_bytes, a),
                     size_text(least->outcome.limit_bytes, b));
@@ -210,12 +218,24 @@ static ps_code print_front(const ps_search_report *self, ps_output *out, ps_erro
 
 /* ---- what lost ---- */
 
+/* What a node lacks stands first: no GPU with more memory helps it. */
+static void print_lacking_host(const ps_search_outcome *outcome, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    if (ps_search_lacks_host(outcome)) {
+        ps_output_print(out, "needs %s of host memory, of the %s that a node has;\n%*s",
+                        size_text(outcome->host_bytes, a),
+                        size_text(outcome->host_capacity_bytes, b), (int)INDENT, "");
+    }
+}
+
 static void print_too_large(const ps_search_report *self, size_t family, ps_output *out)
 {
     const ps_search_trial *trial = &self->result.family[family].trial;
     const ps_search_outcome *outcome = &trial->outcome;
     const ps_search_remedies *remedies = &self->remedies[family];
     char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES], name[PS_SEARCH_NAME_BYTES];
+    print_lacking_host(outcome, out);
     ps_output_print(out, "needs %s of %s at a micro-batch of %lld%s,\n%*s%s\n",
                     size_text(outcome->peak_bytes, a), size_text(outcome->limit_bytes, b),
                     (long long)trial->point.micro_batch,

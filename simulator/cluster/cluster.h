@@ -65,8 +65,8 @@ typedef struct ps_rank_host {
     uint64_t down_bytes_per_s;        /* ... and to it */
     uint64_t staged_up_bytes_per_s;   /* copies of pageable memory from the GPU */
     uint64_t staged_down_bytes_per_s; /* ... and to it */
-    uint64_t threads_bytes_per_s; /* what its share of the socket's cores streams; never more than
-                                     the socket's memory does */
+    uint64_t threads_bytes_per_s; /* what its share of the socket's cores could stream, were memory
+                                     endless; the socket's memory where cores are not known */
     ps_basis threads_basis;
 } ps_rank_host;
 

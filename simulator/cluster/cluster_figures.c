@@ -145,6 +145,17 @@ static ps_code read_threads(ps_kind_reader *self)
     return PS_OK;
 }
 
+/* Disks are known, and nothing uses them yet. */
+static ps_code check_storage(const ps_kind_reader *self)
+{
+    ps_stated name;
+    ps_hardware_id storage;
+    return ps_figure_table_get(self->table, self->thing, "storage", &name)
+               ? ps_catalogue_find(self->catalogue, PS_HARDWARE_STORAGE, name.text, &storage,
+                                   self->err)
+               : PS_OK;
+}
+
 static ps_code read_host(ps_kind_reader *self)
 {
     ps_node_kind *kind = &self->cluster->kind;
@@ -165,6 +176,7 @@ static ps_code read_host(ps_kind_reader *self)
                          &kind->uplink_bytes_per_s));
     }
     PS_TRY(read_threads(self));
+    PS_TRY(check_storage(self));
     PS_TRY(ps_figure_table_need(self->table, self->thing, "peer-access", &word, self->err));
     if (strcmp(word.text, "yes") != 0 && strcmp(word.text, "no") != 0) {
         return refuse_word(self, "peer-access", word.text, "yes or no");

@@ -36,6 +36,8 @@ static const ps_figure_rule rules[] = {
     {"slot-down", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"host-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"rail-change", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"storage", PS_FIGURE_WORD, 0, 0},
+    {"storages", PS_UNIT_COUNT, 1, 64},
     {NULL, PS_UNIT_COUNT, 0, 0},
 };
 

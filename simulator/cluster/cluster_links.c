@@ -90,7 +90,7 @@ static uint32_t gpus_on_socket(const ps_cluster *self, uint32_t socket)
     return count;
 }
 
-/* What the threads of a rank stream together: its share of the cores, at most the memory's rate. */
+/* What the threads of a rank stream together, were memory endless: its share of the cores. */
 static uint64_t cores_rate(const ps_cluster *self, uint32_t local)
 {
     const ps_node_kind *kind = &self->kind;
@@ -98,7 +98,7 @@ static uint64_t cores_rate(const ps_cluster *self, uint32_t local)
     const uint64_t cores =
         kind->rank_cores > 0 ? kind->core_bytes_per_s * kind->rank_cores
                              : kind->core_bytes_per_s * kind->cores / gpus_on_socket(self, socket);
-    return cores > 0 && cores < kind->memory_bytes_per_s ? cores : kind->memory_bytes_per_s;
+    return cores > 0 ? cores : kind->memory_bytes_per_s;
 }
 
 static void make_node(ps_cluster *self, uint32_t node)

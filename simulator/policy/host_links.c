@@ -212,10 +212,10 @@ ps_code ps_host_links_set_slots(ps_plan *plan, const ps_slot_rates *to, ps_error
 
 /* ---- memory and threads ---- */
 
-/* What threads have by their cores, when memory changes. */
+/* Threads keep what their cores stream; where that is not known, they have all of memory. */
 static uint64_t threads_by(uint64_t rate, uint64_t from, uint64_t to)
 {
-    return rate >= from ? to : least_of(rate, to);
+    return rate == from ? to : rate;
 }
 
 ps_code ps_host_links_set_memory(ps_plan *plan, uint64_t bytes_per_s, ps_error *err)

@@ -49,8 +49,7 @@ uint64_t ps_host_links_memory(const ps_plan *plan);
 ps_code ps_host_links_set_slots(ps_plan *plan, const ps_slot_rates *to, ps_error *err) PS_MUST_USE;
 
 /**
- * Sets the memory of every socket. Threads that memory held back may have the new one; those that
- * their cores hold back what they had, and never more than memory.
+ * Sets the memory of every socket. Threads whose cores are not known may have all of the new one.
  *
  * @param bytes_per_s  > 0
  * @return PS_OK · PS_USAGE nothing of the plan loads the memory of a host

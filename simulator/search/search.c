@@ -30,6 +30,11 @@ uint64_t ps_search_tokens_per_s(const ps_search_outcome *self)
     return self->step_ns <= 0 ? 0 : ps_mul_div_u64(self->tokens, NS_PER_S, (uint64_t)self->step_ns);
 }
 
+bool ps_search_lacks_host(const ps_search_outcome *self)
+{
+    return self->host_capacity_bytes > 0 && self->host_bytes > self->host_capacity_bytes;
+}
+
 /* -1, 0, 1: is a faster, equal, slower: by tokens * time of the other, exactly. */
 static int compare_speed(const ps_search_outcome *a, const ps_search_outcome *b)
 {
@@ -103,9 +108,11 @@ static ps_code try_size(void *context, size_t i, ps_search_need *out, ps_error *
     trial.point.accumulate =
         ps_search_accumulation(&what->rule, self->method, trial.point.micro_batch);
     PS_TRY(what->evaluate(what->context, &trial.point, false, &trial.outcome, err));
-    *out = (ps_search_need){.is_possible = trial.outcome.verdict != PS_SEARCH_REFUSED,
-                            .needed_bytes = trial.outcome.peak_bytes,
-                            .limit_bytes = trial.outcome.limit_bytes};
+    const bool lacks_host = ps_search_lacks_host(&trial.outcome);
+    *out = (ps_search_need){
+        .is_possible = trial.outcome.verdict != PS_SEARCH_REFUSED,
+        .needed_bytes = lacks_host ? trial.outcome.host_bytes : trial.outcome.peak_bytes,
+        .limit_bytes = lacks_host ? trial.outcome.host_capacity_bytes : trial.outcome.limit_bytes};
     return keep(self, &trial, err);
 }
 

@@ -36,9 +36,11 @@ typedef struct ps_search_point {
 /** What it needs and takes. */
 typedef struct ps_search_outcome {
     ps_search_verdict verdict;
-    uint64_t peak_bytes;     /* on the fullest GPU, were memory endless */
-    uint64_t limit_bytes;    /* that it may take */
-    uint64_t capacity_bytes; /* of the GPU */
+    uint64_t peak_bytes;          /* on the fullest GPU, were memory endless */
+    uint64_t limit_bytes;         /* that it may take */
+    uint64_t capacity_bytes;      /* of the GPU */
+    uint64_t host_bytes;          /* of the fullest node, all its ranks; 0: hosts hold nothing */
+    uint64_t host_capacity_bytes; /* of that node; 0 unknown */
     ps_ns step_ns;
     uint64_t tokens;               /* of a step, all GPUs */
     char why[PS_SEARCH_WHY_BYTES]; /* refused: why; else what is there at the peak, and when */
@@ -94,6 +96,9 @@ typedef struct ps_search_result {
 ps_code ps_search_run(const ps_search *what, ps_search_result *out, ps_error *err) PS_MUST_USE;
 
 void ps_search_result_fini(ps_search_result *self);
+
+/** True when a node has too little memory, whatever the GPUs have. */
+bool ps_search_lacks_host(const ps_search_outcome *self);
 
 /** Tokens a second of an outcome; 0 where the step takes no time. */
 uint64_t ps_search_tokens_per_s(const ps_search_outcome *self);

@@ -138,6 +138,46 @@ static void users_rows_add_and_override(void **state)
     ps_cluster_destroy(cluster);
 }
 
+/* 64 cores of 20 GB/s for the four GPUs of a socket: 16 each, though memory of 170 is all they get together. */
+static void threads_of_a_rank_have_its_cores(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t cores, gpus;
+        uint64_t expected;
+    } cases[] = {{0, 8, 320}, {0, 1, 1280}, {0, 2, 640}, {1, 8, 20}, {16, 8, 320}, {60, 1, 1200}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ps_error err = {0};
+        ps_cluster *cluster = NULL;
+        const ps_cluster_options options = {.rank_cores = cases[i].cores};
+        assert_ok(&err, ps_cluster_create(catalogue, "dgx-a100-80", cases[i].gpus, &options,
+                                          &cluster, &err));
+        assert_int_equal(ps_cluster_host(cluster, 0).threads_bytes_per_s,
+                         cases[i].expected * UINT64_C(1000000000));
+        assert_int_equal(ps_cluster_host(cluster, 0).node_bytes, UINT64_C(2048) << 30);
+        ps_cluster_destroy(cluster);
+    }
+}
+
+static void threads_that_there_are_not_are_refused(void **state)
+{
+    static const char csv[] = "node,quantity,value,unit,origin\n"
+                              "bare,gpu,T4,,given: x\nbare,gpus,1,,given: x\n"
+                              "bare,fabric,pcie,,given: x\nbare,cpu,amd,,given: x\n"
+                              "bare,host-memory,DDR4-3200-2ch,,given: x\n"
+                              "bare,peer-access,no,,given: x\nbare,collectives,pcie,,given: x\n";
+    const ps_cluster_options many = {.rank_cores = 17};
+    const ps_cluster_options some = {.csv = csv, .csv_bytes = sizeof csv - 1, .rank_cores = 2};
+    ps_error err = {0};
+    ps_cluster *out = NULL;
+    (void)state;
+    assert_int_equal(ps_cluster_create(catalogue, "dgx-a100-80", 8, &many, &out, &err), PS_USAGE);
+    assert_non_null(strstr(err.message, "17 threads for each of the 4 ranks of a socket"));
+    assert_int_equal(ps_cluster_create(catalogue, "bare", 1, &some, &out, &err), PS_USAGE);
+    assert_non_null(strstr(err.message, "nothing is known of the cores"));
+    assert_null(out);
+}
+
 #define HEADER "node,quantity,value,unit,origin\n"
 
 static void what_cannot_be_is_refused(void **state)
@@ -165,6 +205,8 @@ static void what_cannot_be_is_refused(void **state)
             PS_BAD_INPUT, "has 2 GPUs, but links-1-2");
     refused("a", 1, HEADER "a,like,rtx4090-2,,given: x\na,host-memory,tape,,given: x\n",
             PS_NOT_FOUND, "tape");
+    refused("a", 1, HEADER "a,like,rtx4090-2,,given: x\na,storage,reel,,given: x\n", PS_NOT_FOUND,
+            "reel");
 }
 
 /* Each allocation in turn fails; nothing leaks, nothing is half made. */
@@ -191,6 +233,8 @@ int main(void)
         cmocka_unit_test(ranks_go_node_by_node),
         cmocka_unit_test(a_gpu_means_its_default_kind),
         cmocka_unit_test(users_rows_add_and_override),
+        cmocka_unit_test(threads_of_a_rank_have_its_cores),
+        cmocka_unit_test(threads_that_there_are_not_are_refused),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(out_of_memory_is_survived),
     };
