@@ -176,11 +176,16 @@ static ps_code find_remedies(ps_search_report *report, ps_error *err)
 /* Nothing fits, or nothing can be. */
 static ps_code explain_refusal(const running *self, const ps_search_result *result, ps_error *err)
 {
+    bool is_too_large = false, lacks_host = false;
     for (size_t i = 0; i < result->family_count; i++) {
-        if (result->family[i].trial.outcome.verdict == PS_SEARCH_TOO_LARGE) {
-            return ps_fail(err, PS_DEVICE_FULL, "no method fits the memory of %s",
-                           ps_catalogue_name(self->of.catalogue, self->of.machine.gpu));
-        }
+        const ps_search_outcome *outcome = &result->family[i].trial.outcome;
+        is_too_large = is_too_large || outcome->verdict == PS_SEARCH_TOO_LARGE;
+        lacks_host = lacks_host || ps_search_lacks_host(outcome);
+    }
+    if (is_too_large) {
+        return ps_fail(err, PS_DEVICE_FULL, "no method fits the memory of %s%s",
+                       ps_catalogue_name(self->of.catalogue, self->of.machine.gpu),
+                       lacks_host ? " and of its host" : "");
     }
     return ps_fail(err, PS_USAGE, "no method can train this as it is asked for");
 }
