@@ -42,9 +42,6 @@ ps_code ps_hift_check(const ps_recipe *r, ps_error *err)
                        "sgd, momentum, rmsprop, adafactor or hf-adafactor, not \"%s\"",
                        r->optimizer);
     }
-    if (r->has_masters) {
-        return ps_fail(err, PS_USAGE, "--hift with 32-bit copies of the weights is not described");
-    }
     return PS_OK;
 }
 

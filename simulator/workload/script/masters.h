@@ -11,6 +11,12 @@
  *   zero_grad        wide gradients are dropped
  *
  * DeepSpeed and Megatron's contiguous buffers hold 32-bit gradients all the time instead.
+ *
+ * Under HiFT copies lie in pageable memory of the host, as its replacement of DeepSpeed's
+ * FP16_UnfusedOptimizer has them, and narrow gradients stay until the step's end:
+ *
+ *   step             copies of the last step's group go to the host, those of this one's come, by
+ *                    copies that wait; then as above
  */
 #ifndef PS_WORKLOAD_MASTERS_H
 #define PS_WORKLOAD_MASTERS_H
@@ -21,6 +27,7 @@
 typedef struct ps_masters {
     const ps_model *model; /* whose parameters they are */
     ps_model of;
+    ps_tensor *host; /* of each copy, where they lie on the host between steps; else NULL */
 } ps_masters;
 
 /** Refuses what leaves no room for copies. PS_OK · PS_USAGE */
@@ -39,6 +46,9 @@ void ps_masters_take_grads(ps_masters *self);
 
 /** Copies go back into the model's parameters: one kernel each. */
 void ps_masters_write_back(ps_masters *self);
+
+/** zero_grad() of what ps_masters_take_grads left: narrow gradients, where copies lie on the host. */
+void ps_masters_drop_narrow(ps_masters *self);
 
 void ps_masters_fini(ps_masters *self);
 

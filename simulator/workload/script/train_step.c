@@ -86,6 +86,7 @@ static void zero_grad(ps_script *self, ps_zero_grad here)
     if (self->run->recipe->zero_grad == here) {
         ps_eager_set_phase(self->m.e, PS_EAGER_ZERO);
         ps_optimizer_zero_grad(self->optimizer);
+        ps_masters_drop_narrow(&self->masters);
         ps_scheme_grads_gone(self->scheme);
     }
 }
