@@ -7,7 +7,7 @@
 
 typedef struct call {
     ps_tensor (*module)(ps_model *m, const ps_dual_pass *pass);
-    ps_tensor (*block)(ps_model *m, const ps_dual_pass *pass, int64_t index);
+    bool is_block; /* in its place */
     int64_t index;
     int slot, beside; /* of the results; beside 0: one result */
 } call;
@@ -35,7 +35,7 @@ static ps_tensor run_one(ps_zo2 *self, const call *with, int side)
     const ps_dual_pass *pass = &self->pass[side];
     ps_eager_set_autocast(self->m->e, self->m->recipe->autocast);
     const ps_tensor out =
-        with->block != NULL ? with->block(self->m, pass, with->index) : with->module(self->m, pass);
+        with->is_block ? self->ops->block(self->m, pass, with->index) : with->module(self->m, pass);
     ps_eager_set_autocast(self->m->e, PS_DTYPE_F32);
     return out;
 }
@@ -111,7 +111,7 @@ void ps_zo2_run_stages(ps_zo2 *self, const ps_dual_stage *stage, size_t count)
 
 void ps_zo2_run_block(ps_zo2 *self, int64_t index)
 {
-    const call with = {.block = self->ops->block, .index = index, .slot = PS_DUAL_HIDDEN};
+    const call with = {.is_block = true, .index = index, .slot = PS_DUAL_HIDDEN};
     ps_eager_set_block(self->m->e, (uint32_t)index + 1);
     run_dual(self, &with, ps_zo2_list_block(self, index));
     ps_eager_set_block(self->m->e, 0);
