@@ -72,6 +72,7 @@ static void add_earlier(ps_zero_offload *self, ps_tensor grad)
         ps_op_join(e, PS_EAGER_MAIN, PS_EAGER_OFFLOAD);
     }
     self->has_begun = true;
+    /* a slice of the buffer that no other copy of this backward touches: it is not told as a whole */
     ps_tensor earlier =
         ps_eager_make(e, ps_eager_elements(e, grad), self->transfer, PS_ROLE_TEMPORARY);
     const ps_host_copy copy = {.name = "earlier",
@@ -79,7 +80,6 @@ static void add_earlier(ps_zero_offload *self, ps_tensor grad)
                                .memory = PS_MEMORY_PINNED,
                                .lane = PS_EAGER_MAIN,
                                .bytes = ps_eager_bytes(e, earlier),
-                               .from = self->buffer[side_of(self, self->steps)],
                                .to = earlier};
     ps_op_host_copy(e, &copy);
     ps_op_add_into(e, grad, earlier);
@@ -92,10 +92,12 @@ static void take_gradient(void *context, ps_tensor leaf, ps_tensor owned)
 {
     ps_zero_offload *self = context;
     ps_eager *e = self->e;
+    ps_eager_touch(e, owned, true);
     const uint32_t mark = make_room(self);
     (void)leaf;
     if (ps_eager_dtype(e, owned) != self->transfer) {
         ps_eager_assign(e, &owned, ps_op_copy_to(e, owned, self->transfer));
+        ps_eager_touch(e, owned, true);
     }
     add_earlier(self, owned);
     ps_op_join(e, PS_EAGER_OFFLOAD, PS_EAGER_MAIN);

@@ -7,7 +7,7 @@
 
     tests/accuracy/lsp/calibrate.py build/gcc-release/tools/peakstep
 
-Prints the rows for simulator/cluster/devices.csv; exit status 1 where those there differ.
+Prints the rows for simulator/cluster/devices.csv; exit status 1 where those there are 2 % away.
 """
 import sys
 import tempfile
@@ -17,6 +17,7 @@ from machine import DRAWN_NATIVE, HERE, LAPTOP, WORKSTATION, ZERO, Peakstep
 
 LAYERS, FORWARD_S, BACKWARD_S = 32, 0.0122, 0.0281  # published: table 1
 ZERO_S = 512.0 / 128  # published: scripts/draw_loss_code_1.3B.py, of 128 micro-batches
+TOLERANCE = 0.02
 DEVICES = HERE.parents[2] / "simulator/cluster/devices.csv"
 
 
@@ -58,7 +59,8 @@ def main():
     for (device, quantities, unit), value in found.items():
         for quantity in quantities:
             print(f"{device},{quantity},{value:g},{unit}")
-            is_stated = is_stated and stated(device, quantity) == value
+            there = stated(device, quantity)
+            is_stated = is_stated and there is not None and abs(there / value - 1) <= TOLERANCE
     return 0 if is_stated else 1
 
 
