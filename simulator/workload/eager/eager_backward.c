@@ -119,14 +119,17 @@ static void arrive(ps_eager *self, ps_tensor *place, ps_tensor grad)
         *place = grad;
         return;
     }
-    ps_op_kernel(self, "add", 3 * ps_eager_bytes(self, grad));
-    if (ps_eager_is_sole(self, *place)) {
-        ps_eager_drop(self, grad);
-        return;
-    }
     const ps_tensor sum =
-        ps_op_result(self, ps_eager_elements(self, grad), ps_eager_dtype(self, grad));
-    ps_eager_assign(self, place, sum);
+        ps_eager_is_sole(self, *place)
+            ? 0
+            : ps_op_result(self, ps_eager_elements(self, grad), ps_eager_dtype(self, grad));
+    ps_op_kernel(self, "add", 3 * ps_eager_bytes(self, grad));
+    if (ps_eager_takes_grads(self)) {
+        ps_eager_touch(self, sum != 0 ? sum : *place, true);
+    }
+    if (sum != 0) {
+        ps_eager_assign(self, place, sum);
+    }
     ps_eager_drop(self, grad);
 }
 
@@ -196,8 +199,19 @@ static void send_to_leaves(ps_eager *self, ps_node *node, ps_tensor *out)
     }
 }
 
+/* Who takes gradients hands them to other lanes: they were written by the node's last kernel. */
+static void tell_written(ps_eager *self, const ps_node *node, const ps_tensor *out)
+{
+    for (uint32_t i = 0; i < node->edge_count && ps_eager_takes_grads(self); i++) {
+        if (node->edge[i].node != 0 && ps_eager_node(self, node->edge[i].node - 1)->leaf != 0) {
+            ps_eager_touch(self, out[i], true);
+        }
+    }
+}
+
 static void send(ps_eager *self, ps_node *node, ps_tensor *out, queue *ready)
 {
+    tell_written(self, node, out);
     if (node->has_views) {
         send_to_leaves(self, node, out);
     }

@@ -26,6 +26,11 @@ void ps_eager_set_grad_taker(ps_eager *self,
     self->grad_taker_context = context;
 }
 
+bool ps_eager_takes_grads(const ps_eager *self)
+{
+    return self->grad_taker != NULL;
+}
+
 bool ps_eager_give_grad(ps_eager *self, ps_tensor leaf, ps_tensor owned)
 {
     if (self->grad_taker == NULL || owned == 0) {

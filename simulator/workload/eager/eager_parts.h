@@ -145,6 +145,8 @@ void ps_eager_call_leaf_hook(ps_eager *self);
 void ps_eager_call_end_hook(ps_eager *self);
 void ps_eager_call_mark_hook(ps_eager *self, uint32_t mark);
 void ps_eager_call_grad_hook(ps_eager *self, ps_tensor leaf);
+/** Does something take gradients in place of storing them? */
+bool ps_eager_takes_grads(const ps_eager *self);
 /** Hands a gradient over; false: nobody takes it. */
 bool ps_eager_give_grad(ps_eager *self, ps_tensor leaf, ps_tensor owned);
 
