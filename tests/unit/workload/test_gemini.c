@@ -134,7 +134,11 @@ static ps_code run(gathered *out, ps_error *err)
                                   .config = config,
                                   .recipe = &r,
                                   .device = {.sm_count = 4, .threads_per_sm = 1024},
-                                  .sink = {out, on_alloc, on_free, on_kernel, on_rename, NULL}};
+                                  .sink = {.context = out,
+                                           .alloc = on_alloc,
+                                           .free = on_free,
+                                           .kernel = on_kernel,
+                                           .rename = on_rename}};
     const ps_code code = ps_train(&training, err);
     ps_model_config_destroy(config);
     return code;
