@@ -43,7 +43,7 @@ typedef struct ps_result_link {
 
 /** The last step, which stands for all after the first; of a plan without steps, all of it. */
 typedef struct ps_result_steady {
-    bool is_known; /* the plan has traffic with hosts; else nothing of this is computed */
+    bool is_known; /* traffic with hosts uses some link; else nothing of this is computed */
     ps_ns begin_ns, end_ns;
     ps_ns path_ns[PS_RESOURCE_COUNT]; /* critical path; sums to the length of the step */
     ps_resource limit;                /* the largest of them; of equals the first */

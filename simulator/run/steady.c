@@ -3,6 +3,10 @@
  * The steady step, explained.
  */
 #include "run/steady.h"
+#include "base/memory.h"
+
+/* [millionths] of a link: traffic that uses none of them so much is not worth a word. */
+#define LEAST_USE 1000
 
 ps_ns ps__window_share(const ps_window *self, ps_ns begin_ns, ps_ns end_ns)
 {
@@ -51,11 +55,20 @@ static ps_code explain(const ps_plan *plan, const ps_run_times *times, const ps_
         }
     }
     PS_TRY(ps__lane_use(plan, times, window, steady, err));
-    PS_TRY(ps__link_use(plan, times, window, steady, err));
     for (uint32_t device = 0; device < out->device_count; device++) {
         PS_TRY(ps__run_occupancy(plan, times, device, window, &out->device[device].steady, err));
     }
     return PS_OK;
+}
+
+static bool is_worth_telling(const ps_result_steady *steady)
+{
+    for (size_t i = 0; i < steady->link_count; i++) {
+        if (steady->link[i].share_millionths >= LEAST_USE) {
+            return true;
+        }
+    }
+    return false;
 }
 
 ps_code ps__run_steady(const ps_plan *plan, const ps_run_times *times, ps_result *out,
@@ -65,7 +78,13 @@ ps_code ps__run_steady(const ps_plan *plan, const ps_run_times *times, ps_result
     if (!ps__run_has_host_traffic(plan) || window.end_ns <= window.begin_ns) {
         return PS_OK;
     }
-    out->steady =
-        (ps_result_steady){.is_known = true, .begin_ns = window.begin_ns, .end_ns = window.end_ns};
+    out->steady = (ps_result_steady){.begin_ns = window.begin_ns, .end_ns = window.end_ns};
+    PS_TRY(ps__link_use(plan, times, &window, &out->steady, err));
+    if (!is_worth_telling(&out->steady)) {
+        ps_free(out->steady.link);
+        out->steady = (ps_result_steady){0};
+        return PS_OK;
+    }
+    out->steady.is_known = true;
     return explain(plan, times, &window, out, err);
 }

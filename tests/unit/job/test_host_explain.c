@@ -7,8 +7,10 @@
 
 #include <string.h>
 
+#include "base/memory.h"
 #include "policy/break_even.h"
 #include "policy/host_links.h"
+#include "run/run.h"
 
 #define MS INT64_C(1000000)
 #define GB LAB_GB
@@ -307,6 +309,36 @@ static void less_can_be_enough(void **state)
     scene_fini(&s);
 }
 
+/* Each allocation in turn fails: nothing leaks, the plan is as it was. */
+static void out_of_memory_is_survived(void **state)
+{
+    scene s = chain(100 * MB, 640 * MB, 300 * MB);
+    (void)state;
+    lab_run run = lab_simulate(&s, &lab_pair, true);
+    ps_code code = PS_NOMEM;
+    for (unsigned long n = 1; code == PS_NOMEM; n++) {
+        ps_error err = {0};
+        ps_result result = {0};
+        ps_memory_fail_nth(n);
+        code = ps_run_plan(run.plan, &result, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK || result.steady.lane == NULL);
+        ps_result_fini(&result);
+    }
+    assert_int_equal(code, PS_OK);
+    for (unsigned long n = 1; n < 60; n++) {
+        ps_error err = {0};
+        ps_result_break_even even = {0};
+        ps_memory_fail_nth(n);
+        code = ps_break_even(run.plan, PS_BREAK_EVEN_PCIE, &even, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK ? even.is_known : code == PS_NOMEM && !even.is_known);
+        assert_int_equal(ps_host_links_slots(run.plan).in_bytes_per_s, 10 * GB);
+    }
+    lab_end(&run);
+    scene_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +352,7 @@ int main(void)
         cmocka_unit_test(what_a_plan_lacks_is_refused),
         cmocka_unit_test(the_least_bandwidth_that_hides_a_copy),
         cmocka_unit_test(less_can_be_enough),
+        cmocka_unit_test(out_of_memory_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

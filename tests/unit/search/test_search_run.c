@@ -12,12 +12,14 @@
 #include "search/search.h"
 
 #define LIMIT 1000u
+#define HOST 300u /* memory of a node */
 
 /* What a method costs: peak = fixed + each * micro-batch, step = sync + time * tokens. */
 typedef struct cost {
     uint64_t fixed, each;
     ps_ns sync, time;
     bool is_refused;
+    uint64_t host_each;    /* of host memory, a sequence */
     uint64_t more_in_full; /* bytes that the quick answer does not see */
 } cost;
 
@@ -43,10 +45,12 @@ static ps_code evaluate(void *context, const ps_search_point *point, bool in_ful
         .capacity_bytes = LIMIT,
         .step_ns = of->sync + of->time * (ps_ns)sequences * (point->method.recomputes ? 4 : 3),
         .tokens = sequences,
+        .host_bytes = of->host_each * (uint64_t)point->micro_batch,
+        .host_capacity_bytes = of->host_each > 0 ? HOST : 0,
     };
-    out->verdict = of->is_refused            ? PS_SEARCH_REFUSED
-                   : out->peak_bytes > LIMIT ? PS_SEARCH_TOO_LARGE
-                                             : PS_SEARCH_FITS;
+    out->verdict = of->is_refused                                         ? PS_SEARCH_REFUSED
+                   : out->peak_bytes > LIMIT || ps_search_lacks_host(out) ? PS_SEARCH_TOO_LARGE
+                                                                          : PS_SEARCH_FITS;
     (void)snprintf(out->why, sizeof out->why, "because");
     return PS_OK;
 }
@@ -96,6 +100,28 @@ static void the_fastest_family_comes_first(void **state)
     assert_int_equal(result.family[3].trial.outcome.verdict, PS_SEARCH_REFUSED);
     assert_string_equal(result.family[3].trial.outcome.why, "because");
     assert_int_equal(self.full, 2);
+    ps_search_result_fini(&result);
+}
+
+/* Host memory may be what decides the largest micro-batch, and that none fits. */
+static void memory_of_the_host_counts(void **state)
+{
+    static const cost costs[] = {
+        {0},
+        {.fixed = 100, .each = 10, .sync = 900, .time = 10, .host_each = 40},
+        {.fixed = 100, .each = 50, .sync = 900, .time = 10, .host_each = 1},
+        {.fixed = 100, .each = 1, .time = 1, .host_each = 301}};
+    const ps_search_method methods[] = {method(1, false), method(2, false), method(3, false)};
+    scene self = {.cost = costs};
+    ps_search_result result;
+    (void)state;
+    search(&self, methods, 3, &result);
+    assert_int_equal(result.fitting_count, 2);
+    assert_int_equal(result.family[0].trial.point.method.scheme, 2);
+    assert_int_equal(result.family[0].trial.point.micro_batch, 18); /* (1000 - 100) / 50 */
+    assert_int_equal(result.family[1].trial.point.micro_batch, 7);  /* 300 / 40, of 64 otherwise */
+    assert_int_equal(result.family[2].trial.outcome.verdict, PS_SEARCH_TOO_LARGE);
+    assert_true(ps_search_lacks_host(&result.family[2].trial.outcome));
     ps_search_result_fini(&result);
 }
 
@@ -226,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fastest_family_comes_first),
+        cmocka_unit_test(memory_of_the_host_counts),
         cmocka_unit_test(nothing_beats_the_front),
         cmocka_unit_test(ties_are_broken_by_memory_and_name),
         cmocka_unit_test(what_does_not_fit_in_full_is_not_the_answer),
