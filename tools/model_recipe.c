@@ -395,6 +395,9 @@ static bool is_of_ranks(const ps_args *args, const char *option)
     if (strcmp(option, "seed") == 0) {
         return ps_args_has(args, "jitter");
     }
+    if (strcmp(option, "offload-activations") == 0) {
+        return true; /* of a recording, too */
+    }
     return has_ranks && (strcmp(option, "policy") == 0 || strcmp(option, "scheme-option") == 0);
 }
 

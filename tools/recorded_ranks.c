@@ -179,10 +179,44 @@ static ps_code apply_rank_change(const ps_args *args, const ps_catalogue *catalo
     return code;
 }
 
+/* A job of one GPU whose activations wait in the host. */
+static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue, ps_whatif *change,
+                             const ps_loaded *input, ps_error *err)
+{
+    recorded_network network;
+    ps_offload offload = {
+        .activations = true, .trace = input->trace, .structure = input->structure};
+    if (has_ranks(args)) {
+        return ps_fail(err, PS_USAGE,
+                       "--offload-activations of a recording is of one GPU: not with --gpus");
+    }
+    PS_TRY(open_network(args, catalogue, gpu_of(args, input->plan), 1, &network, err));
+    offload.network = network.network;
+    change->offload = &offload;
+    const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);
+    close_network(&network);
+    return code;
+}
+
+static ps_code wants_offload(const ps_args *args, bool *out, ps_error *err)
+{
+    const char *how = ps_args_text(args, "offload-activations");
+    *out = how != NULL && strcmp(how, "none") != 0;
+    return *out && strcmp(how, "streamed") != 0
+               ? ps_fail(err, PS_USAGE,
+                         "--offload-activations %s: of a recording they can be streamed", how)
+               : PS_OK;
+}
+
 ps_code ps_recorded_ranks_apply(const ps_args *args, const ps_catalogue *catalogue,
                                 ps_whatif *change, const ps_loaded *input, ps_error *err)
 {
+    bool offloads;
     const bool has_several = input->trace != NULL && input->trace->collective.head.count > 0;
+    PS_TRY(wants_offload(args, &offloads, err));
+    if (offloads) {
+        return apply_offload(args, catalogue, change, input, err);
+    }
     if (has_several && ps_args_has(args, "gpus")) {
         return apply_rank_change(args, catalogue, change, input, err);
     }

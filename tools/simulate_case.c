@@ -221,6 +221,9 @@ static ps_code build_ranks(const char *input, const ps_args *args, const ps_mode
         return ps_fail(err, PS_USAGE, "a path of more than %d bytes", PATH_BYTES);
     }
     PS_TRY(refuse_recipe(args, "this workload is built already", err));
+    if (ps_args_has(args, "offload-activations")) {
+        return ps_fail(err, PS_USAGE, "--offload-activations: this workload is built already");
+    }
     return ps_ranks_build(machine->gpus, read_rank, path, out, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "policy/data_parallel_parts.h"
 #include "policy/host_links.h"
+#include "policy/offload_parts.h"
 #include "policy/whatif_parts.h"
 
 ps_code ps__whatif_recorded_gpu(const ps_plan *plan, uint32_t device, const ps_catalogue *catalogue,
@@ -63,6 +64,37 @@ static ps_code change_ranks(ps_plan *plan, const ps_catalogue *catalogue, const 
     return code;
 }
 
+/* The GPU that the plan has by now; one that is not known has the figures common to all. */
+static ps_code present_gpu(const ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id *out,
+                           ps_error *err)
+{
+    return ps__whatif_recorded_gpu(plan, 0, catalogue, out, NULL) == PS_OK
+               ? PS_OK
+               : ps_catalogue_find(catalogue, PS_HARDWARE_FAMILY, "family-gpu", out, err);
+}
+
+/* What can go is looked up in the plan as recorded, and goes in what has become of it. */
+static ps_code change_offload(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
+                              const ps_hardware_id *wanted, bool *is_scaled, ps_error *err)
+{
+    ps_offload_places places;
+    ps_hardware_id gpu;
+    PS_TRY(ps__offload_find(plan, change->offload, &places, err));
+    ps_code code = change_work(plan, catalogue, change, wanted, is_scaled, err);
+    if (code == PS_OK) {
+        code = present_gpu(plan, catalogue, &gpu, err);
+    }
+    if (code == PS_OK) {
+        code = ps__offload_activations(plan, catalogue, gpu, change->offload, &places, err);
+    }
+    if (code == PS_OK && change->pcie_bytes_per_s != 0) {
+        code = ps__whatif_slots(plan, catalogue, change, NULL, err); /* those of the copies, too */
+    }
+    *is_scaled = true;
+    ps__offload_places_fini(&places);
+    return code;
+}
+
 ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
                         ps_error *err)
 {
@@ -75,6 +107,8 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
     bool is_scaled = false;
     if (change->data_parallel != NULL && change->data_parallel->ranks > 1) {
         PS_TRY(change_ranks(plan, catalogue, change, wanted, &is_scaled, err));
+    } else if (change->offload != NULL && change->offload->activations) {
+        PS_TRY(change_offload(plan, catalogue, change, wanted, &is_scaled, err));
     } else {
         PS_TRY(change_work(plan, catalogue, change, wanted, &is_scaled, err));
     }

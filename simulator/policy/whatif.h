@@ -10,6 +10,7 @@
 #include "cluster/catalogue.h"
 #include "plan/plan.h"
 #include "policy/data_parallel.h"
+#include "policy/offload.h"
 #include "policy/rank_change.h"
 #include "policy/whatif_scale.h"
 
@@ -31,6 +32,7 @@ typedef struct ps_whatif {
     const char *cache; /* recovered, empty, steady; NULL: recovered where possible and valid */
     const ps_whatif_scale *scale;          /* another batch or sequence; NULL: as recorded */
     const ps_data_parallel *data_parallel; /* several GPUs in place of one; NULL: as recorded */
+    const ps_offload *offload;             /* tensors that wait in the host; NULL: as recorded */
     const ps_rank_change *rank_change;     /* another number of several; NULL: as recorded */
 } ps_whatif;
 

@@ -73,16 +73,23 @@ bool hazard_oracle_orders(const hazard_oracle *self, uint32_t before, uint32_t a
 
 typedef hazard_oracle_life life;
 
+/* Stream 0 is the default one, which has the lowest number where none has 0. */
 static uint32_t lane_of(const hazard_oracle *self, uint32_t buffer)
 {
     const ps_plan *plan = self->plan;
+    uint32_t lowest = NONE;
     for (uint32_t i = 0; i < plan->lane.head.count; i++) {
-        if (plan->lane.device[i] == plan->buffer.device[buffer] + 1 &&
-            plan->lane.number[i] == plan->buffer.stream[buffer]) {
+        if (plan->lane.device[i] != plan->buffer.device[buffer] + 1) {
+            continue;
+        }
+        if (plan->lane.number[i] == plan->buffer.stream[buffer]) {
             return i;
         }
+        if (lowest == NONE || plan->lane.number[i] < plan->lane.number[lowest]) {
+            lowest = i;
+        }
     }
-    return NONE;
+    return plan->buffer.stream[buffer] == 0 ? lowest : NONE;
 }
 
 static void find_lives(hazard_oracle *self)
