@@ -347,8 +347,10 @@ void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES
         append(text, ", %s", policy_words[r->policy]);
     }
     if (ps_parallel_is_on(&r->parallel)) {
-        append(text, ", %lld GPUs by %s", (long long)r->parallel.ranks,
-               ps_parallel_word_at((size_t)r->parallel.scheme - 1));
+        append(text, ", %lld GPU%s by %s%s", (long long)r->parallel.ranks,
+               r->parallel.ranks == 1 ? "" : "s",
+               ps_parallel_word_at((size_t)r->parallel.scheme - 1),
+               r->parallel.zero.offloads_optimizer ? " with its optimizer on the host" : "");
     }
     if (ps_parallel_tensor(&r->parallel) > 1) {
         append(text, ", tp %lld", (long long)r->parallel.tensor_ranks);

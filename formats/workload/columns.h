@@ -56,7 +56,7 @@
     X(19, peer, U32, PLAIN, "of SEND and RECV: the other's place on the axis")                  \
     X(20, layout, U8, PLAIN, "ps_operand_layout of a matrix product")                           \
     X(21, copy_kind, U8, PLAIN, "ps_copy_kind of a COPY; unknown: by its lane")                 \
-    X(22, memory, U8, PLAIN, "ps_memory_kind of the host side of a COPY")                       \
+    X(22, memory, U8, PLAIN, "ps_memory_kind of the host side of a COPY, of what a CPU works on")                       \
     X(23, is_blocking, U8, PLAIN, "1: the host goes on when it is done")                        \
     X(24, mark, U32, PLAIN, "name of this run; of JOIN and HOST: of the run that is waited for; 0 none") \
     X(25, access, U8, PLAIN, "ps_access of what multiplies nothing")                              \

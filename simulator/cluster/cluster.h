@@ -63,6 +63,7 @@ typedef struct ps_rank_host {
     uint64_t node_bytes;              /* memory of its node; 0 unknown */
     uint64_t up_bytes_per_s;          /* large pinned copies from the GPU, alone */
     uint64_t down_bytes_per_s;        /* ... and to it */
+    uint64_t echo_bytes_per_s;        /* pinned copies to it of what a copy from it just wrote */
     uint64_t staged_up_bytes_per_s;   /* copies of pageable memory from the GPU */
     uint64_t staged_down_bytes_per_s; /* ... and to it */
     uint64_t threads_bytes_per_s; /* what its share of the socket's cores could stream, were memory
@@ -83,17 +84,18 @@ typedef struct ps_crossing {
 } ps_crossing;
 
 /* X(symbol, name, doc) */
-#define PS_TRAFFICS(X)                                                    \
-    X(RING, "ring", "each rank sends to the next; bytes are one rank's")  \
-    X(DIRECT, "direct", "each rank sends to every other; bytes likewise") \
-    X(SEND, "send", "the first rank sends to the second")                 \
-    X(UPLOAD, "upload", "host memory of its socket to the one rank")      \
-    X(OFFLOAD, "offload", "the one rank to host memory of its socket")    \
-    X(STAGED_UPLOAD, "staged-upload",                                     \
-      "upload of pageable memory: copied to a pinned buffer first")       \
-    X(STAGED_OFFLOAD, "staged-offload",                                   \
-      "offload to pageable memory: copied out of a pinned buffer")        \
-    X(THREADS, "threads", "threads of the one rank on host memory of their socket")
+#define PS_TRAFFICS(X)                                                              \
+    X(RING, "ring", "each rank sends to the next; bytes are one rank's")            \
+    X(DIRECT, "direct", "each rank sends to every other; bytes likewise")           \
+    X(SEND, "send", "the first rank sends to the second")                           \
+    X(UPLOAD, "upload", "host memory of its socket to the one rank")                \
+    X(OFFLOAD, "offload", "the one rank to host memory of its socket")              \
+    X(STAGED_UPLOAD, "staged-upload",                                               \
+      "upload of pageable memory: copied to a pinned buffer first")                 \
+    X(STAGED_OFFLOAD, "staged-offload",                                             \
+      "offload to pageable memory: copied out of a pinned buffer")                  \
+    X(THREADS, "threads", "threads of the one rank on host memory of their socket") \
+    X(PINNED_THREADS, "pinned-threads", "the same on memory that is pinned")
 
 /** Who sends to whom. */
 typedef enum ps_traffic {

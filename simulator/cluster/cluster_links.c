@@ -40,6 +40,7 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
     const uint32_t first = node * self->links_per_node;
     const uint32_t switches = first + self->info.gpus_per_node * per_gpu;
     const uint32_t sockets = switches + 2 * ps_node_switches(kind);
+    const uint32_t network = sockets + 2 * kind->sockets;
     switch (part) {
     case PS_LINK_FABRIC_OUT:
     case PS_LINK_FABRIC_IN:
@@ -53,24 +54,25 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
     case PS_LINK_SWITCH_DOWN:
         return switches + 2 * index + (part == PS_LINK_SWITCH_DOWN);
     case PS_LINK_MEMORY:
-        return sockets + index;
+    case PS_LINK_PINNED:
+        return sockets + 2 * index + (part == PS_LINK_PINNED);
     case PS_LINK_NETWORK_OUT:
     case PS_LINK_NETWORK_IN:
     case PS_LINK_RAIL_CHANGE:
         break;
     }
-    return sockets + kind->sockets + (uint32_t)(part - PS_LINK_NETWORK_OUT);
+    return network + (uint32_t)(part - PS_LINK_NETWORK_OUT);
 }
 
 static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
                 uint64_t bytes_per_s)
 {
-    static const char *const what[] = {"gpu",    "gpu",     "gpu",     "gpu",
-                                       "gpu",    "gpu",     "switch",  "switch",
-                                       "memory", "network", "network", "rail-change"};
+    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",    "gpu",
+                                       "gpu",    "switch", "switch", "memory", "memory",
+                                       "network", "network", "rail-change"};
     static const char *const direction[] = {
-        ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both", ".threads",
-        ".up",         ".down",      "",          ".out",     ".in",        ""};
+        ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both", ".threads", ".up",
+        ".down",       "",           ".pinned",   ".out",     ".in",        ""};
     ps_link_row *row = &self->link[ps_cluster_link_number(self, node, part, index)];
     char number[12] = "";
     if (part < PS_LINK_NETWORK_OUT) {
@@ -121,6 +123,7 @@ static void make_node(ps_cluster *self, uint32_t node)
     }
     for (uint32_t i = 0; i < kind->sockets; i++) {
         put(self, node, PS_LINK_MEMORY, i, kind->memory_bytes_per_s);
+        put(self, node, PS_LINK_PINNED, i, kind->pinned_bytes_per_s);
     }
     if (kind->nic_bytes_per_s > 0) {
         const uint64_t rate = kind->nic_bytes_per_s * self->info.nics;
@@ -137,7 +140,7 @@ ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
     const ps_node_kind *kind = &self->kind;
     size_t capacity = 0;
     self->links_per_node = self->info.gpus_per_node * links_per_gpu(kind) +
-                           2 * ps_node_switches(kind) + kind->sockets +
+                           2 * ps_node_switches(kind) + 2 * kind->sockets +
                            (kind->nic_bytes_per_s > 0 ? 2 : 0) +
                            (ps_node_has_rail_change(kind) ? 1 : 0);
     self->link_count = self->links_per_node * self->info.nodes;
@@ -155,6 +158,7 @@ ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank)
     return (ps_rank_host){.node_bytes = kind->memory_bytes,
                           .up_bytes_per_s = kind->up_bytes_per_s,
                           .down_bytes_per_s = kind->down_bytes_per_s,
+                          .echo_bytes_per_s = kind->echo_bytes_per_s,
                           .staged_up_bytes_per_s = kind->staged_up_bytes_per_s,
                           .staged_down_bytes_per_s = kind->staged_down_bytes_per_s,
                           .threads_bytes_per_s = cores_rate(self, ps_cluster_local(self, rank)),

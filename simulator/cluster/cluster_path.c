@@ -108,7 +108,10 @@ static void cross_host(ps_walk *self, uint32_t rank, ps_traffic traffic)
     const uint32_t local = ps_cluster_local(self->cluster, rank);
     cross(self, node, PS_LINK_MEMORY, ps_node_socket(&self->cluster->kind, local),
           is_staged ? 3 : 1);
-    if (traffic == PS_TRAFFIC_THREADS) {
+    if (traffic != PS_TRAFFIC_THREADS && !is_staged) {
+        cross(self, node, PS_LINK_PINNED, ps_node_socket(&self->cluster->kind, local), 1);
+    }
+    if (traffic == PS_TRAFFIC_THREADS || traffic == PS_TRAFFIC_PINNED_THREADS) {
         cross(self, node, PS_LINK_THREADS, local, 1);
         return;
     }
@@ -158,6 +161,7 @@ static uint32_t ranks_wanted(ps_traffic traffic, uint32_t given)
     case PS_TRAFFIC_STAGED_UPLOAD:
     case PS_TRAFFIC_STAGED_OFFLOAD:
     case PS_TRAFFIC_THREADS:
+    case PS_TRAFFIC_PINNED_THREADS:
         return 1;
     case PS_TRAFFIC_RING:
     case PS_TRAFFIC_DIRECT:
@@ -178,6 +182,7 @@ static void cross_traffic(ps_walk *self, ps_traffic traffic, const ps_group *gro
     case PS_TRAFFIC_STAGED_UPLOAD:
     case PS_TRAFFIC_STAGED_OFFLOAD:
     case PS_TRAFFIC_THREADS:
+    case PS_TRAFFIC_PINNED_THREADS:
         cross_host(self, group->rank[0], traffic);
         return;
     case PS_TRAFFIC_RING:

@@ -27,9 +27,11 @@ typedef struct ps_node_kind {
     uint64_t fabric_bytes_per_s;               /* of a GPU, all links; 0: PCIe alone */
     uint64_t link_bytes_per_s;                 /* of one link of a mesh */
     uint64_t up_bytes_per_s, down_bytes_per_s; /* of a GPU's slot */
+    uint64_t echo_bytes_per_s;                 /* down, of what has just come up */
     uint64_t uplink_bytes_per_s;               /* of a PCIe switch */
     uint64_t both_bytes_per_s;                 /* of a slot, the two directions together */
-    uint64_t memory_bytes_per_s;               /* of a socket */
+    uint64_t memory_bytes_per_s;               /* of a socket ... */
+    uint64_t pinned_bytes_per_s;               /* ... and of what is pinned of its memory */
     uint64_t memory_bytes;                     /* of a node; 0 unknown */
     uint64_t staged_bytes_per_s;               /* copies of pageable memory ... */
     uint64_t staged_up_bytes_per_s, staged_down_bytes_per_s; /* ... from the GPU and to it */
@@ -66,6 +68,7 @@ typedef enum ps_link_part {
     PS_LINK_SWITCH_UP,
     PS_LINK_SWITCH_DOWN,
     PS_LINK_MEMORY,
+    PS_LINK_PINNED,
     PS_LINK_NETWORK_OUT,
     PS_LINK_NETWORK_IN,
     PS_LINK_RAIL_CHANGE, /* of kinds that state a rate for it */
@@ -89,6 +92,7 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
 
 /** A kind being read into a cluster. */
 typedef struct ps_kind_reader {
+    uint32_t gpus; /* that the cluster uses of a node, as far as it has so many */
     ps_cluster *cluster;
     const ps_catalogue *catalogue;
     const ps_figure_table *table;

@@ -135,14 +135,18 @@ static ps_code host(void *context, uint32_t rank, ps_network_host *out, ps_error
                           .node_bytes = of.node_bytes,
                           .rate_bytes_per_s = {[PS_HOST_UPLOAD] = of.down_bytes_per_s,
                                                [PS_HOST_OFFLOAD] = of.up_bytes_per_s,
+                                               [PS_HOST_ECHO] = of.echo_bytes_per_s,
                                                [PS_HOST_STAGED_UPLOAD] = of.staged_down_bytes_per_s,
                                                [PS_HOST_STAGED_OFFLOAD] = of.staged_up_bytes_per_s,
-                                               [PS_HOST_COMPUTE] = of.threads_bytes_per_s},
+                                               [PS_HOST_COMPUTE] = of.threads_bytes_per_s,
+                                               [PS_HOST_PINNED_COMPUTE] = of.threads_bytes_per_s},
                           .basis = {[PS_HOST_UPLOAD] = PS_BASIS_ANALYTIC,
                                     [PS_HOST_OFFLOAD] = PS_BASIS_ANALYTIC,
+                                    [PS_HOST_ECHO] = PS_BASIS_ANALYTIC,
                                     [PS_HOST_STAGED_UPLOAD] = PS_BASIS_ANALYTIC,
                                     [PS_HOST_STAGED_OFFLOAD] = PS_BASIS_ANALYTIC,
-                                    [PS_HOST_COMPUTE] = of.threads_basis}};
+                                    [PS_HOST_COMPUTE] = of.threads_basis,
+                                    [PS_HOST_PINNED_COMPUTE] = of.threads_basis}};
     return PS_OK;
 }
 
@@ -152,9 +156,11 @@ static ps_code host_path(void *context, uint32_t rank, ps_host_traffic traffic,
     static const ps_traffic kinds[PS_HOST_TRAFFIC_COUNT] = {
         [PS_HOST_UPLOAD] = PS_TRAFFIC_UPLOAD,
         [PS_HOST_OFFLOAD] = PS_TRAFFIC_OFFLOAD,
+        [PS_HOST_ECHO] = PS_TRAFFIC_UPLOAD,
         [PS_HOST_STAGED_UPLOAD] = PS_TRAFFIC_STAGED_UPLOAD,
         [PS_HOST_STAGED_OFFLOAD] = PS_TRAFFIC_STAGED_OFFLOAD,
-        [PS_HOST_COMPUTE] = PS_TRAFFIC_THREADS};
+        [PS_HOST_COMPUTE] = PS_TRAFFIC_THREADS,
+        [PS_HOST_PINNED_COMPUTE] = PS_TRAFFIC_PINNED_THREADS};
     const ps_group one = {.rank = &rank, .count = 1};
     return path_of(context, kinds[traffic], &one, out, err);
 }

@@ -38,9 +38,11 @@ typedef struct ps_network_path {
 typedef enum ps_host_traffic {
     PS_HOST_UPLOAD = 0,    /* from pinned memory */
     PS_HOST_OFFLOAD,       /* to pinned memory */
+    PS_HOST_ECHO,          /* from pinned memory that an offload has just written */
     PS_HOST_STAGED_UPLOAD, /* from pageable memory, by way of a pinned buffer */
     PS_HOST_STAGED_OFFLOAD,
-    PS_HOST_COMPUTE, /* its threads read and write memory */
+    PS_HOST_COMPUTE,        /* its threads read and write memory */
+    PS_HOST_PINNED_COMPUTE, /* ... that is pinned */
     PS_HOST_TRAFFIC_COUNT
 } ps_host_traffic;
 

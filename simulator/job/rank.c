@@ -222,21 +222,28 @@ static ps_code add_wait(lowering *self, size_t event, ps_error *err)
     return add_wait_for(self, event, 0, PS_WORKLOAD_LANE_COUNT - 1, err);
 }
 
-/*
- * Segments go back when the device is idle: the driver waits for it. What a thread of the host has
- * yet to hand over it does not know of.
- */
-static ps_code release_cache(lowering *self, size_t event, ps_error *err)
+/* The host waits for the device; of what its other threads have yet to hand over it does not know. */
+static ps_code wait_for_device(lowering *self, size_t event, size_t *out, ps_error *err)
 {
     size_t row;
     self->phase = PS_PHASE_UNKNOWN;
     PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_WAIT, &row, err));
     self->plan->task.name[row] = self->wait_name;
+    PS_TRY(ps__rank_requests(self, event, (uint32_t)row, err));
     for (size_t lane = 0; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
         if (!is_worker(lane) && !self->follows_worker[lane]) {
             PS_TRY(wait_for_lane(self, (uint32_t)row, lane, err));
         }
     }
+    *out = row;
+    return PS_OK;
+}
+
+/* Segments go back when the device is idle: the driver waits for it. */
+static ps_code release_cache(lowering *self, size_t event, ps_error *err)
+{
+    size_t row;
+    PS_TRY(wait_for_device(self, event, &row, err));
     return ps__rank_requests(self, event + 1, (uint32_t)row, err);
 }
 
@@ -347,14 +354,14 @@ static ps_ns held_up(lowering *self, ps_ns dur_ns)
 }
 
 /*
- * Kernels of other lanes that move memory leave less of the device to the main lane's, as much as
- * they last. Where hosts are in the model: elsewhere lanes beside the main one have little else
- * than collectives.
+ * Kernels of communicators' lanes that move memory leave less of the device to the main lane's, as
+ * much as they last. Where hosts are in the model: elsewhere these lanes have little else than
+ * collectives.
  */
 static ps_ns shared_with(lowering *self, ps_ns dur_ns)
 {
     ps_ns longer_ns = 0;
-    for (size_t lane = PS_WORKLOAD_UPLOAD; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+    for (size_t lane = PS_WORKLOAD_GROUP; lane < PS_WORKLOAD_WORKER; lane++) {
         ps_ns *left_ns = &self->owed_ns[lane];
         const ps_ns shared_ns = *left_ns < dur_ns ? *left_ns : dur_ns;
         *left_ns -= shared_ns;

@@ -30,6 +30,7 @@ ps_code ps__rank_copy_rates(lowering *self, ps_error *err)
     PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_D2H, &up, err));
     self->rate_bytes_per_s[PS_HOST_UPLOAD] = down.value;
     self->rate_bytes_per_s[PS_HOST_OFFLOAD] = up.value;
+    self->rate_bytes_per_s[PS_HOST_ECHO] = down.value;
     const bool is_staged = ps_catalogue_get(catalogue, gpu, PS_FIGURE_PAGEABLE, &staged);
     self->rate_bytes_per_s[PS_HOST_STAGED_UPLOAD] = is_staged ? staged.value : down.value;
     self->rate_bytes_per_s[PS_HOST_STAGED_OFFLOAD] = is_staged ? staged.value : up.value;
@@ -91,6 +92,31 @@ static ps_host_traffic traffic_of(ps_copy_kind kind, uint8_t memory)
     return kind == PS_COPY_DTOH ? PS_HOST_OFFLOAD : PS_HOST_UPLOAD;
 }
 
+/* The host's side of a copy, as far as it is told: row of a tensor + 1. */
+static uint32_t host_side(const lowering *self, size_t event)
+{
+    const ps_workload_access_table *access = &self->from->access;
+    for (size_t i = self->access; i < access->head.count && access->event[i] == event; i++) {
+        if (ps_memory_is_host(self->from->tensor.memory[access->tensor[i]])) {
+            return access->tensor[i] + 1;
+        }
+    }
+    return 0;
+}
+
+/* A copy up that reads what the last copy down of its lane wrote. */
+static ps_host_traffic echo_or(lowering *self, uint8_t lane, size_t event, ps_host_traffic traffic)
+{
+    const uint32_t side = host_side(self, event);
+    if (traffic == PS_HOST_UPLOAD && side != 0 && side == self->written[lane]) {
+        return PS_HOST_ECHO;
+    }
+    if (traffic == PS_HOST_OFFLOAD) {
+        self->written[lane] = side;
+    }
+    return traffic;
+}
+
 ps_code ps__rank_copy(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
 {
     const ps_workload_op_table *op = &self->from->op;
@@ -105,7 +131,9 @@ ps_code ps__rank_copy(lowering *self, size_t i, size_t event, uint32_t *task, ps
     tasks->copy_kind[copy] = (uint8_t)kind;
     tasks->memory_kind[copy] = op->memory[i];
     tasks->dur_ns[copy] = self->copy_ns;
-    PS_TRY(move(self, copy, op->moved_bytes[i], traffic_of(kind, op->memory[i]), err));
+    const ps_host_traffic traffic =
+        echo_or(self, op->lane[i], event, traffic_of(kind, op->memory[i]));
+    PS_TRY(move(self, copy, op->moved_bytes[i], traffic, err));
     PS_TRY(ps__rank_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err));
     return op->is_blocking[i] ? ps__rank_wait_for_task(self, event, (uint32_t)copy, err) : PS_OK;
 }
@@ -138,5 +166,6 @@ ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_
     tasks->dur_ns[work] =
         ps_time_add(op->dur_ns[i], (ps_ns)ps_mul_div_u64((uint64_t)self->target->host->hook_ns,
                                                          op->launches[i], 1));
-    return move(self, work, op->moved_bytes[i], PS_HOST_COMPUTE, err);
+    return move(self, work, op->moved_bytes[i],
+                op->memory[i] == PS_MEMORY_PINNED ? PS_HOST_PINNED_COMPUTE : PS_HOST_COMPUTE, err);
 }

@@ -30,8 +30,9 @@ typedef struct ps_rank_lowering {
     ps_ns owed_ns
         [PS_WORKLOAD_LANE_COUNT]; /* per lane: its kernels, which the main lane's run beside */
     bool follows_worker[PS_WORKLOAD_LANE_COUNT]; /* work of the lane waits for a worker's */
-    uint8_t phase;                               /* of the op at work */
-    uint32_t *marked;                            /* per mark: task of its last run, or NONE */
+    uint32_t written[PS_WORKLOAD_LANE_COUNT]; /* per lane: tensor that its last offload wrote + 1 */
+    uint8_t phase;                            /* of the op at work */
+    uint32_t *marked;                         /* per mark: task of its last run, or NONE */
     size_t mark_count;
     size_t access; /* next row of the workload's accesses */
     ps_str wait_name;

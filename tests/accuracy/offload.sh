@@ -4,6 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1
+truth=${PS_SHARED:-$here/../../../shared}/truth
 peakstep=$build/tools/peakstep
 
 fenced() {
@@ -28,3 +29,15 @@ command states are assumed as the rows say; GPT-2 is trained on sentences shorte
 is taken here.
 LSP
 fenced python3 "$here/lsp/lsp.py" "$peakstep"
+cat <<'DOS'
+
+### ZeRO-3 with the optimizer on the host: times and memory by phase
+
+115 published runs on nodes of four A100 and of four H100: plain DeepSpeed, with gradients flushed
+beside the computation, TwinFlow's ratio, Deep Optimizer States by stride, and both. Rates of memory,
+cores, slots and pageable copies and a hook's time were found on 13 rows by
+`tools/dev/calibrate_offload.py` (called calibrated on); nothing else was fitted. Clean rows are those
+on one node without tensor parallelism whose eight iterations were alike; all have nothing left out.
+Reserved memory was published in whole GiB. The steps by stride are from published bars.
+DOS
+fenced python3 "$here/dos/dos.py" "$peakstep" "$truth/dos-runs.csv"

@@ -155,12 +155,13 @@ void ps_op_host_copy(ps_eager *self, const ps_host_copy *what);
 
 /** Computation of the host. It allocates nothing. */
 typedef struct ps_cpu_work {
-    const char *name;   /* static storage */
-    ps_eager_lane lane; /* PS_EAGER_MAIN: in the host's own thread; or a worker's */
-    uint64_t bytes;     /* read and written in host memory */
-    ps_ns dur_ns;       /* before that */
-    uint32_t hooks;     /* of modules that run: what each takes is the host's figure */
-    uint32_t mark;      /* by which it can be waited for; 0 none */
+    const char *name;      /* static storage */
+    ps_eager_lane lane;    /* PS_EAGER_MAIN: in the host's own thread; or a worker's */
+    uint64_t bytes;        /* read and written in host memory */
+    ps_memory_kind memory; /* most of which is so */
+    ps_ns dur_ns;          /* before that */
+    uint32_t hooks;        /* of modules that run: what each takes is the host's figure */
+    uint32_t mark;         /* by which it can be waited for; 0 none */
     ps_tensor read, written;
 } ps_cpu_work;
 

@@ -33,6 +33,7 @@ void ps_op_cpu(ps_eager *self, const ps_cpu_work *what)
     const ps_eager_kernel kernel = {.name = what->name,
                                     .kind = PS_KERNEL_CPU,
                                     .moved_bytes = what->bytes,
+                                    .memory = what->memory,
                                     .dur_ns = what->dur_ns,
                                     .launches = what->hooks,
                                     .mark = what->mark};

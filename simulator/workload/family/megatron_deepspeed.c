@@ -7,7 +7,8 @@
  *   embedding ─► blocks ─► RMS norm ─► head of its own ─► loss
  *
  * "tensor_parallel" is how many ranks share each matrix: one rank's part is
- * built, and what those ranks say to one another is left out.
+ * built. They add up what each has after attention and feed-forward, and
+ * gradients before them, and put the logits' figures together.
  */
 #include "workload/family/megatron_deepspeed.h"
 #include "base/memory.h"
@@ -16,6 +17,7 @@
 
 typedef struct shape {
     int64_t layers, hidden, heads, kv_heads, head_width, inner, vocabulary;
+    int64_t parts; /* ranks that share each matrix */
 } shape;
 
 typedef struct layer {
@@ -56,6 +58,7 @@ static ps_code read_shape(const ps_model_config *config, shape *n, ps_error *err
     ps_shape_divides(&r, "intermediate_size", n->inner, "tensor_parallel", parts);
     ps_shape_divides(&r, "vocab_size", n->vocabulary, "tensor_parallel", parts);
     PS_TRY(r.code);
+    n->parts = parts;
     n->head_width = n->hidden / n->heads;
     n->heads /= parts;
     n->kv_heads /= parts;
@@ -97,6 +100,7 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
     ps_model_make_block(m, -1);
     self->final_norm = ps_model_parameter(m, n->hidden);
     self->head = ps_model_matrix(m, n->vocabulary, n->hidden);
+    m->tensor_ranks = n->parts;
     m->external = self->head; /* the model multiplies by it, not the module that has it */
     return PS_OK;
 }
@@ -162,8 +166,10 @@ static ps_tensor run_attention(ps_model *m, const layer *with, const pass *about
     ps_eager *e = m->e;
     enum { QUERY, KEY, VALUE, PARTS };
     ps_tensor of[PARTS], shared[2];
-    of[QUERY] = ps_linear_run(m, &with->query, x);
-    ps_tensor both = ps_linear_run(m, &with->key_value, x);
+    ps_tensor in = ps_megatron_copy_to_parts(e, x, own(m)->shape.parts);
+    of[QUERY] = ps_linear_run(m, &with->query, in);
+    ps_tensor both = ps_linear_run(m, &with->key_value, in);
+    ps_eager_clear(e, &in);
     const int64_t elements = ps_eager_elements(e, of[QUERY]);
     ps_op_split(e, both, shared, 2);
     ps_eager_clear(e, &both);
@@ -177,6 +183,7 @@ static ps_tensor run_attention(ps_model *m, const layer *with, const pass *about
     }
     const ps_tensor out = ps_linear_run(m, &with->dense, mixed);
     ps_eager_clear(e, &mixed);
+    ps_megatron_add_parts(e, out, own(m)->shape.parts);
     return out;
 }
 
@@ -184,7 +191,9 @@ static ps_tensor run_mlp(ps_model *m, const layer *with, ps_tensor x)
 {
     ps_eager *e = m->e;
     ps_tensor part[2];
-    ps_tensor both = ps_linear_run(m, &with->gate_up, x);
+    ps_tensor in = ps_megatron_copy_to_parts(e, x, own(m)->shape.parts);
+    ps_tensor both = ps_linear_run(m, &with->gate_up, in);
+    ps_eager_clear(e, &in);
     ps_op_split(e, both, part, 2);
     ps_tensor active = ps_op_silu(e, part[0]);
     ps_tensor product = ps_op_mul(e, active, part[1]);
@@ -194,6 +203,7 @@ static ps_tensor run_mlp(ps_model *m, const layer *with, ps_tensor x)
     ps_eager_clear(e, &both);
     const ps_tensor out = ps_linear_run(m, &with->down, product);
     ps_eager_clear(e, &product);
+    ps_megatron_add_parts(e, out, own(m)->shape.parts);
     return out;
 }
 
@@ -236,6 +246,7 @@ static ps_tensor run_blocks(ps_model *m, const ps_batch *batch)
     decoder *self = own(m);
     pass about = {.batch = batch->batch, .length = batch->length};
     ps_tensor x = ps_input_embedding_run(m, self->words, batch->ids, self->shape.hidden);
+    ps_megatron_add_parts(e, x, self->shape.parts);
     ps_eager_assign(e, &x, ps_op_copy(e, x)); /* the length outside */
     about.rotary = ps_rotary_begin(m, batch->length, self->shape.head_width, ps_eager_dtype(e, x));
     const ps_tensor held[] = {about.rotary.cos, about.rotary.sin};

@@ -1,9 +1,49 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fused softmax and cross entropy of Megatron-DeepSpeed.
+ * Fused softmax and cross entropy of Megatron-DeepSpeed, and its sums over
+ * ranks that share matrices, which computation waits for.
  */
 #include "workload/eager/eager_parts.h"
 #include "workload/family/megatron_deepspeed.h"
+
+#define TENSOR_LANE (PS_EAGER_GROUP + 2) /* of the communicator */
+#define TENSOR_AXES 1u
+
+void ps_megatron_add_parts(ps_eager *e, ps_tensor x, int64_t parts)
+{
+    const ps_collective sum = {.name = "all_reduce",
+                               .op = PS_COLLECTIVE_ALL_REDUCE,
+                               .lane = (ps_eager_lane)TENSOR_LANE,
+                               .axes = TENSOR_AXES,
+                               .dtype = ps_eager_dtype(e, x),
+                               .bytes = ps_eager_bytes(e, x)};
+    if (parts > 1 && !ps_eager_is_skipping(e)) {
+        ps_op_collective(e, &sum);
+        ps_op_join(e, PS_EAGER_MAIN, sum.lane);
+    }
+}
+
+static void copy_backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    ps_megatron_add_parts(e, grads[0], node->number[0]);
+    out[0] = ps_eager_hold(e, grads[0]);
+}
+
+static const ps_node_ops copy_ops = {"CopyToModelParallelRegionBackward", copy_backward};
+
+ps_tensor ps_megatron_copy_to_parts(ps_eager *e, ps_tensor x, int64_t parts)
+{
+    if (parts == 1) {
+        return ps_eager_hold(e, x);
+    }
+    ps_node *node = ps_op_record(e, &copy_ops, &x, 1);
+    if (node != NULL) {
+        node->number[0] = parts;
+    }
+    const ps_tensor out = ps_op_view_of(e, x, ps_eager_elements(e, x));
+    ps_op_output(e, node, out, 0);
+    return out;
+}
 
 static void softmax_backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {

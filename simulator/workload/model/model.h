@@ -73,6 +73,7 @@ typedef struct ps_model {
     const struct ps_block_call *call; /* block that runs and is not recomputed; NULL: none */
     ps_tensor left; /* what its attention returned besides; it lives until its end */
     bool is_in_block;
+    int64_t tensor_ranks; /* that share each matrix, neighbours; 0, 1: none do */
     ps_tensor external; /* a parameter that another module uses than the one that has it; 0 none */
     int64_t longest;    /* sequence that learned positions reach; 0 no limit */
 } ps_model;

@@ -256,12 +256,16 @@ void ps_offload_take_grad(ps_offload *self, size_t group, int64_t elements, bool
 void ps_offload_step_on_host(ps_offload *self, ps_offload_group *g)
 {
     ps_eager *e = self->scheme->e;
+    const ps_memory_kind memory =
+        self->scheme->settings->zero.update_stride > 0 ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE;
     const ps_cpu_work unscale = {.name = "mul",
+                                 .memory = PS_MEMORY_PINNED,
                                  .lane = PS_EAGER_MAIN,
                                  .bytes = (uint64_t)g->elements * UNSCALE_BYTES,
                                  .read = g->grad,
                                  .written = g->grad};
     const ps_cpu_work adam = {.name = "adam",
+                              .memory = memory,
                               .lane = PS_EAGER_MAIN,
                               .bytes = (uint64_t)g->elements * ADAM_BYTES,
                               .read = g->grad,

@@ -27,6 +27,7 @@ typedef struct ps_offload_group {
     ps_tensor grad;                     /* 32 bits, where the states lie */
     ps_tensor narrow_grad; /* of one that visits: 16 bits, on the device until its step */
     ps_tensor wide_grad;   /* ... and its copy in 32 bits there */
+    uint32_t sent;         /* mark of the copy that brings its parameters to the device; 0 none */
 } ps_offload_group;
 
 typedef struct ps_offload {

@@ -138,13 +138,15 @@ static void step_visitor(ps_offload *self, size_t at)
 
 /* ---- what the host steps over ---- */
 
-static void send_narrow(ps_offload *self, const ps_offload_group *g)
+static void send_narrow(ps_offload *self, ps_offload_group *g)
 {
+    g->sent = ps_eager_new_mark(self->scheme->e);
     const ps_host_copy up = {.name = "copy",
                              .kind = PS_COPY_HTOD,
                              .memory = PS_MEMORY_PINNED,
                              .lane = PS_OFFLOAD_NARROW_STREAM,
                              .bytes = narrow(self, g->elements),
+                             .mark = g->sent,
                              .from = g->state[0],
                              .to = self->part};
     ps_offload_copy(self, &up);
@@ -171,7 +173,7 @@ static void hand_over(ps_offload *self, size_t first, size_t end)
 {
     ps_eager *e = self->scheme->e;
     for (size_t i = first; i < end; i++) {
-        const ps_offload_group *g = &self->group[i];
+        ps_offload_group *g = &self->group[i];
         if (g->visits) {
             continue;
         }
@@ -180,6 +182,7 @@ static void hand_over(ps_offload *self, size_t first, size_t end)
             continue;
         }
         const ps_cpu_work cast = {.name = "down_cast",
+                                  .memory = PS_MEMORY_PINNED,
                                   .lane = PS_EAGER_WORKER,
                                   .bytes = (uint64_t)g->elements * DOWN_CAST_BYTES,
                                   .mark = ps_eager_new_mark(e),

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "workload/optimizer/optimizer.h"
+#include "workload/scheme/offload.h"
 #include "workload/scheme/scheme_parts.h"
 
 #define SCHEME(sym, symbol, word, shards, doc) extern const ps_scheme_ops ps_scheme_##symbol;
@@ -56,6 +57,7 @@ ps_code ps_scheme_check(const ps_recipe *r, ps_error *err)
     if (p->ranks < 0) {
         return ps_fail(err, PS_USAGE, "the number of ranks must be positive");
     }
+    PS_TRY(ps_offload_check(r, err)); /* which one rank has too */
     if (!ps_parallel_is_on(p)) {
         return PS_OK;
     }
@@ -91,14 +93,20 @@ ps_code ps_scheme_create(ps_model *m, ps_scheme **out, ps_error *err)
     if (!ps_parallel_is_on(p)) {
         return PS_OK;
     }
+    if (m->tensor_ranks > 1 && (p->shard_ranks > 0 || p->ranks % m->tensor_ranks != 0)) {
+        return ps_fail(err, PS_USAGE,
+                       "each matrix is shared by %lld ranks: a multiple of so many must train",
+                       (long long)m->tensor_ranks);
+    }
     ps_scheme *self = ps_calloc(1, sizeof *self);
     if (self == NULL) {
         return ps_fail_nomem(err);
     }
     *self = (ps_scheme){.ops = known[p->scheme], .m = m, .e = m->e, .settings = p, .of = m};
-    self->tensor = ps_parallel_tensor(p);
-    self->shards = p->shard_ranks > 0 ? p->shard_ranks : p->ranks / self->tensor;
-    self->replicas = p->ranks / self->tensor / self->shards;
+    self->tensor = m->tensor_ranks > 1 ? m->tensor_ranks : ps_parallel_tensor(p);
+    const int64_t ranks = (p->ranks > 1 ? p->ranks : 1) / self->tensor;
+    self->shards = p->shard_ranks > 0 ? p->shard_ranks : ranks;
+    self->replicas = ranks / self->shards;
     self->place = p->rank / self->tensor % self->shards;
     self->hooks.context = self;
     const ps_code code = wrap(self, err);
@@ -122,18 +130,20 @@ void ps_scheme_destroy(ps_scheme *self)
 size_t ps_scheme_axes(const ps_scheme *self, ps_scheme_axis axis[PS_SCHEME_AXES])
 {
     const uint32_t place = self->is_uneven ? (uint32_t)self->place : PS_WORKLOAD_ANYWHERE;
+    size_t count = 0;
     if (self->tensor > 1) {
-        axis[0] = (ps_scheme_axis){"tensor", (uint32_t)self->tensor, PS_WORKLOAD_ANYWHERE};
-        axis[1] = (ps_scheme_axis){"data", (uint32_t)self->shards, place};
-        return self->shards > 1 ? 2 : 1;
+        axis[count++] = (ps_scheme_axis){"tensor", (uint32_t)self->tensor, PS_WORKLOAD_ANYWHERE};
+        if (self->shards == 1 && self->replicas == 1) {
+            return count;
+        }
     }
     if (self->replicas == 1) {
-        axis[0] = (ps_scheme_axis){"data", (uint32_t)self->shards, place};
-        return 1;
+        axis[count++] = (ps_scheme_axis){"data", (uint32_t)self->shards, place};
+        return count;
     }
-    axis[0] = (ps_scheme_axis){"shard", (uint32_t)self->shards, place};
-    axis[1] = (ps_scheme_axis){"replica", (uint32_t)self->replicas, PS_WORKLOAD_ANYWHERE};
-    return 2;
+    axis[count++] = (ps_scheme_axis){"shard", (uint32_t)self->shards, place};
+    axis[count++] = (ps_scheme_axis){"replica", (uint32_t)self->replicas, PS_WORKLOAD_ANYWHERE};
+    return count;
 }
 
 ps_model *ps_scheme_trained(ps_scheme *self)
@@ -235,7 +245,7 @@ uint32_t ps_scheme_shard_axes(const ps_scheme *self)
 
 uint32_t ps_scheme_replica_axes(const ps_scheme *self)
 {
-    return self->replicas > 1 ? 2u : 0u;
+    return self->replicas > 1 ? ps_scheme_shard_axes(self) << 1 : 0u;
 }
 
 uint32_t ps_scheme_all_axes(const ps_scheme *self)

@@ -22,7 +22,7 @@ typedef struct ps_scheme_axis {
     uint32_t size, place;
 } ps_scheme_axis;
 
-#define PS_SCHEME_AXES 2
+#define PS_SCHEME_AXES 3
 
 /** Refuses what cannot be run by the recipe's scheme. PS_OK · PS_USAGE */
 ps_code ps_scheme_check(const ps_recipe *recipe, ps_error *err) PS_MUST_USE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * DeepSpeed's ZeRO stages 1 and 2, without offloading.
+ * DeepSpeed's ZeRO stages 1 and 2.
  *
  *   load      parameters are broadcast one by one and copied into one flat buffer, padded to twice
  *             the number of ranks, as a device with room for both allows; a 32-bit copy is made of
@@ -19,7 +19,7 @@
  * gradients depends on where its part begins.
  */
 #include "base/memory.h"
-#include "workload/scheme/zero.h"
+#include "workload/scheme/offload_flat.h"
 
 #define REDUCE_STREAM PS_EAGER_GROUP
 
@@ -42,6 +42,8 @@ typedef struct zero12 {
     int64_t *own_elements; /* of this rank's parameters, those in its part */
     size_t own_count;
     ps_eager_lane lane;
+    ps_offload_flat offload; /* where the optimizer is the host's: in place of `of` and gradients */
+    bool adds;               /* a micro-batch of the step came before */
 } zero12;
 
 static zero12 *own(const ps_scheme *self)
@@ -135,6 +137,23 @@ static void reduce_flat(ps_scheme *self)
     ps_eager_clear(self->e, &flat);
 }
 
+static bool offloads(const ps_scheme *self)
+{
+    return self->settings->zero.offloads_optimizer;
+}
+
+/* ... or to the host. */
+static void send_mine(ps_scheme *self)
+{
+    zero12 *z = own(self);
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        const int64_t elements = shared(z, z->bucket[i], self->place);
+        if (elements > 0) {
+            ps_offload_flat_take_grad(&z->offload, elements, z->adds, self->syncs);
+        }
+    }
+}
+
 /* Gradients of parameters that lie in this rank's part, all of each, move to a buffer of their own. */
 static void keep_mine(ps_scheme *self)
 {
@@ -169,7 +188,11 @@ static void reduce_bucket(ps_scheme *self)
     } else {
         reduce_flat(self);
     }
-    keep_mine(self);
+    if (offloads(self)) {
+        send_mine(self);
+    } else {
+        keep_mine(self);
+    }
     (void)ps_eager_set_lane(self->e, was);
     ps_op_join(self->e, PS_EAGER_MAIN, z->lane);
     ps_eager_clear(self->e, &z->large);
@@ -291,14 +314,19 @@ static void end_backward(ps_scheme *self)
         take_all(self);
     }
     reduce_bucket(self);
-    if (z->averaged != 0) {
+    z->adds = true;
+    if (offloads(self)) {
+        ps_op_wait(self->e, z->lane);
+    } else if (z->averaged != 0) {
         add_all(self);
         ps_eager_clear(self->e, &z->fresh);
     } else {
         z->averaged = z->fresh;
         z->fresh = 0;
     }
-    pad(self);
+    if (!offloads(self)) {
+        pad(self);
+    }
     ps_eager_clear(self->e, &z->buffer[0]);
     ps_eager_clear(self->e, &z->buffer[1]);
 }
@@ -325,8 +353,15 @@ static ps_tensor flatten(ps_scheme *self)
 static void step(ps_scheme *self, ps_optimizer *optimizer)
 {
     zero12 *z = own(self);
-    ps_zero_norms(self, z->own_elements, z->own_count);
-    ps_zero_update(self, optimizer, z->of.parameter[0], flatten(self));
+    z->adds = false;
+    if (offloads(self)) {
+        ps_zero_norms(self, NULL, 0); /* each was taken when its gradient came */
+        ps_op_wait(self->e, PS_EAGER_MAIN);
+        ps_offload_flat_step(&z->offload, z->flat);
+    } else {
+        ps_zero_norms(self, z->own_elements, z->own_count);
+        ps_zero_update(self, optimizer, z->of.parameter[0], flatten(self));
+    }
     ps_scheme_collect(self, PS_COLLECTIVE_ALL_GATHER, PS_EAGER_MAIN, ps_scheme_all_axes(self),
                       ps_zero_type(self), (uint64_t)(z->part * self->shards) * element_bytes(self));
 }
@@ -417,10 +452,14 @@ static ps_code wrap(ps_scheme *self, bool defers, ps_error *err)
     measure(self);
     lay_flat(self);
     PS_TRY(ps_eager_code(self->e, err));
-    z->of.parameter[0] = ps_zero_make_copy(self, z->part);
-    z->of.shape[0] = (ps_parameter_shape){.columns = z->part};
-    z->of.parameter_count = 1;
-    ps_zero_show_gradient(self, z->part);
+    if (offloads(self)) {
+        ps_offload_flat_make(&z->offload, self, z->part);
+    } else {
+        z->of.parameter[0] = ps_zero_make_copy(self, z->part);
+        z->of.shape[0] = (ps_parameter_shape){.columns = z->part};
+        z->of.parameter_count = 1;
+        ps_zero_show_gradient(self, z->part);
+    }
     self->of = &z->of;
     if (defers) {
         ps_eager_set_grad_hook(self->e, on_grad, self);

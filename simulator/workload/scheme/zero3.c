@@ -288,6 +288,11 @@ static void step_offloaded(ps_scheme *self)
     }
     if (self->settings->zero.update_stride > 0) {
         ps_offload_step_by_stride(&z->offload);
+        for (size_t i = 0; i < z->units.member_count; i++) {
+            const size_t trained = z->units.member[i].trained;
+            z->gather.param[i].sent =
+                trained == PS_UNITS_NONE ? 0 : z->offload.group[z->group_of[trained]].sent;
+        }
     } else {
         ps_offload_step(&z->offload);
     }

@@ -56,6 +56,15 @@ static void bring_up(ps_zero3_gather *self, size_t count, ps_tensor to)
     }
 }
 
+/* Nothing reads a parameter that is still on its way from the host's step. */
+static void await_sent(ps_zero3_gather *self, size_t param, ps_eager_lane lane)
+{
+    if (self->param[param].sent != 0) {
+        ps_op_join_mark(self->scheme->e, lane, self->param[param].sent);
+        self->param[param].sent = 0;
+    }
+}
+
 static void collect(ps_zero3_gather *self, uint64_t bytes)
 {
     ps_scheme_collect(self->scheme, PS_COLLECTIVE_ALL_GATHER, self->lane,
@@ -72,6 +81,7 @@ static void launch(ps_zero3_gather *self, size_t count)
     *h = (ps_zero3_handle){.first = self->list[0] + 1, .pending = count};
     for (size_t i = 0; i < count; i++) {
         ps_zero3_param *p = &self->param[self->list[i]];
+        await_sent(self, self->list[i], self->lane);
         part += (uint64_t)ps_zero3_part(self, self->list[i]);
         p->status = PS_ZERO3_IN_FLIGHT;
         p->handle = (size_t)(h - self->handle) + 1;
@@ -272,6 +282,11 @@ void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module)
     size_t count = 0;
     run_hooks(self);
     if (is_always_whole(self)) {
+        for (int i = 0; i < PS_MODULE_OWN; i++) {
+            if (module->own[i] != PS_UNITS_NONE) {
+                await_sent(self, module->own[i], PS_EAGER_MAIN);
+            }
+        }
         return;
     }
     if (self->trace == PS_ZERO3_COMPLETE && !is_expected(self, module)) {

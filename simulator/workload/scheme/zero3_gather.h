@@ -31,6 +31,7 @@ typedef struct ps_zero3_param {
     bool persists, is_active; /* stays gathered; a module that has it is at work */
     size_t handle;            /* of the gather that brings it + 1; 0 none */
     size_t next;              /* in that gather + 1; 0: the last */
+    uint32_t sent;            /* mark of the copy that brings what the host stepped over; 0 none */
     size_t asked_until;       /* last step of the order it was fetched for, + 1; 0 none */
 } ps_zero3_param;
 

@@ -30,7 +30,21 @@ MODELS = {
 WORDS = 50257
 ACCUMULATED = 3  # micro-batches simulated of a step with more: the rest are like the second
 REPORT_MS = {"A100-40GB": 60, "H100-80GB": 43}
-HOSTS = {"A100-40GB": "host-a100-40-numa", "H100-80GB": "host-h100-80-smt"}
+HOST_OF = {"a100-40-numa-4": "host-a100-40-numa", "a100-40-unbound-4": "host-a100-40-numa",
+           "h100-80-smt-4": "host-h100-80-smt"}
+# rows that figures of the machines were found on: folder, model's parameters, method, ranks,
+# micro-batches; None: any
+CALIBRATED = (
+    ("13B-scale-gaps-a100", "async", None, 4), ("20B-scale-gaps-a100", "offload", None, 4),
+    ("20B-scale-gaps-a100", "k=2)", None, 4), ("7B-scale-gaps-a100", "k=3)", None, 4),
+    ("8B-scale-gaps-a100", "k=4)", None, 4),
+    ("7B-scale-DP", "offload", 1, 1), ("7B-scale-DP", "offload", 1, 2),
+    ("7B-scale-DP", "offload", 1, 4), ("13B-scale-GA-single-GPU", "async", 1, 1),
+    ("13B-scale-gaps-scale-DP", "k=6)", None, 2), ("13B-scale-gaps-scale-DP", "async", None, 4),
+    ("13B-scale-gaps-scale-DP", "k=2)", None, 4), ("7B-scale-DP", "k=5)", 1, 1),
+    ("act-output-10B", "k=2)", None, 4), ("act-output-30B", "TwinFlow (ZeRO-Offload++)", None, 4),
+    ("20B-scale-twinflow", "offload", None, 4),
+)
 PHASES = ("forward", "backward", "optimizer")
 
 
@@ -69,7 +83,7 @@ def cluster_of(row):
 
 
 def options_of(row, stride=None):
-    ranks = int(row["dp"])
+    ranks = int(row["gpus_total"])
     micro = accumulation(row)
     settings = {"offload_optimizer": "true", "sub_group_size": row["subgroup_size_params"],
                 "offload_ratio": row["optimizer_offload_ratio"],
@@ -85,7 +99,7 @@ def options_of(row, stride=None):
                "bf16", "--checkpoint", "full", "--batch", row["micro_batch"], "--seq", row["seq"],
                "--accumulate", str(min(micro, ACCUMULATED)), "--steps", "3", "--optimizer", "adamw",
                "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']]}ms", "--drop-output",
-               "--mask", "none", "--host", HOSTS[row["gpu"]]]
+               "--mask", "none", "--host", HOST_OF[cluster_of(row)]]
     for key, value in settings.items():
         options += ["--scheme-option", f"{key}={value}"]
     return options
@@ -133,6 +147,12 @@ COLUMNS = {"forward": "fwd_ms", "backward": "bwd_ms", "optimizer": "update_ms",
            "optimizer peak": "gpu_max_alloc_update_GiB", "reserved": "gpu_max_reserved_GiB"}
 
 
+def is_calibrated(row):
+    return any(row["run_dir"].endswith(folder) and row["method"].endswith(method) and
+               micro in (None, accumulation(row)) and int(row["gpus_total"]) == ranks
+               for folder, method, micro, ranks in CALIBRATED)
+
+
 def group_of(row):
     if row["gpu"].startswith("H100"):
         return "H100"
@@ -160,13 +180,19 @@ def errors(pairs):
             values[min(len(values) - 1, int(0.9 * len(values)))], values[-1])
 
 
+GROUPS = ("H100", "A100, bound", "A100, unbound", "A100, unbound, accumulated",
+          "A100, 2 and 4 nodes", "A100, tensor parallel", "calibrated on", "not calibrated on",
+          "clean", "all")
+
+
 def report(rows, found):
     groups = {}
     for row, out in zip(rows, found):
-        for name in [group_of(row)] + (["clean"] if is_clean(row) else []) + ["all"]:
+        names = [group_of(row), "calibrated on" if is_calibrated(row) else "not calibrated on"]
+        for name in names + (["clean"] if is_clean(row) else []) + ["all"]:
             groups.setdefault(name, []).append((row, out))
     print(f"{'':28}{'':18}{'rows':>5} {'mean %':>8} {'median %':>8} {'p90 %':>8} {'max %':>8}")
-    for name, members in groups.items():
+    for name, members in sorted(groups.items(), key=lambda item: GROUPS.index(item[0])):
         for key, column in COLUMNS.items():
             if key == "reserved":
                 gaps = sorted(abs(out[key] - float(row[column])) for row, out in members)
@@ -177,6 +203,47 @@ def report(rows, found):
                                               for row, out in members])
             print(f"{name:28}{key:18}{len(members):5} {mean:8.2f} {median:8.2f} {p90:8.2f} "
                   f"{most:8.2f}")
+
+
+# published update throughput by stride, 10^9 nominal parameters/s of a node of four, dos-figures.csv
+SWEPT = {("7B", "4xH100-80GB"): 5898506240, ("13B", "4xH100-80GB"): 11197895680,
+         ("20B", "4xH100-80GB"): 15326663680, ("7B", "4xA100-40GB"): 5948837888,
+         ("13B", "4xA100-40GB"): 11315860480, ("20B", "4xA100-40GB"): 15579222016}
+
+
+def swept_row(parameters, gpu, stride):
+    is_h100 = "H100" in gpu
+    return {"gpu": "H100-80GB" if is_h100 else "A100-40GB", "params_on_tp_rank": str(parameters),
+            "bind_threads_per_rank": "46" if is_h100 else "14", "gpus_total": "4", "tp": "1",
+            "dp": "4", "micro_batch": "1", "global_batch": "4", "seq": "2048",
+            "method": "DeepOptimizerStates" if stride else "DeepSpeed ZeRO-3 CPU-offload",
+            "update_stride_k": stride, "optimizer_offload_ratio": "1",
+            "subgroup_size_params": "100000000"}
+
+
+def sweep(program, path):
+    """Update throughput by stride; the best stride of each model."""
+    with open(path, newline="", encoding="utf-8") as file:
+        bars = [row for row in csv.DictReader(file) if row["quantity"] == "update throughput" and
+                (row["model"], row["gpu"]) in SWEPT and "every k-th" in row["note"]]
+    pairs, best = [], {}
+    for bar in bars:
+        key = (bar["model"], bar["gpu"])
+        stride = bar["method"].partition("k=")[2]
+        out = predict(program, swept_row(SWEPT[key], bar["gpu"], stride))
+        predicted = float(bar["model"][:-1]) / out["optimizer"] * 1e3
+        measured = float(bar["value"])
+        pairs.append((predicted, measured))
+        best.setdefault(key, []).append((stride or "none", predicted, measured))
+    print(f"\n{'update, 10^9 nominal parameters/s':36}predicted / published by stride")
+    for (model, gpu), found in best.items():
+        ours, theirs = (max(found, key=lambda item, i=i: item[i])[0] for i in (1, 2))
+        print(f"{model + ' on ' + gpu:22}" +
+              "  ".join(f"{stride}: {a:.1f} / {b:.1f}" for stride, a, b in found) +
+              f"   best: {ours} / {theirs}")
+    mean, median, p90, most = errors(pairs)
+    print(f"{len(pairs)} bars: mean {mean:.1f} %, median {median:.1f} %, p90 {p90:.1f} %, "
+          f"max {most:.1f} %")
 
 
 def print_rows(rows, found):
@@ -201,6 +268,9 @@ def main():
     if "--rows" in sys.argv:
         print_rows(rows, found)
     report(rows, found)
+    figures = os.path.join(os.path.dirname(truth), "dos-figures.csv")
+    if os.path.exists(figures) and not only:
+        sweep(program, figures)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ZeRO-Offload's flat optimizer on the host.
+ */
+#include "workload/scheme/offload_flat.h"
+
+#define UNSCALE_BYTES 8 /* a gradient read and written */
+#define ADAM_BYTES 28   /* copy and moments read and written, the gradient read */
+
+static uint64_t wide(int64_t elements)
+{
+    return (uint64_t)elements * ps_dtype_bytes(PS_DTYPE_F32);
+}
+
+static uint64_t narrow(const ps_offload_flat *self, int64_t elements)
+{
+    return (uint64_t)elements * ps_dtype_bytes(ps_zero_type(self->scheme));
+}
+
+static bool is_delayed(const ps_offload_flat *self)
+{
+    return self->scheme->settings->zero.delays_update;
+}
+
+void ps_offload_flat_make(ps_offload_flat *self, ps_scheme *scheme, int64_t elements)
+{
+    *self = (ps_offload_flat){.scheme = scheme, .elements = elements};
+    const ps_memory_kind was = ps_eager_set_memory(scheme->e, PS_MEMORY_PINNED);
+    for (int i = 0; i < PS_OFFLOAD_STATES; i++) {
+        (void)ps_eager_set_memory(scheme->e, i == 0 ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE);
+        self->state[i] = ps_scheme_make(scheme, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+    }
+    (void)ps_eager_set_memory(scheme->e, PS_MEMORY_PINNED);
+    for (int i = 0; i < (is_delayed(self) ? 2 : 1); i++) {
+        self->grad[i] = ps_scheme_make(scheme, elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+    }
+    if (scheme->m->recipe->accumulate > 1) {
+        self->accumulated =
+            ps_scheme_make(scheme, elements, ps_zero_type(scheme), PS_ROLE_GRADIENT);
+    }
+    (void)ps_eager_set_memory(scheme->e, was);
+}
+
+static void copy(ps_offload_flat *self, ps_copy_kind kind, uint64_t bytes, ps_tensor from,
+                 ps_tensor to)
+{
+    const ps_host_copy what = {.name = "copy",
+                               .kind = kind,
+                               .memory = PS_MEMORY_PINNED,
+                               .lane = ps_eager_lane_now(self->scheme->e),
+                               .bytes = bytes,
+                               .from = from,
+                               .to = to};
+    ps_op_host_copy(self->scheme->e, &what);
+}
+
+static void accumulate(ps_offload_flat *self, int64_t elements, bool adds)
+{
+    ps_scheme *s = self->scheme;
+    ps_tensor here = 0;
+    if (adds) {
+        here = ps_scheme_make(s, elements, ps_zero_type(s), PS_ROLE_TEMPORARY);
+        copy(self, PS_COPY_HTOD, narrow(self, elements), self->accumulated, here);
+        ps_scheme_kernel(s, "add", 3 * narrow(self, elements));
+    }
+    copy(self, PS_COPY_DTOH, narrow(self, elements), here, self->accumulated);
+    ps_eager_clear(s->e, &here);
+}
+
+void ps_offload_flat_take_grad(ps_offload_flat *self, int64_t elements, bool adds, bool is_last)
+{
+    ps_scheme *s = self->scheme;
+    if (self->accumulated != 0) {
+        accumulate(self, elements, adds);
+    }
+    if (!is_last) {
+        return;
+    }
+    ps_tensor big = ps_scheme_make(s, elements, PS_DTYPE_I64, PS_ROLE_TEMPORARY); /* 64 bits */
+    ps_scheme_kernel(s, "linalg_vector_norm", narrow(self, elements) + 4 * wide(elements));
+    ps_eager_assign(s->e, &big, ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY));
+    ps_scheme_kernel(s, "copy", narrow(self, elements) + wide(elements));
+    ps_eager_touch(s->e, big, true);
+    copy(self, PS_COPY_DTOH, wide(elements), big, self->grad[self->turn]);
+    ps_eager_clear(s->e, &big);
+}
+
+static void step_in(ps_offload_flat *self, ps_eager_lane lane)
+{
+    ps_eager *e = self->scheme->e;
+    const ps_tensor grad = self->grad[self->turn];
+    const ps_cpu_work unscale = {.name = "mul",
+                                 .lane = lane,
+                                 .memory = PS_MEMORY_PINNED,
+                                 .bytes = (uint64_t)self->elements * UNSCALE_BYTES,
+                                 .read = grad,
+                                 .written = grad};
+    const ps_cpu_work adam = {.name = "adam",
+                              .lane = lane,
+                              .memory = PS_MEMORY_PAGEABLE,
+                              .bytes = (uint64_t)self->elements * ADAM_BYTES,
+                              .mark = ps_eager_new_mark(e),
+                              .read = grad,
+                              .written = self->state[0]};
+    ps_op_cpu(e, &unscale);
+    ps_op_cpu(e, &adam);
+    for (int i = 1; i < PS_OFFLOAD_STATES; i++) {
+        ps_eager_touch(e, self->state[i], true);
+    }
+    self->stepped = adam.mark;
+}
+
+/* fp32.to(device), then copy_() into the narrow ones */
+static void bring_back(ps_offload_flat *self, ps_tensor part)
+{
+    ps_scheme *s = self->scheme;
+    ps_tensor big = ps_scheme_make(s, self->elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
+    copy(self, PS_COPY_HTOD, wide(self->elements), self->state[0], big);
+    ps_scheme_kernel(s, "copy", wide(self->elements) + narrow(self, self->elements));
+    ps_eager_touch(s->e, big, false);
+    ps_eager_touch(s->e, part, true);
+    ps_eager_clear(s->e, &big);
+    ps_op_wait(s->e, PS_EAGER_MAIN);
+}
+
+void ps_offload_flat_step(ps_offload_flat *self, ps_tensor part)
+{
+    if (!is_delayed(self)) {
+        step_in(self, PS_EAGER_MAIN);
+        bring_back(self, part);
+        return;
+    }
+    if (self->stepped != 0) {
+        ps_op_wait_mark(self->scheme->e, self->stepped);
+        bring_back(self, part);
+    }
+    step_in(self, PS_EAGER_WORKER);
+    self->turn = 1 - self->turn;
+}

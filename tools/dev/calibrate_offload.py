@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Calibrates the hosts of published ZeRO-3 runs: rates of memory, cores, slots and pageable copies.
+
+calibrate_offload.py PEAKSTEP TRUTH [KIND]
+
+TRUTH is dos-runs.csv. The figures are those of least mean square error of forward, backward and
+step over the rows that tests/accuracy/dos/dos.py calls calibrated on; it prints rows for
+simulator/cluster/clusters.csv and software.csv. No other row is looked at.
+"""
+import concurrent.futures
+import csv
+import os
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "accuracy", "dos"))
+import dos  # noqa: E402
+
+# kind of node -> figure -> first trial; GB/s, of the host's module-hook us
+FIGURES = {
+    "a100-40-numa-4": {"host-stream": 44.9, "slot": 25.5, "slot-echo": 10.1, "staged-up": 7.0,
+                       "staged-down": 5.5, "module-hook": 600},
+    "a100-40-unbound-4": {"host-stream-1": 142, "host-stream-2": 122, "host-stream-4": 105,
+                          "pinned-stream-1": 82, "pinned-stream-2": 92, "pinned-stream-4": 102,
+                          "staged-up": 6.0},
+    "h100-80-smt-4": {"host-stream": 256, "core-stream": 4.79, "slot": 44, "slot-echo": 22, "staged-up": 2.5,
+                      "staged-down": 10, "module-hook": 430},
+}
+STEPS = (1.15, 1.07, 1.03, 1.015)
+
+
+def rows_of(kind, values):
+    clusters, hosts = [], []
+    for key, value in values.items():
+        if key == "module-hook":
+            hosts.append((dos.HOST_OF[kind], key, value, "us"))
+        elif key == "slot":
+            clusters += [(kind, "slot-up", value, "GB/s"), (kind, "slot-down", value, "GB/s")]
+        else:
+            clusters.append((kind, key, value, "GB/s"))
+    return clusters, hosts
+
+
+def write(folder, name, head, rows):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(head + "\n")
+        for thing, key, value, unit in rows:
+            file.write(f"{thing},{key},{value:.4g},{unit},derived: trial\n")
+    return path
+
+
+def score(program, kind, rows, values):
+    with tempfile.TemporaryDirectory() as folder:
+        clusters, hosts = rows_of(kind, values)
+        extra = ["--cluster-file", write(folder, "clusters.csv", "node,quantity,value,unit,origin",
+                                         clusters)]
+        if hosts:
+            extra += ["--catalogue", write(folder, "hosts.csv",
+                                           "device,quantity,value,unit,origin", hosts)]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(lambda row: dos.predict(program, row, extra), rows))
+    total = [(out[key] / float(row[dos.COLUMNS[key]]) - 1) ** 2
+             for row, out in zip(rows, found) for key in dos.PHASES]
+    return sum(total) / len(total)
+
+
+def search(program, kind, rows):
+    values = dict(FIGURES[kind])
+    best = score(program, kind, rows, values)
+    for step in STEPS:
+        moved = True
+        while moved:
+            moved = False
+            for key in values:
+                for factor in (step, 1 / step):
+                    trial = {**values, key: float(f"{values[key] * factor:.4g}")}
+                    found = score(program, kind, rows, trial)
+                    if found < best - 1e-9:
+                        best, values, moved = found, trial, True
+    return values, best
+
+
+def main():
+    program, truth = sys.argv[1:3]
+    with open(truth, newline="", encoding="ascii") as file:
+        every = list(csv.DictReader(file))
+    for kind in sys.argv[3:] or FIGURES:
+        rows = [row for row in every if dos.is_calibrated(row) and dos.cluster_of(row) == kind]
+        values, best = search(program, kind, rows)
+        print(f"# {kind}: {len(rows)} rows, root mean square error {best ** 0.5 * 100:.1f} %")
+        for part in rows_of(kind, values):
+            for thing, key, value, unit in part:
+                print(f'{thing},{key},{value:.4g},{unit},"derived: by tools/dev/calibrate_offload.py"')
+
+
+if __name__ == "__main__":
+    main()
