@@ -39,7 +39,7 @@ typedef struct ps_result_group {
 /** One phase of a step on one device; phases of all its micro-batches together. */
 typedef struct ps_result_phase {
     ps_ns time_ns;                  /* on the device's host thread, what it waits for included */
-    uint64_t begin_allocated_bytes; /* when it first begins ... */
+    uint64_t begin_allocated_bytes; /* when it begins, at most ... */
     uint64_t end_allocated_bytes;   /* ... and last ends */
     uint64_t peak_allocated_bytes, peak_reserved_bytes;
 } ps_result_phase;

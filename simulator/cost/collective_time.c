@@ -114,6 +114,9 @@ static void time_ring(const ps_collective_model *self, const ps_collective_call 
     const uint64_t between = ps_collective_steps(call->kind, place->nodes);
     out->wire_bytes = ps_collective_bus_bytes(call->kind, call->bytes, place->ranks);
     out->rate_bytes_per_s = protocol_rate(self, call, protocol);
+    if (call->kind == PS_COLLECTIVE_REDUCE_SCATTER && place->nodes > 1) {
+        out->rate_bytes_per_s = ps_share_of(out->rate_bytes_per_s, self->machine.scatter_share);
+    }
     uint64_t ns = self->machine.base_latency + (steps - between) * hop_of(self, place, protocol) +
                   between * network_hop(self, protocol);
     ns += is_pipelined(call->kind) ? filling(self, call, protocol, out->rate_bytes_per_s)

@@ -225,11 +225,12 @@ static void note_level(const ps_memory_walk *walk, ps_result_phase *phase)
     }
 }
 
-static void note_begin(const ps_memory_walk *walk, ps_result_phase *phase)
+static void note_begin(ps_memory_walk *walk, ps_result_phase *phase)
 {
-    if (phase != NULL && phase->peak_allocated_bytes == 0) {
-        phase->begin_allocated_bytes = walk->allocated;
+    if (phase != NULL && phase != walk->phase) {
+        phase->begin_allocated_bytes = more(phase->begin_allocated_bytes, walk->allocated);
     }
+    walk->phase = phase;
     note_level(walk, phase);
 }
 

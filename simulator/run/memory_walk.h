@@ -37,7 +37,8 @@ typedef struct ps_memory_walk {
     size_t peak_memop; /* SIZE_MAX: at the origin */
     ps_ns chart_ns;
     size_t chart_bin;
-    size_t step; /* of the request at work */
+    size_t step;            /* of the request at work */
+    ps_result_phase *phase; /* ... NULL: none */
 } ps_memory_walk;
 
 /**

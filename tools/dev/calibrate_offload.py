@@ -20,12 +20,12 @@ import dos  # noqa: E402
 
 # kind of node -> figure -> first trial; GB/s, of the host's module-hook us
 FIGURES = {
-    "a100-40-numa-4": {"host-stream": 44.9, "slot": 25.5, "slot-echo": 10.1, "staged-up": 7.0,
+    "a100-40-numa-4": {"host-stream": 44.9, "slot": 24, "slot-echo": 8, "staged-up": 4.0,
                        "staged-down": 5.5, "module-hook": 600},
-    "a100-40-unbound-4": {"host-stream-1": 142, "host-stream-2": 122, "host-stream-4": 105,
-                          "pinned-stream-1": 82, "pinned-stream-2": 92, "pinned-stream-4": 102,
-                          "staged-up": 6.0},
-    "h100-80-smt-4": {"host-stream": 256, "core-stream": 4.79, "slot": 44, "slot-echo": 22, "staged-up": 2.5,
+    "a100-40-unbound-4": {"host-stream-1": 160, "host-stream-2": 126, "host-stream-4": 101,
+                          "pinned-stream-1": 68, "pinned-stream-2": 91, "pinned-stream-4": 99,
+                          "staged-up": 5.0},
+    "h100-80-smt-4": {"host-stream": 256, "core-stream": 4.79, "slot-echo": 15, "staged-up": 2.5,
                       "staged-down": 10, "module-hook": 430},
 }
 STEPS = (1.15, 1.07, 1.03, 1.015)

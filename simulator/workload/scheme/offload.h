@@ -36,7 +36,8 @@ typedef struct ps_offload {
     size_t count;
     ps_tensor part;                       /* this rank's parameters, 16 bits */
     ps_tensor accumulated;                /* its gradients, 16 bits, pinned */
-    ps_tensor visitor[PS_OFFLOAD_STATES]; /* on the device: states of the sub-group there */
+    ps_tensor visitor[PS_OFFLOAD_STATES]; /* on the device: states of the sub-group there ... */
+    ps_tensor last[PS_OFFLOAD_STATES];    /* ... and of another size, of the one before it */
     size_t visiting;                      /* that sub-group + 1; 0 none */
 } ps_offload;
 

@@ -64,16 +64,25 @@ static void leave_device(ps_offload *self)
     self->visiting = 0;
 }
 
-/* Buffers of the last visitor serve one of the same size; else they go when the new ones are there. */
+/* Buffers of the last visitor serve one of the same size; else the optimizer holds them until it has
+ * the new ones. */
 static void make_room(ps_offload *self, int64_t elements)
 {
     ps_scheme *s = self->scheme;
+    if (self->visitor[0] != 0 && ps_eager_elements(s->e, self->visitor[0]) == elements) {
+        return;
+    }
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
-        if (self->visitor[state] == 0 ||
-            ps_eager_elements(s->e, self->visitor[state]) != elements) {
-            ps_eager_assign(s->e, &self->visitor[state],
-                            ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE));
-        }
+        self->last[state] = self->visitor[state];
+        self->visitor[state] =
+            ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+    }
+}
+
+static void drop_last(ps_offload *self)
+{
+    for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
+        ps_eager_clear(self->scheme->e, &self->last[state]);
     }
 }
 
@@ -83,7 +92,9 @@ static void widen_gradient(ps_offload *self, ps_offload_group *g)
     if (g->narrow_grad == 0) {
         return;
     }
-    g->wide_grad = ps_scheme_make(s, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+    /* one that no round followed still has that of the step before */
+    ps_eager_assign(s->e, &g->wide_grad,
+                    ps_scheme_make(s, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT));
     ps_scheme_kernel(s, "copy", narrow(self, g->elements) + ps_eager_bytes(s->e, g->wide_grad));
     ps_eager_touch(s->e, g->narrow_grad, false);
     ps_eager_touch(s->e, g->wide_grad, true);
@@ -128,6 +139,7 @@ static void step_visitor(ps_offload *self, size_t at)
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
         ps_op_wait(s->e, stream_of(self, state));
     }
+    drop_last(self);
     ps_scheme_kernel(s, "mul", 2 * (uint64_t)g->elements * ps_dtype_bytes(PS_DTYPE_F32));
     ps_offload_step_on_device(self, self->visitor, g->wide_grad, g->elements);
     if (has_one_stream(self)) {

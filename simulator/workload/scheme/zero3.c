@@ -190,12 +190,15 @@ static void reduce_bucket(ps_scheme *self)
     for (size_t i = 0; i < z->bucket_count; i++) {
         part += z->part_elements[i];
     }
-    const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
+    const ps_eager_lane lane = self->settings->zero.gathers_in_line ? PS_EAGER_MAIN : z->lane;
+    const ps_eager_lane was = ps_eager_set_lane(self->e, lane);
     const uint64_t padded = (uint64_t)(part * self->shards);
     ps_tensor lies = interleave(self, part * self->shards);
     ps_scheme_kernel(self, "div", 2 * padded * bytes);
-    ps_scheme_collect(self, PS_COLLECTIVE_REDUCE_SCATTER, z->lane, ps_scheme_shard_axes(self),
+    ps_scheme_collect(self, PS_COLLECTIVE_REDUCE_SCATTER, lane, ps_scheme_shard_axes(self),
                       ps_zero_type(self), padded * bytes);
+    ps_op_join(self->e, z->lane, lane);
+    (void)ps_eager_set_lane(self->e, z->lane);
     if (offloads(self)) {
         offload_bucket(self);
     }
