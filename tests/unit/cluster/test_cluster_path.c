@@ -178,9 +178,9 @@ static void rings_that_change_the_port_have_less(void **state)
     ps_error err = {0};
     ps_cluster *cluster = NULL;
     assert_ok(&err, ps_cluster_create(catalogue, "lab", 16, &options, &cluster, &err));
-    assert_int_equal(ps_cluster_link_count(cluster), 2 * (48 + 8 + 2 + 3));
-    assert_string_equal(ps_cluster_link_at(cluster, 60).name, "node0.rail-change");
-    assert_int_equal(ps_cluster_link_at(cluster, 60).bytes_per_s, UINT64_C(24000000000));
+    assert_int_equal(ps_cluster_link_count(cluster), 2 * (48 + 8 + 4 + 3));
+    assert_string_equal(ps_cluster_link_at(cluster, 62).name, "node0.rail-change");
+    assert_int_equal(ps_cluster_link_at(cluster, 62).bytes_per_s, UINT64_C(24000000000));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const uint32_t *rank = cases[i].rank, count = cases[i].ranks;
         const uint64_t rate = place(cluster, rank, count).network_bytes_per_s;
