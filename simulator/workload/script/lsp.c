@@ -11,6 +11,10 @@
 
 #define WORKER PS_EAGER_WORKER
 
+/* Beyond what anybody has trained with; sizes and arithmetic stay within 64 bits. */
+#define MAX_COMPRESS_SIZE 16384
+#define MAX_FIT_STEPS 10000
+
 /* Bytes of host memory for each element. The fused Adam reads and writes gradient (which becomes the
  * difference) and two moments; the check for numbers that are none reads the gradient once more, and
  * its flags stay in the caches. */
@@ -241,10 +245,14 @@ ps_code ps_lsp_check(const ps_recipe *r, ps_error *err)
         return ps_fail(err, PS_USAGE,
                        "lsp with autocast, adapters or clipped gradients is not described");
     }
-    if (s->compress_size < 1 || s->nnz < 1 || s->nnz > s->compress_size || s->fit_steps < 1) {
+    if (s->compress_size < 1 || s->compress_size > MAX_COMPRESS_SIZE || s->nnz < 1 ||
+        s->nnz > s->compress_size) {
         return ps_fail(err, PS_USAGE,
-                       "lsp needs compress_size, fit_steps and nnz from 1 on, nnz at most "
-                       "compress_size");
+                       "lsp needs compress_size from 1 to %d, and nnz from 1 to that",
+                       MAX_COMPRESS_SIZE);
+    }
+    if (s->fit_steps < 1 || s->fit_steps > MAX_FIT_STEPS) {
+        return ps_fail(err, PS_USAGE, "lsp needs fit_steps from 1 to %d", MAX_FIT_STEPS);
     }
     if (s->is_ideal && s->is_zero) {
         return ps_fail(err, PS_USAGE, "lsp: zero=true is the released code's, not the ideal's");

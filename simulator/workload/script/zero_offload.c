@@ -92,7 +92,6 @@ static void take_gradient(void *context, ps_tensor leaf, ps_tensor owned)
 {
     ps_zero_offload *self = context;
     ps_eager *e = self->e;
-    ps_eager_touch(e, owned, true);
     const uint32_t mark = make_room(self);
     (void)leaf;
     if (ps_eager_dtype(e, owned) != self->transfer) {
