@@ -67,8 +67,8 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
 static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
                 uint64_t bytes_per_s)
 {
-    static const char *const what[] = {"gpu",    "gpu",    "gpu",    "gpu",    "gpu",
-                                       "gpu",    "switch", "switch", "memory", "memory",
+    static const char *const what[] = {"gpu",     "gpu",     "gpu",        "gpu",    "gpu",
+                                       "gpu",     "switch",  "switch",     "memory", "memory",
                                        "network", "network", "rail-change"};
     static const char *const direction[] = {
         ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both", ".threads", ".up",

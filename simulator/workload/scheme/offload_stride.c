@@ -74,8 +74,7 @@ static void make_room(ps_offload *self, int64_t elements)
     }
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
         self->last[state] = self->visitor[state];
-        self->visitor[state] =
-            ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+        self->visitor[state] = ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
     }
 }
 
