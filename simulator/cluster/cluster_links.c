@@ -90,7 +90,7 @@ static uint32_t gpus_on_socket(const ps_cluster *self, uint32_t socket)
     for (uint32_t gpu = 0; gpu < self->info.gpus_per_node; gpu++) {
         count += ps_node_socket(&self->kind, gpu) == socket;
     }
-    return count;
+    return count > 0 ? count : 1; /* a GPU asks: never none */
 }
 
 /* What the threads of a rank stream together, were memory endless: its share of the cores. */

@@ -103,7 +103,7 @@ uint64_t ps_host_links_memory(const ps_plan *plan)
 
 static uint64_t in_ratio(uint64_t rate, uint64_t to, uint64_t from)
 {
-    const uint64_t scaled = ps_mul_div_u64(rate, to, from);
+    const uint64_t scaled = from > 0 ? ps_mul_div_u64(rate, to, from) : rate;
     return scaled > 0 ? scaled : 1;
 }
 
