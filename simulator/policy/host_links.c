@@ -17,6 +17,7 @@ typedef enum part {
     PART_UP,
     PART_DOWN,
     PART_MEMORY,
+    PART_PINNED,
     PART_THREADS,
     PART_NETWORK,
 } part;
@@ -44,8 +45,8 @@ static part part_of(const ps_plan *plan, size_t link)
     } parts[] = {{"gpu", ".slot.in", PART_SLOT_IN},     {"gpu", ".slot.out", PART_SLOT_OUT},
                  {"gpu", ".slot.both", PART_SLOT_BOTH}, {"switch", ".up", PART_UP},
                  {"switch", ".down", PART_DOWN},        {"memory", "", PART_MEMORY},
-                 {"gpu", ".threads", PART_THREADS},     {"network", ".out", PART_NETWORK},
-                 {"network", ".in", PART_NETWORK}};
+                 {"memory", ".pinned", PART_PINNED},    {"gpu", ".threads", PART_THREADS},
+                 {"network", ".out", PART_NETWORK},     {"network", ".in", PART_NETWORK}};
     const char *name = ps_strings_text(plan->strings, plan->link.name[link]);
     const char *of_node = skip(name, "node");
     if (of_node == NULL || *of_node != '.') {
@@ -134,6 +135,7 @@ static void set_links(ps_plan *plan, const ps_slot_rates *to, const ps_slot_rate
             break;
         case PART_OTHER:
         case PART_MEMORY:
+        case PART_PINNED:
         case PART_THREADS:
         case PART_NETWORK:
             break;
@@ -228,6 +230,7 @@ ps_code ps_host_links_set_memory(ps_plan *plan, uint64_t bytes_per_s, ps_error *
         const part is = part_of(plan, i);
         uint64_t *rate = &plan->link.bytes_per_s[i];
         *rate = is == PART_MEMORY    ? bytes_per_s
+                : is == PART_PINNED  ? in_ratio(*rate, bytes_per_s, from)
                 : is == PART_THREADS ? threads_by(*rate, from, bytes_per_s)
                                      : *rate;
     }

@@ -5,7 +5,7 @@
  *
  *   slots      node0.gpu3.slot.in, .slot.out, .slot.both
  *   uplinks    node0.switch1.up, .down
- *   memory     node0.memory1
+ *   memory     node0.memory1, and what pinned pages of it stream: node0.memory1.pinned
  *   threads    node0.gpu3.threads
  *
  * Rows of a plan stand for all links of their class, and a cluster has one kind
@@ -49,7 +49,7 @@ uint64_t ps_host_links_memory(const ps_plan *plan);
 ps_code ps_host_links_set_slots(ps_plan *plan, const ps_slot_rates *to, ps_error *err) PS_MUST_USE;
 
 /**
- * Sets the memory of every socket. Threads whose cores are not known may have all of the new one.
+ * Sets the memory of every socket; what pinned pages stream changes in the ratio. Threads whose cores are not known may have all of the new one.
  *
  * @param bytes_per_s  > 0
  * @return PS_OK · PS_USAGE nothing of the plan loads the memory of a host

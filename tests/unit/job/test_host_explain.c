@@ -237,6 +237,24 @@ static void memory_changes_with_the_threads_it_held_back(void **state)
     }
 }
 
+/* Twice the memory is twice as fast for a copy that memory holds back. */
+static void pinned_pages_change_with_their_memory(void **state)
+{
+    lab_machine machine = lab_pair;
+    scene s = {.network = {.ranks = 1}};
+    ps_error err = {0};
+    (void)state;
+    copy(scene_workload(&s, one, NULL, 1), PS_WORKLOAD_UPLOAD, 100 * MB, PS_MEMORY_PINNED);
+    machine.memory = 4;
+    lab_run run = lab_simulate(&s, &machine, true);
+    assert_int_equal(lab_moving(&run, lab_task(&run, "upload", PS_TASK_MEMCPY, 0)), 25 * MS);
+    assert_ok(&err, ps_host_links_set_memory(run.plan, 8 * GB, &err));
+    lab_again(&run);
+    assert_int_equal(lab_moving(&run, lab_task(&run, "upload", PS_TASK_MEMCPY, 0)), 125 * MS / 10);
+    lab_end(&run);
+    scene_fini(&s);
+}
+
 static void what_a_plan_lacks_is_refused(void **state)
 {
     scene s = {.network = {.ranks = 1}};
@@ -349,6 +367,7 @@ int main(void)
         cmocka_unit_test(slots_change_with_what_they_hold_up),
         cmocka_unit_test(uplinks_change_in_their_ratio),
         cmocka_unit_test(memory_changes_with_the_threads_it_held_back),
+        cmocka_unit_test(pinned_pages_change_with_their_memory),
         cmocka_unit_test(what_a_plan_lacks_is_refused),
         cmocka_unit_test(the_least_bandwidth_that_hides_a_copy),
         cmocka_unit_test(less_can_be_enough),
