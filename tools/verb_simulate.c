@@ -85,6 +85,8 @@ const ps_verb ps_verb_simulate = {
         "--gpus of a recording of one GPU puts it under DistributedDataParallel, each GPU with the "
         "recorded batch; of one of several ranks it changes the groups that train on data of their "
         "own. --rank-speed and --jitter make ranks differ.\n"
+        "--offload-activations streamed of a recording of one GPU: what blocks keep for backward "
+        "waits in host memory, over the links of the GPU's usual machine or of --cluster.\n"
         "The result depends on the plan alone: a plan written by --save-plan gives the same "
         "result again.",
     .operands = operands,

@@ -7,8 +7,10 @@
 #define PS_POLICY_OFFLOAD_PARTS_H
 
 #include "cluster/catalogue.h"
+#include "job/network.h"
 #include "policy/offload.h"
 #include "policy/plan_insert.h"
+#include "policy/recorded_times.h"
 
 #define PS_OFFLOAD_NONE UINT32_MAX
 
@@ -42,8 +44,41 @@ typedef struct ps_offload_places {
     ps_offload_tensor *tensor;
     size_t tensor_count, tensor_capacity;
     uint32_t compute; /* lane */
-    uint32_t steps;
 } ps_offload_places;
+
+/** The stream that computes, as recorded. */
+typedef struct ps_offload_stream {
+    const ps_plan *plan;
+    ps_recorded_times times;
+    uint32_t lane;
+    uint32_t *task;   /* in order */
+    uint32_t *launch; /* of each: the host task that launches it */
+    size_t count;
+    uint32_t *previous; /* per task of the plan: the one before it on its lane, or NONE */
+} ps_offload_stream;
+
+/**
+ * @param out  release with ps__offload_stream_fini, also after a failure
+ * @return PS_OK · PS_USAGE no kernels are recorded · PS_NOMEM
+ */
+ps_code ps__offload_stream(const ps_plan *plan, ps_offload_stream *out, ps_error *err) PS_MUST_USE;
+
+void ps__offload_stream_fini(ps_offload_stream *self);
+
+/** [ns] When a request was made. */
+ps_ns ps__offload_memop_ns(const ps_offload_stream *self, size_t row);
+
+/** How many tasks of the stream were launched before a moment. */
+size_t ps__offload_launched_by(const ps_offload_stream *self, ps_ns at_ns);
+
+/** Is a request over when a task of the stream is launched? */
+bool ps__offload_is_over(const ps_offload_stream *self, size_t memop, uint32_t task);
+
+/**
+ * Between what was launched before a moment and what is launched next, by the thread of the latter:
+ * what is put there comes before that in its program order. False: there is no such place.
+ */
+bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out);
 
 /**
  * Finds what can go, in the plan as recorded.
@@ -55,6 +90,63 @@ ps_code ps__offload_find(const ps_plan *plan, const ps_offload *change, ps_offlo
                          ps_error *err) PS_MUST_USE;
 
 void ps__offload_places_fini(ps_offload_places *self);
+
+/** A request that is added: before which row it goes. */
+typedef struct ps_offload_moved {
+    size_t row, before;
+} ps_offload_moved;
+
+/** A plan whose tensors are being moved. */
+typedef struct ps_offload_building {
+    ps_plan *plan;
+    const ps_offload *change;
+    const ps_offload_places *places;
+    ps_insertion insertion;
+    ps_network_host host;
+    ps_network_path path[2]; /* of uploads and offloads; links of the network */
+    uint32_t *link;          /* per link of the network: row of the plan, or NONE */
+    uint32_t lane[2];        /* of uploads and offloads */
+    ps_ns launch_ns, copy_ns;
+    uint32_t *pinned; /* per tensor: buffer in host memory */
+    uint32_t *copy;   /* per tensor: its copy to there */
+    ps_offload_moved *move;
+    size_t move_count, move_capacity;
+    size_t old_memops;
+} ps_offload_building;
+
+/** Reads the host and its links. PS_OK · PS_NOT_FOUND · PS_NOMEM */
+ps_code ps__offload_open(ps_offload_building *b, ps_error *err) PS_MUST_USE;
+
+/** Another stream of the device. */
+ps_code ps__offload_lane(ps_offload_building *b, const char *name, uint32_t *out,
+                         ps_error *err) PS_MUST_USE;
+
+/** A call of the host at a place. */
+ps_code ps__offload_call(ps_offload_building *b, const ps_offload_place *at, const char *name,
+                         ps_phase phase, uint32_t *out, ps_error *err) PS_MUST_USE;
+
+/** A copy that a call launches; `traffic` is PS_HOST_UPLOAD or PS_HOST_OFFLOAD. */
+ps_code ps__offload_copy(ps_offload_building *b, int traffic, uint64_t bytes, uint32_t launch,
+                         uint32_t *out, ps_error *err) PS_MUST_USE;
+
+/** A task of a stream waits for one of another. */
+ps_code ps__offload_wait(ps_offload_building *b, uint32_t task, uint32_t before,
+                         ps_error *err) PS_MUST_USE;
+
+/** Another buffer for the same tensor. */
+ps_code ps__offload_buffer(ps_offload_building *b, uint32_t like, ps_memory_kind memory,
+                           uint32_t *out, ps_error *err) PS_MUST_USE;
+
+/** A request when a host task begins, before a row of the old requests. */
+ps_code ps__offload_request(ps_offload_building *b, ps_memop op, uint32_t buffer, uint32_t task,
+                            size_t before, ps_error *err) PS_MUST_USE;
+
+/** A task reads a buffer or writes it. */
+ps_code ps__offload_tell(ps_offload_building *b, uint32_t task, uint32_t buffer, bool is_write,
+                         ps_error *err) PS_MUST_USE;
+
+/** New requests go to their places; recorded totals no longer hold. */
+ps_code ps__offload_sort_requests(ps_offload_building *b, ps_error *err) PS_MUST_USE;
 
 /**
  * Moves activations.

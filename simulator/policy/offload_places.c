@@ -6,137 +6,15 @@
  * A tensor belongs to the block whose backward pass frees it: the input of a
  * block is the output of the one before it, but is kept for this one.
  */
-#include <string.h>
-
 #include "base/memory.h"
 #include "policy/offload_parts.h"
-#include "policy/recorded_times.h"
 
 typedef struct search {
     const ps_plan *plan;
     const ps_structure *structure;
     ps_offload_places *out;
-    ps_recorded_times times;
-    uint32_t *queue;  /* tasks of the stream that computes */
-    uint32_t *launch; /* of each: the host task that launches it */
-    size_t queue_count;
-    uint32_t *previous; /* per task: the one before it on its lane, or NONE */
+    ps_offload_stream stream;
 } search;
-
-/* ---- the stream that computes ---- */
-
-static ps_code find_compute(search *self, ps_error *err)
-{
-    const ps_plan *plan = self->plan;
-    size_t *kernels = ps_calloc(plan->lane.head.count + 1, sizeof *kernels);
-    size_t most = 0;
-    if (kernels == NULL) {
-        return ps_fail_nomem(err);
-    }
-    for (size_t i = 0; i < plan->task.head.count; i++) {
-        kernels[plan->task.lane[i]] += plan->task.kind[i] == PS_TASK_KERNEL ? 1 : 0;
-    }
-    for (uint32_t lane = 0; lane < plan->lane.head.count; lane++) {
-        if (kernels[lane] > most) {
-            most = kernels[lane];
-            self->out->compute = lane;
-        }
-    }
-    ps_free(kernels);
-    return most > 0 ? PS_OK
-                    : ps_fail(err, PS_USAGE,
-                              "no kernels are recorded: nothing says when memory is in use");
-}
-
-static ps_code find_launches(search *self, ps_error *err)
-{
-    const ps_plan *plan = self->plan;
-    const size_t tasks = plan->task.head.count;
-    uint32_t *of = ps_calloc(tasks + 1, sizeof *of);
-    uint32_t *last = ps_calloc(plan->lane.head.count + 1, sizeof *last);
-    self->queue = ps_calloc(tasks + 1, sizeof *self->queue);
-    self->launch = ps_calloc(tasks + 1, sizeof *self->launch);
-    self->previous = ps_calloc(tasks + 1, sizeof *self->previous);
-    if (of == NULL || last == NULL || self->queue == NULL || self->launch == NULL ||
-        self->previous == NULL) {
-        ps_free(of);
-        ps_free(last);
-        return ps_fail_nomem(err);
-    }
-    memset(of, 0xff, tasks * sizeof *of);
-    memset(last, 0xff, plan->lane.head.count * sizeof *last);
-    for (size_t i = 0; i < plan->dep.head.count; i++) {
-        if (plan->dep.kind[i] == PS_DEP_START_AFTER_START &&
-            plan->lane.kind[plan->task.lane[plan->dep.before[i]]] == PS_LANE_HOST) {
-            of[plan->dep.task[i]] = plan->dep.before[i];
-        }
-    }
-    for (uint32_t i = 0; i < tasks; i++) {
-        self->previous[i] = last[plan->task.lane[i]];
-        last[plan->task.lane[i]] = i;
-        if (plan->task.lane[i] == self->out->compute && of[i] != PS_OFFLOAD_NONE) {
-            self->launch[self->queue_count] = of[i];
-            self->queue[self->queue_count++] = i;
-        }
-    }
-    ps_free(of);
-    ps_free(last);
-    return PS_OK;
-}
-
-/* ---- places ---- */
-
-static ps_ns memop_ns(const search *self, size_t row)
-{
-    return self->times.start_ns[self->plan->memop.task[row]] + self->plan->memop.offset_ns[row];
-}
-
-/* Tasks of the stream that were launched before a moment. */
-static size_t launched_by(const search *self, ps_ns at_ns)
-{
-    size_t low = 0, high = self->queue_count;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (self->times.start_ns[self->launch[mid]] < at_ns) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
-static size_t first_memop_after(const search *self, ps_ns at_ns)
-{
-    size_t low = 0, high = self->plan->memop.head.count;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (memop_ns(self, mid) <= at_ns) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
-/* Between what was launched before a moment and what is launched next, by the thread of the latter:
- * what is put there comes before that in its program order. */
-static bool find_place(const search *self, ps_ns at_ns, ps_offload_place *out)
-{
-    const size_t next = launched_by(self, at_ns);
-    if (next == 0 || next == self->queue_count) {
-        return false;
-    }
-    const uint32_t host = self->previous[self->launch[next]];
-    *out = (ps_offload_place){
-        .before = self->queue[next - 1], .behind = self->queue[next], .host = host};
-    if (host == PS_OFFLOAD_NONE) {
-        return false;
-    }
-    out->memop = first_memop_after(self, self->times.end_ns[host]);
-    return true;
-}
 
 /* ---- blocks ---- */
 
@@ -172,10 +50,10 @@ static bool find_group(const search *self, size_t backward, ps_offload_group *ou
     const size_t forward = of->block[backward].pair - 1;
     const size_t next = neighbour(of, forward, true), above = neighbour(of, backward, false);
     return next != PS_OFFLOAD_NONE && above != PS_OFFLOAD_NONE &&
-           find_place(self, of->block[forward].end_ns, &out->out) &&
-           find_place(self, of->block[next].end_ns, &out->go) &&
-           find_place(self, of->block[above].start_ns, &out->in) &&
-           find_place(self, of->block[backward].start_ns, &out->use) &&
+           ps__offload_place(&self->stream, of->block[forward].end_ns, &out->out) &&
+           ps__offload_place(&self->stream, of->block[next].end_ns, &out->go) &&
+           ps__offload_place(&self->stream, of->block[above].start_ns, &out->in) &&
+           ps__offload_place(&self->stream, of->block[backward].start_ns, &out->use) &&
            out->out.memop <= out->go.memop && out->go.memop <= out->in.memop;
 }
 
@@ -209,32 +87,15 @@ static bool is_kept(const search *self, uint32_t buffer, const life *of)
            !ps_memory_is_host(self->plan->buffer.memory[buffer]);
 }
 
-/* Is a request over when a task of the stream is launched? */
-static bool is_over(const search *self, size_t row, uint32_t task)
-{
-    const uint32_t host = self->plan->memop.task[row];
-    size_t at = 0, high = self->queue_count;
-    while (at < high) {
-        const size_t mid = at + (high - at) / 2;
-        if (self->queue[mid] < task) {
-            at = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return self->times.start_ns[self->launch[at]] >= (self->plan->memop.offset_ns[row] > 0
-                                                          ? self->times.end_ns[host]
-                                                          : self->times.start_ns[host]);
-}
-
 static ps_code add_tensor(search *self, uint32_t buffer, size_t free, ps_error *err)
 {
     ps_offload_places *out = self->out;
-    const size_t launched = launched_by(self, memop_ns(self, free));
+    const size_t launched =
+        ps__offload_launched_by(&self->stream, ps__offload_memop_ns(&self->stream, free));
     PS_TRY(ps_grow((void **)&out->tensor, &out->tensor_capacity, out->tensor_count + 1,
                    PS_TABLE_MAX_ROWS, sizeof *out->tensor, err));
     out->tensor[out->tensor_count++] = (ps_offload_tensor){
-        .buffer = buffer, .free = free, .last_reader = self->queue[launched - 1]};
+        .buffer = buffer, .free = free, .last_reader = self->stream.task[launched - 1]};
     return PS_OK;
 }
 
@@ -247,10 +108,13 @@ static ps_code fill_group(search *self, size_t backward, const life *lives, ps_e
         return PS_OK;
     }
     for (uint32_t i = 0; i < self->structure->buffer_count; i++) {
-        if (is_kept(self, i, &lives[i]) && is_over(self, lives[i].alloc, group.out.before) &&
+        if (is_kept(self, i, &lives[i]) &&
+            ps__offload_is_over(&self->stream, lives[i].alloc, group.out.before) &&
             lives[i].free >= group.in.memop &&
-            freeing_block(self->structure, memop_ns(self, lives[i].free)) == backward &&
-            launched_by(self, memop_ns(self, lives[i].free)) > 0) {
+            freeing_block(self->structure, ps__offload_memop_ns(&self->stream, lives[i].free)) ==
+                backward &&
+            ps__offload_launched_by(&self->stream,
+                                    ps__offload_memop_ns(&self->stream, lives[i].free)) > 0) {
             PS_TRY(add_tensor(self, i, lives[i].free, err));
         }
     }
@@ -267,9 +131,8 @@ static ps_code fill_group(search *self, size_t backward, const life *lives, ps_e
 static ps_code find(search *self, ps_error *err)
 {
     const ps_structure *of = self->structure;
-    PS_TRY(find_compute(self, err));
-    PS_TRY(ps__recorded_times(self->plan, &self->times, err));
-    PS_TRY(find_launches(self, err));
+    PS_TRY(ps__offload_stream(self->plan, &self->stream, err));
+    self->out->compute = self->stream.lane;
     life *lives = find_lives(self->plan);
     ps_code code = lives == NULL ? ps_fail_nomem(err) : PS_OK;
     /* rows of blocks ascend in time: forward order of groups is the reverse of their backward's */
@@ -310,10 +173,7 @@ ps_code ps__offload_find(const ps_plan *plan, const ps_offload *change, ps_offlo
                        "no block of the recording keeps memory from its forward to its backward "
                        "pass while another one runs: nothing to offload");
     }
-    ps__recorded_times_fini(&self.times);
-    ps_free(self.queue);
-    ps_free(self.launch);
-    ps_free(self.previous);
+    ps__offload_stream_fini(&self.stream);
     if (code != PS_OK) {
         ps__offload_places_fini(&found);
         return code;

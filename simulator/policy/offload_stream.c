@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The stream of a recorded job that computes: what launches its tasks, and
+ * where between them something new can go.
+ */
+#include <string.h>
+
+#include "base/memory.h"
+#include "policy/offload_parts.h"
+
+/* ---- the stream that computes ---- */
+
+static ps_code find_lane(ps_offload_stream *self, ps_error *err)
+{
+    const ps_plan *plan = self->plan;
+    size_t *kernels = ps_calloc(plan->lane.head.count + 1, sizeof *kernels);
+    size_t most = 0;
+    if (kernels == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        kernels[plan->task.lane[i]] += plan->task.kind[i] == PS_TASK_KERNEL ? 1 : 0;
+    }
+    for (uint32_t lane = 0; lane < plan->lane.head.count; lane++) {
+        if (kernels[lane] > most) {
+            most = kernels[lane];
+            self->lane = lane;
+        }
+    }
+    ps_free(kernels);
+    return most > 0 ? PS_OK
+                    : ps_fail(err, PS_USAGE,
+                              "no kernels are recorded: nothing says when memory is in use");
+}
+
+static ps_code find_launches(ps_offload_stream *self, ps_error *err)
+{
+    const ps_plan *plan = self->plan;
+    const size_t tasks = plan->task.head.count;
+    uint32_t *of = ps_calloc(tasks + 1, sizeof *of);
+    uint32_t *last = ps_calloc(plan->lane.head.count + 1, sizeof *last);
+    self->task = ps_calloc(tasks + 1, sizeof *self->task);
+    self->launch = ps_calloc(tasks + 1, sizeof *self->launch);
+    self->previous = ps_calloc(tasks + 1, sizeof *self->previous);
+    if (of == NULL || last == NULL || self->task == NULL || self->launch == NULL ||
+        self->previous == NULL) {
+        ps_free(of);
+        ps_free(last);
+        return ps_fail_nomem(err);
+    }
+    memset(of, 0xff, tasks * sizeof *of);
+    memset(last, 0xff, plan->lane.head.count * sizeof *last);
+    for (size_t i = 0; i < plan->dep.head.count; i++) {
+        if (plan->dep.kind[i] == PS_DEP_START_AFTER_START &&
+            plan->lane.kind[plan->task.lane[plan->dep.before[i]]] == PS_LANE_HOST) {
+            of[plan->dep.task[i]] = plan->dep.before[i];
+        }
+    }
+    for (uint32_t i = 0; i < tasks; i++) {
+        self->previous[i] = last[plan->task.lane[i]];
+        last[plan->task.lane[i]] = i;
+        if (plan->task.lane[i] == self->lane && of[i] != PS_OFFLOAD_NONE) {
+            self->launch[self->count] = of[i];
+            self->task[self->count++] = i;
+        }
+    }
+    ps_free(of);
+    ps_free(last);
+    return PS_OK;
+}
+
+/* ---- places ---- */
+
+ps_ns ps__offload_memop_ns(const ps_offload_stream *self, size_t row)
+{
+    return self->times.start_ns[self->plan->memop.task[row]] + self->plan->memop.offset_ns[row];
+}
+
+size_t ps__offload_launched_by(const ps_offload_stream *self, ps_ns at_ns)
+{
+    size_t low = 0, high = self->count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (self->times.start_ns[self->launch[mid]] < at_ns) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static size_t first_memop_after(const ps_offload_stream *self, ps_ns at_ns)
+{
+    size_t low = 0, high = self->plan->memop.head.count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (ps__offload_memop_ns(self, mid) <= at_ns) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out)
+{
+    const size_t next = ps__offload_launched_by(self, at_ns);
+    if (next == 0 || next == self->count) {
+        return false;
+    }
+    const uint32_t host = self->previous[self->launch[next]];
+    *out = (ps_offload_place){
+        .before = self->task[next - 1], .behind = self->task[next], .host = host};
+    if (host == PS_OFFLOAD_NONE) {
+        return false;
+    }
+    out->memop = first_memop_after(self, self->times.end_ns[host]);
+    return true;
+}
+
+bool ps__offload_is_over(const ps_offload_stream *self, size_t row, uint32_t task)
+{
+    const uint32_t host = self->plan->memop.task[row];
+    size_t at = 0, high = self->count;
+    while (at < high) {
+        const size_t mid = at + (high - at) / 2;
+        if (self->task[mid] < task) {
+            at = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return self->times.start_ns[self->launch[at]] >= (self->plan->memop.offset_ns[row] > 0
+                                                          ? self->times.end_ns[host]
+                                                          : self->times.start_ns[host]);
+}
+
+/* ---- all ---- */
+
+ps_code ps__offload_stream(const ps_plan *plan, ps_offload_stream *out, ps_error *err)
+{
+    *out = (ps_offload_stream){.plan = plan};
+    PS_TRY(find_lane(out, err));
+    PS_TRY(ps__recorded_times(plan, &out->times, err));
+    return find_launches(out, err);
+}
+
+void ps__offload_stream_fini(ps_offload_stream *self)
+{
+    ps__recorded_times_fini(&self->times);
+    ps_free(self->task);
+    ps_free(self->launch);
+    ps_free(self->previous);
+    *self = (ps_offload_stream){0};
+}
