@@ -122,7 +122,11 @@ static ps_code read_memory(const ps_build *what, side *out, ps_error *err)
     ps_training run = {.config = what->config,
                        .recipe = what->recipe,
                        .device = what->device,
-                       .sink = {&self, on_alloc, on_free, on_kernel, on_rename, NULL},
+                       .sink = {.context = &self,
+                                .alloc = on_alloc,
+                                .free = on_free,
+                                .kernel = on_kernel,
+                                .rename = on_rename},
                        .marks = {.context = &self, .loaded = on_loaded, .step = on_step}};
     PS_TRY(ps_family_of(what->config, &run.family, err));
     const ps_code code = ps_train(&run, err);

@@ -215,7 +215,11 @@ static bool make(const char *config_line, const char *recipe_line, events *out)
                              .config = config,
                              .recipe = &recipe,
                              .device = RECIPE_DEVICE,
-                             .sink = {&self, on_alloc, on_free, on_kernel, on_rename, NULL}};
+                             .sink = {.context = &self,
+                                      .alloc = on_alloc,
+                                      .free = on_free,
+                                      .kernel = on_kernel,
+                                      .rename = on_rename}};
     if (code == PS_OK) {
         code = ps_train(&run, &err);
     }

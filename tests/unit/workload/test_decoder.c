@@ -63,7 +63,11 @@ static ps_code train(const char *family, const char *text, account *into, ps_err
     const ps_training run = {.family = ps_family_find(family),
                              .config = config,
                              .recipe = &recipe,
-                             .sink = {into, on_alloc, on_free, on_kernel, on_rename, NULL}};
+                             .sink = {.context = into,
+                                      .alloc = on_alloc,
+                                      .free = on_free,
+                                      .kernel = on_kernel,
+                                      .rename = on_rename}};
     assert_non_null(run.family);
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);

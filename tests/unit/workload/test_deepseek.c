@@ -107,7 +107,11 @@ static ps_code train(const char *text, bool is_forward_only, account *into, ps_e
                              .config = config,
                              .recipe = &recipe,
                              .device = {.sm_count = 8, .threads_per_sm = 1024},
-                             .sink = {into, on_alloc, on_free, on_kernel, on_rename, NULL}};
+                             .sink = {.context = into,
+                                      .alloc = on_alloc,
+                                      .free = on_free,
+                                      .kernel = on_kernel,
+                                      .rename = on_rename}};
     assert_non_null(run.family);
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);

@@ -78,7 +78,11 @@ static ps_code train(const char *text, ps_recipe recipe, watch *seen, ps_error *
                              .config = config,
                              .recipe = &recipe,
                              .device = {.sm_count = 132, .threads_per_sm = 2048},
-                             .sink = {seen, on_alloc, on_free, on_kernel, on_rename, NULL},
+                             .sink = {.context = seen,
+                                      .alloc = on_alloc,
+                                      .free = on_free,
+                                      .kernel = on_kernel,
+                                      .rename = on_rename},
                              .marks = {.context = seen, .loaded = on_loaded}};
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);

@@ -55,7 +55,11 @@ static ps_code train(const char *family, const char *text, ps_recipe recipe, ps_
                              .config = config,
                              .recipe = &recipe,
                              .device = {.sm_count = 132, .threads_per_sm = 2048},
-                             .sink = {NULL, on_alloc, on_free, on_kernel, on_rename, NULL}};
+                             .sink = {.context = NULL,
+                                      .alloc = on_alloc,
+                                      .free = on_free,
+                                      .kernel = on_kernel,
+                                      .rename = on_rename}};
     assert_non_null(run.family);
     const ps_code result = ps_train(&run, err);
     ps_model_config_destroy(config);

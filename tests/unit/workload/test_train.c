@@ -63,7 +63,11 @@ static ps_code train(const char *config_text, const ps_recipe *recipe, failing *
         .config = config,
         .recipe = recipe,
         .device = {.workspace_bytes = 4096, .sm_count = 4, .threads_per_sm = 1024},
-        .sink = {sink, on_alloc, on_free, on_kernel, on_rename, NULL}};
+        .sink = {.context = sink,
+                 .alloc = on_alloc,
+                 .free = on_free,
+                 .kernel = on_kernel,
+                 .rename = on_rename}};
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);
     return code;
