@@ -12,6 +12,7 @@
 #include "job/cluster_network.h"
 #include "megatron_case.h"
 #include "model_recipe.h"
+#include "update_rates.h"
 #include "workload/config/models.h"
 #include "workload/script/build.h"
 #include "workload/script/pinned.h"
@@ -101,11 +102,23 @@ static ps_code set_ranks(const ps_model_machine *machine, ps_parallel *parallel,
     return PS_OK;
 }
 
+static ps_code choose_stride(const ps_model_machine *machine, ps_zero_settings *zero, ps_error *err)
+{
+    ps_update_rates rates;
+    if (zero->update_stride != PS_ZERO_BEST_STRIDE) {
+        return PS_OK;
+    }
+    PS_TRY(ps_update_rates_of(machine->cluster, &rates, err));
+    zero->update_stride = ps_update_best_stride(&rates);
+    return PS_OK;
+}
+
 ps_code ps_model_case_build_recipe(const ps_model_config *config, const ps_recipe *recipe,
                                    const ps_model_machine *machine, ps_ranks *out, ps_error *err)
 {
     building self = {.config = config, .machine = machine, .recipe = *recipe};
     PS_TRY(set_ranks(machine, &self.recipe.parallel, err));
+    PS_TRY(choose_stride(machine, &self.recipe.parallel.zero, err));
     ps_model_recipe_describe(&self.recipe, self.text);
     return ps_ranks_build(machine->gpus, build_rank, &self, out, err);
 }

@@ -15,6 +15,7 @@ typedef enum setting_kind {
     SETTING_PREFETCH, /* BACKWARD_PRE, ... */
     SETTING_DTYPE,    /* bf16, fp16, fp32 */
     SETTING_SHARE,    /* 0 to 1, kept in millionths */
+    SETTING_STRIDE,   /* a whole number or auto */
 } setting_kind;
 
 typedef struct setting {
@@ -62,7 +63,7 @@ static const setting settings[] = {
     {"offload_param", SETTING_FLAG, AT(zero.offloads_parameters), 0, ZERO3},
     {"offload_ratio", SETTING_SHARE, AT(zero.offload_millionths), 0, ZERO3},
     {"async_gradient_flush", SETTING_FLAG, AT(zero.flushes_beside), 0, ZERO3},
-    {"update_stride", SETTING_SIZE, AT(zero.update_stride), 0, ZERO3},
+    {"update_stride", SETTING_STRIDE, AT(zero.update_stride), 0, ZERO3},
     {"one_copy_stream", SETTING_FLAG, AT(zero.has_one_copy_stream), 0, ZERO3},
     {"delayed_param_update", SETTING_FLAG, AT(zero.delays_update), 0, ZERO12},
     {"reshard_after_forward", SETTING_NOT, AT(fsdp.keeps_gathered), 0, FSDP},
@@ -141,6 +142,13 @@ static bool set(const setting *of, const char *text, ps_recipe *out, const char 
         *expected = "a whole number";
         is_read = read_size(text, &size);
         memcpy(member, &size, sizeof size);
+        break;
+    }
+    case SETTING_STRIDE: {
+        int64_t stride = PS_ZERO_BEST_STRIDE;
+        *expected = "a whole number or auto";
+        is_read = strcmp(text, "auto") == 0 || read_size(text, &stride);
+        memcpy(member, &stride, sizeof stride);
         break;
     }
     case SETTING_SHARE: {

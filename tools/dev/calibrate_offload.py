@@ -20,11 +20,11 @@ import dos  # noqa: E402
 
 # kind of node -> figure -> first trial; GB/s, of the host's module-hook us
 FIGURES = {
-    "a100-40-numa-4": {"host-stream": 44.9, "slot": 24, "slot-echo": 8, "staged-up": 4.0,
+    "a100-40-numa-4": {"host-stream": 44.9, "slot": 24.4, "slot-echo": 8, "staged-up": 4.8,
                        "staged-down": 5.5, "module-hook": 600},
     "a100-40-unbound-4": {"host-stream-1": 160, "host-stream-2": 126, "host-stream-4": 101,
                           "pinned-stream-1": 68, "pinned-stream-2": 91, "pinned-stream-4": 99,
-                          "staged-up": 5.0},
+                          "slot-echo": 12, "staged-up": 4.7},
     "h100-80-smt-4": {"host-stream": 256, "core-stream": 4.79, "slot-echo": 15, "staged-up": 2.5,
                       "staged-down": 10, "module-hook": 430},
 }

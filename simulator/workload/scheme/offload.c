@@ -31,7 +31,7 @@ ps_code ps_offload_check(const ps_recipe *r, ps_error *err)
 {
     const ps_zero_settings *z = &r->parallel.zero;
     if (!z->offloads_optimizer) {
-        return z->offloads_parameters || z->flushes_beside || z->update_stride > 0 ||
+        return z->offloads_parameters || z->flushes_beside || z->update_stride != 0 ||
                        z->has_one_copy_stream || z->delays_update ||
                        z->offload_millionths < PS_ZERO_WHOLE
                    ? ps_fail(err, PS_USAGE, "settings of offloading need offload_optimizer=true")
@@ -50,6 +50,9 @@ ps_code ps_offload_check(const ps_recipe *r, ps_error *err)
     if (r->parameters == PS_DTYPE_F32) {
         return ps_fail(err, PS_USAGE,
                        "offload_optimizer needs weights of 16 bits: --dtype bf16 or fp16");
+    }
+    if (z->update_stride < 0) {
+        return ps_fail(err, PS_USAGE, "update_stride: the machine has not chosen one");
     }
     if (z->update_stride == 1) {
         return ps_fail(err, PS_USAGE,
@@ -307,8 +310,8 @@ void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STAT
 void ps_offload_narrow_on_device(ps_offload *self, ps_tensor from, int64_t elements)
 {
     ps_scheme_kernel(self->scheme, "copy", wide(elements) + narrow(self, elements));
+    /* written is a slice that copies of other sub-groups, beside this, do not touch: not told */
     ps_eager_touch(self->scheme->e, from, false);
-    ps_eager_touch(self->scheme->e, self->part, true);
 }
 
 /* copy_() of 32 bits on the host to 16 on the device: narrow in new memory, then a copy of that. */

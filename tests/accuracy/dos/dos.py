@@ -35,13 +35,14 @@ HOST_OF = {"a100-40-numa-4": "host-a100-40-numa", "a100-40-unbound-4": "host-a10
 # rows that figures of the machines were found on: folder, model's parameters, method, ranks,
 # micro-batches; None: any
 CALIBRATED = (
-    ("13B-scale-gaps-a100", "async", None, 4), ("20B-scale-gaps-a100", "offload", None, 4),
+    ("13B-scale-gaps-a100", "flush only", None, 4), ("20B-scale-gaps-a100", "offload", None, 4),
     ("20B-scale-gaps-a100", "k=2)", None, 4), ("7B-scale-gaps-a100", "k=3)", None, 4),
     ("8B-scale-gaps-a100", "k=4)", None, 4),
     ("7B-scale-DP", "offload", 1, 1), ("7B-scale-DP", "offload", 1, 2),
-    ("7B-scale-DP", "offload", 1, 4), ("13B-scale-GA-single-GPU", "async", 1, 1),
-    ("13B-scale-gaps-scale-DP", "k=6)", None, 2), ("13B-scale-gaps-scale-DP", "async", None, 4),
+    ("7B-scale-DP", "offload", 1, 4), ("13B-scale-GA-single-GPU", "flush only", 1, 1),
+    ("13B-scale-gaps-scale-DP", "k=6)", None, 2), ("13B-scale-gaps-scale-DP", "flush only", None, 4),
     ("13B-scale-gaps-scale-DP", "k=2)", None, 4), ("7B-scale-DP", "k=5)", 1, 1),
+    ("7B-scale-GA-single-GPU", "offload", 16, 1),
     ("act-output-10B", "k=2)", None, 4), ("act-output-30B", "TwinFlow (ZeRO-Offload++)", None, 4),
     ("20B-scale-twinflow", "offload", None, 4),
 )
