@@ -59,8 +59,8 @@ ps_code ps_update_rates_of(const ps_cluster *cluster, ps_update_rates *out, ps_e
     sharing self = {.cluster = cluster, .capacity = ps_cluster_link_count(cluster)};
     self.flows = ps_calloc(self.capacity, sizeof *self.flows);
     self.path = ps_calloc(self.capacity, sizeof *self.path);
-    const ps_code code = self.flows == NULL || self.path == NULL ? ps_fail_nomem(err)
-                                                                 : find_rates(&self, out, err);
+    const ps_code code =
+        self.flows == NULL || self.path == NULL ? ps_fail_nomem(err) : find_rates(&self, out, err);
     ps_free(self.flows);
     ps_free(self.path);
     return code;

@@ -44,7 +44,7 @@ typedef struct ps_zero_settings {
     bool offloads_parameters;   /* offload_param, stage 3: this rank's parts too */
     int64_t offload_millionths; /* ratio: of sub-groups, the first ones, whose states are there */
     bool flushes_beside;      /* gradients are made wide on the device and copied beside the host */
-    int64_t update_stride; /* Deep Optimizer States: each k-th sub-group steps on the device */
+    int64_t update_stride;    /* Deep Optimizer States: each k-th sub-group steps on the device */
     bool has_one_copy_stream; /* ... as its first release did it */
     bool delays_update; /* stages 1, 2: steps run beside the next step's forward and backward */
 } ps_zero_settings;
