@@ -109,6 +109,7 @@ ps_recipe recipe_of_line(const char *line, recipe_words *words)
     /* the stand-in computes nothing: torch.all(mask == 1) is true only where the recording says so */
     r.pads = !is_on(line, "unpadded");
     r.has_masters = is_on(line, "masters");
+    r.hift.layers = strtoll(value_of(line, "hift"), NULL, 10);
     r.clips = is_on(line, "clip");
     r.is_forward_only = is_on(line, "forward");
     r.is_evaluating = is_on(line, "evaluating");

@@ -15,6 +15,7 @@ import pathlib
 import sys
 
 import adapters
+import hift
 import record_sequences
 import schemes
 
@@ -40,6 +41,9 @@ def recipe_of(name):
         recipe["quantize"] = "nf4" if "nf4" in extras else "nf4-single"
     if "masters" in extras:
         recipe["masters"] = 1
+    if hift.layers_a_step(extras):
+        recipe["hift"] = hift.layers_a_step(extras)
+        recipe["steps"] = hift.STEPS
     if "reattend" in extras:
         recipe["checkpoint_attention"] = 1
     if "unpadded" in extras:

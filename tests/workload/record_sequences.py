@@ -39,6 +39,7 @@ import sys
 
 import adapters
 import answers
+import hift
 import masters
 import published_configs
 from recorded_models import MODELS
@@ -171,7 +172,7 @@ def configurations():
     names = [f"{model}-{rest}" for model in MODELS if model not in SPECIAL
              for rest in (FEW if model in MEMBERS else EVERYWHERE)]
     return names + MORE + DECODERS + OPTIMIZERS + QUANTIZED + (
-        selective.CONFIGURATIONS + masters.CONFIGURATIONS + schemes.CONFIGURATIONS)
+        selective.CONFIGURATIONS + masters.CONFIGURATIONS + hift.CONFIGURATIONS + schemes.CONFIGURATIONS)
 
 
 def parts_of(name):
@@ -395,7 +396,9 @@ def train(model, optimizer, kind, extras, phases):
     if isinstance(optimizer, (Lomo, Mezo)):
         train_without_optimizer(model, optimizer, kind, extras, phases, (batch, length))
         return
-    for step in range(STEPS):
+    for step in range(hift.STEPS if hift.layers_a_step(extras) else STEPS):
+        if hift.layers_a_step(extras):
+            optimizer.begin()
         count = 2 if "accumulate" in extras else 1
         for number in range(count):
             phases.begin(step, "forward")
@@ -525,6 +528,12 @@ def record(task):
                 optimizer = Lomo(trained, "clip" in extras)
             elif optimizer_name == "mezo":
                 optimizer = Mezo([(n, p) for n, p in model.named_parameters() if p.requires_grad])
+            elif hift.layers_a_step(extras) and "masters" in extras:
+                optimizer = hift.Masters(model, lambda p: make_optimizer(optimizer_name, p),
+                                         hift.layers_a_step(extras))
+            elif hift.layers_a_step(extras):
+                optimizer = hift.Hift(model, make_optimizer(optimizer_name, trained),
+                                      hift.layers_a_step(extras), trained)
             elif "masters" in extras:
                 optimizer = masters.Masters(trained, lambda p: make_optimizer(optimizer_name, p))
             else:

@@ -77,21 +77,41 @@ static void settle(events *self)
 typedef struct making {
     events made;
     size_t told; /* events before this one have a name */
+    const ps_eager *e;
+    uint64_t *number; /* of each buffer: its allocation's; on the host: ON_HOST */
+    size_t buffers;
 } making;
+
+#define ON_HOST UINT64_MAX
+
+static void on_begun(void *context, const ps_eager *e)
+{
+    ((making *)context)->e = e;
+}
 
 static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
 {
-    (void)buffer;
+    making *self = context;
     (void)role;
     (void)err;
-    add(&((making *)context)->made, false, bytes);
+    if (self->buffers == MAX_EVENTS || buffer != self->buffers) {
+        abort();
+    }
+    const bool is_on_host = ps_memory_is_host((uint8_t)ps_eager_memory_now(self->e));
+    self->number[self->buffers++] = is_on_host ? ON_HOST : self->made.allocated;
+    if (!is_on_host) {
+        add(&self->made, false, bytes);
+    }
     return PS_OK;
 }
 
 static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
 {
+    making *self = context;
     (void)err;
-    add(&((making *)context)->made, true, buffer);
+    if (self->number[buffer] != ON_HOST) {
+        add(&self->made, true, self->number[buffer]);
+    }
     return PS_OK;
 }
 
@@ -208,7 +228,10 @@ static bool make(const char *config_line, const char *recipe_line, events *out)
         abort();
     }
     const ps_recipe recipe = recipe_of_line(recipe_line, &told);
-    making self = {.made = no_events()};
+    making self = {.made = no_events(), .number = calloc(MAX_EVENTS, sizeof(uint64_t))};
+    if (self.number == NULL) {
+        abort();
+    }
     const ps_family *family = NULL;
     ps_code code = ps_family_of(config, &family, &err);
     const ps_training run = {.family = family,
@@ -219,7 +242,8 @@ static bool make(const char *config_line, const char *recipe_line, events *out)
                                       .alloc = on_alloc,
                                       .free = on_free,
                                       .kernel = on_kernel,
-                                      .rename = on_rename}};
+                                      .rename = on_rename},
+                             .marks = {.context = &self, .begun = on_begun}};
     if (code == PS_OK) {
         code = ps_train(&run, &err);
     }
@@ -229,6 +253,7 @@ static bool make(const char *config_line, const char *recipe_line, events *out)
         (void)printf("       refused: %s %s\n", ps_code_name(code), words);
     }
     ps_model_config_destroy(config);
+    free(self.number);
     settle(&self.made);
     *out = self.made;
     return code == PS_OK;
