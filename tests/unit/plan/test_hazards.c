@@ -126,6 +126,10 @@ static void test_a_read_waits_for_what_arrives(void **state)
 {
     (void)state;
     scene s = stream_a_block((omission){.run_after_up = true}, PS_MEMORY_UNKNOWN);
+    const uint8_t is_write = s.plan->access.is_write[1];
+    s.plan->access.is_write[1] = 0; /* neither "run" nor "down" waits for "up" then */
+    assert_int_equal(hazards_of(s.plan).count[PS_HAZARD_UNORDERED], 2);
+    s.plan->access.is_write[1] = is_write;
     assert_only(s.plan, PS_HAZARD_UNORDERED,
                 "task 3 \"run\" (lane 2 \"compute\") writes buffer 0 (parameter \"weight\", 4096 "
                 "bytes) without waiting for task 1 \"up\" (lane 1 \"upload\"), which writes it");
