@@ -35,8 +35,8 @@ cat <<'DOS'
 
 115 published runs on nodes of four A100 and of four H100: plain DeepSpeed, with gradients flushed
 beside the computation, TwinFlow's ratio, Deep Optimizer States by stride, and both. Rates of memory,
-cores, slots and pageable copies and a hook's time were found on 13 rows by
-`tools/dev/calibrate_offload.py` (called calibrated on); nothing else was fitted. Clean rows are those
+cores, slots and pageable copies and a hook's time were found on 17 rows by
+`tools/dev/calibrate_offload.py` (called calibrated on), how fast reduce-scatters between nodes are on one more; nothing else was fitted. Clean rows are those
 on one node without tensor parallelism whose eight iterations were alike; all have nothing left out.
 Reserved memory was published in whole GiB. The steps by stride are from published bars.
 DOS
