@@ -148,33 +148,13 @@ ps_code ps_replay_ledger_open(ps_replay_ledger *self, ps_error *err)
     return PS_OK;
 }
 
-/* Buffers in host memory take nothing of a device. */
-static bool is_of_host(const ps_plan *plan, uint32_t memop)
-{
-    switch ((ps_memop)plan->memop.op[memop]) {
-    case PS_MEMOP_ALLOC:
-    case PS_MEMOP_FREE:
-    case PS_MEMOP_FREE_REQUEST:
-    case PS_MEMOP_FREE_COMPLETE:
-    case PS_MEMOP_OOM:
-        return ps_memory_is_host(plan->buffer.memory[plan->memop.buffer[memop]]);
-    case PS_MEMOP_RELEASE_CACHE:
-    case PS_MEMOP_PLACE:
-    case PS_MEMOP_PLACE_PAGES:
-    case PS_MEMOP_POOL_DEAD:
-    case PS_MEMOP_COUNT:
-        break;
-    }
-    return false;
-}
-
 ps_code ps_replay_ledger_apply(ps_replay_ledger *self, uint32_t memop, ps_error *err)
 {
     const uint32_t device = self->plan->memop.device[memop];
     const uint32_t buffer = self->plan->memop.buffer[memop];
     ps_replay_device *record = &self->devices[device];
-    if (is_of_host(self->plan, memop)) {
-        return PS_OK;
+    if (ps_plan_memop_is_of_host(self->plan, memop)) {
+        return PS_OK; /* takes nothing of a device */
     }
     switch ((ps_memop)self->plan->memop.op[memop]) {
     case PS_MEMOP_ALLOC:

@@ -114,6 +114,7 @@ ps_search_space ps_search_case_space(const ps_search_case *self)
         .gpus = self->machine.gpus,
         .has_training = {true, allows(args, "lora"), allows(args, "qlora")},
         .has_recompute = {true, is_open},
+        .has_lsp = allows(args, "lsp"),
         .only_megatron = ps_megatron_case_is(args),
         .policy = r->policy,
         .scheme = r->parallel.scheme,

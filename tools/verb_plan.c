@@ -34,10 +34,10 @@ static const ps_option options[] = {
      .help = "least tokens of a step over all GPUs: micro-batches are accumulated until then"},
     {.name = "allow",
      .kind = PS_OPTION_CHOICE,
-     .value = "lora|qlora",
+     .value = "lora|qlora|lsp",
      .is_repeatable = true,
      .help = "search with adapters too, of --lora's rank or 16: on the weights, or on weights of "
-             "4 bits"},
+             "4 bits; or with LSP-Offload, whose gradients are projected: all train another model"},
     {.name = "margin",
      .kind = PS_OPTION_QUANTITY,
      .value = "SHARE",

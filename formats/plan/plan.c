@@ -161,6 +161,25 @@ ps_code ps_plan_sort_by_task(ps_plan *plan, ps_plan_table_id id, ps_error *err)
     return code;
 }
 
+bool ps_plan_memop_is_of_host(const ps_plan *plan, size_t memop)
+{
+    switch ((ps_memop)plan->memop.op[memop]) {
+    case PS_MEMOP_ALLOC:
+    case PS_MEMOP_FREE:
+    case PS_MEMOP_FREE_REQUEST:
+    case PS_MEMOP_FREE_COMPLETE:
+    case PS_MEMOP_OOM:
+        return ps_memory_is_host(plan->buffer.memory[plan->memop.buffer[memop]]);
+    case PS_MEMOP_RELEASE_CACHE:
+    case PS_MEMOP_PLACE:
+    case PS_MEMOP_PLACE_PAGES:
+    case PS_MEMOP_POOL_DEAD:
+    case PS_MEMOP_COUNT:
+        break;
+    }
+    return false;
+}
+
 ps_code ps_plan_set_meta(ps_plan *plan, const char *key, const char *value, ps_error *err)
 {
     size_t row;

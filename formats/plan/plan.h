@@ -159,6 +159,9 @@ ps_code ps_plan_set_meta(ps_plan *plan, const char *key, const char *value,
 /** Value of a fact, or NULL. Borrowed until the plan changes. */
 const char *ps_plan_meta(const ps_plan *plan, const char *key);
 
+/** True for an allocator request that takes host memory, or gives it back. */
+bool ps_plan_memop_is_of_host(const ps_plan *plan, size_t memop);
+
 /** Writes the plan as a .psplan file, atomically. */
 ps_code ps_plan_write(const ps_plan *plan, const char *path, ps_error *err) PS_MUST_USE;
 

@@ -125,7 +125,7 @@ static void find_live(const ps_memory_walk *walk, bool *live)
     }
     for (size_t row = 0; walk->peak_memop != SIZE_MAX && row <= walk->peak_memop; row++) {
         const ps_memop op = (ps_memop)plan->memop.op[row];
-        if (ps__run_is_of_host(plan, row)) {
+        if (ps_plan_memop_is_of_host(plan, row)) {
             continue;
         }
         if (plan->memop.device[row] == walk->device && op == PS_MEMOP_ALLOC) {

@@ -22,25 +22,6 @@ typedef struct pools {
     ps_result_host *out;
 } pools;
 
-bool ps__run_is_of_host(const ps_plan *plan, size_t memop)
-{
-    switch ((ps_memop)plan->memop.op[memop]) {
-    case PS_MEMOP_ALLOC:
-    case PS_MEMOP_FREE:
-    case PS_MEMOP_FREE_REQUEST:
-    case PS_MEMOP_FREE_COMPLETE:
-    case PS_MEMOP_OOM:
-        return ps_memory_is_host(plan->buffer.memory[plan->memop.buffer[memop]]);
-    case PS_MEMOP_RELEASE_CACHE:
-    case PS_MEMOP_PLACE:
-    case PS_MEMOP_PLACE_PAGES:
-    case PS_MEMOP_POOL_DEAD:
-    case PS_MEMOP_COUNT:
-        break;
-    }
-    return false;
-}
-
 static unsigned size_of(uint64_t bytes)
 {
     unsigned size = 0;
@@ -110,7 +91,7 @@ void ps__run_host_memory(const ps_plan *plan, uint32_t device, ps_result_host *o
     const uint32_t node = plan->device.node[device];
     *out = (ps_result_host){.is_used = node != 0};
     for (size_t row = 0; row < plan->memop.head.count; row++) {
-        if (plan->memop.device[row] == device && ps__run_is_of_host(plan, row)) {
+        if (plan->memop.device[row] == device && ps_plan_memop_is_of_host(plan, row)) {
             out->is_used = true;
             apply(&self, plan, row);
         }

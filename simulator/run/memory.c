@@ -241,7 +241,7 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
     walk->call_begin = 0;
     ps__memory_walk_note(walk, SIZE_MAX);
     for (size_t row = 0; row < memop->head.count; row++) {
-        if (memop->device[row] != walk->device || ps__run_is_of_host(walk->plan, row)) {
+        if (memop->device[row] != walk->device || ps_plan_memop_is_of_host(walk->plan, row)) {
             continue;
         }
         walk->memop = row;

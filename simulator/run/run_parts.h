@@ -35,9 +35,6 @@ ps_ns ps__run_moment(const ps_run_times *times, uint32_t task, ps_ns offset_ns);
 ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                        ps_result_device *out, ps_error *err) PS_MUST_USE;
 
-/** True for a request that takes or gives back host memory. */
-bool ps__run_is_of_host(const ps_plan *plan, size_t memop);
-
 /** Host memory of one device's process. */
 void ps__run_host_memory(const ps_plan *plan, uint32_t device, ps_result_host *out);
 

@@ -48,8 +48,12 @@ static ps_code add_policies(listing *self, ps_search_training training, ps_error
             .tensor = 1,
             .pipeline = 1,
             .replicas = 1};
+        /* gradients in a subspace train another model than whole ones do */
+        const bool is_same = policies[i] != PS_TRAIN_POLICY_LSP || self->space->has_lsp ||
+                             self->space->policy == PS_TRAIN_POLICY_LSP;
         /* adapters go with the GPU that holds everything */
-        if (is_asked && (training == PS_SEARCH_AS_ASKED || method.kind == PS_SEARCH_SINGLE)) {
+        if (is_asked && is_same &&
+            (training == PS_SEARCH_AS_ASKED || method.kind == PS_SEARCH_SINGLE)) {
             PS_TRY(add(self, method, err));
         }
     }

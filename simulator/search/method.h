@@ -43,7 +43,8 @@ typedef struct ps_search_space {
     bool has_training[PS_SEARCH_TRAINING_COUNT];
     bool has_recompute[2]; /* without it, with it */
     bool only_megatron, only_others;
-    ps_train_policy policy;    /* not NONE: this one alone */
+    ps_train_policy policy; /* not NONE: this one alone */
+    bool has_lsp; /* LSP-Offload too, whose steps are not those of the optimizer asked for */
     ps_parallel_scheme scheme; /* likewise */
     int64_t tensor, pipeline;  /* degrees that were asked for; 0: any */
     int64_t heads, layers;     /* that degrees must divide; 0: not known */

@@ -82,8 +82,6 @@ typedef enum ps_eager_lane {
 } ps_eager_lane;
 
 #define PS_EAGER_GROUPS 8
-#define PS_EAGER_WORKERS 2
-#define PS_EAGER_STREAMS 4
 
 /** Which part of a step runs. */
 typedef enum ps_eager_phase {

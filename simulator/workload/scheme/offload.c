@@ -9,23 +9,11 @@
 #include "base/memory.h"
 
 /* Bytes that the host moves in its memory, an element. */
-#define UNSCALE_BYTES 8                  /* a gradient read and written */
-#define ADAM_BYTES 28                    /* copy and moments read and written, the gradient read */
 #define NARROW_BYTES 6                   /* 32 bits read, 16 written ... */
 #define FRESH_BYTES 2                    /* ... into memory that is new, and cleared first */
 #define WIDEN_BYTES 6                    /* 16 bits read, 32 written */
 #define NORM_ELEMENTS INT64_C(250000000) /* at a time, in 64 bits */
 #define DOUBLE PS_DTYPE_I64
-
-static uint64_t wide(int64_t elements)
-{
-    return (uint64_t)elements * ps_dtype_bytes(PS_DTYPE_F32);
-}
-
-static uint64_t narrow(const ps_offload *self, int64_t elements)
-{
-    return (uint64_t)elements * ps_dtype_bytes(ps_zero_type(self->scheme));
-}
 
 ps_code ps_offload_check(const ps_recipe *r, ps_error *err)
 {
@@ -157,7 +145,7 @@ static void norm(ps_offload *self, int64_t elements)
         const int64_t now = left < NORM_ELEMENTS ? left : NORM_ELEMENTS;
         ps_tensor copy = ps_scheme_make(self->scheme, now, DOUBLE, PS_ROLE_TEMPORARY);
         const uint64_t bytes = (uint64_t)now * ps_dtype_bytes(DOUBLE);
-        ps_scheme_kernel(self->scheme, "copy", narrow(self, now) + bytes);
+        ps_scheme_kernel(self->scheme, "copy", ps_offload_narrow(self->scheme, now) + bytes);
         ps_scheme_kernel(self->scheme, "linalg_vector_norm", bytes);
         ps_eager_clear(self->scheme->e, &copy);
     }
@@ -168,7 +156,7 @@ static void flush_waiting(ps_offload *self, ps_tensor from, ps_offload_group *g,
 {
     ps_tensor fresh =
         make_in(self, PS_MEMORY_PAGEABLE, elements, ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
-    ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, narrow(self, elements));
+    ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, ps_offload_narrow(self->scheme, elements));
     down.memory = PS_MEMORY_PAGEABLE;
     down.is_blocking = true;
     down.from = from;
@@ -186,9 +174,10 @@ static void flush_waiting(ps_offload *self, ps_tensor from, ps_offload_group *g,
 static void flush_beside(ps_offload *self, ps_offload_group *g, int64_t elements, uint32_t mark)
 {
     ps_tensor big = ps_scheme_make(self->scheme, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-    ps_scheme_kernel(self->scheme, "copy", narrow(self, elements) + wide(elements));
+    ps_scheme_kernel(self->scheme, "copy",
+                     ps_offload_narrow(self->scheme, elements) + ps_offload_wide(elements));
     ps_eager_touch(self->scheme->e, big, true);
-    ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, wide(elements));
+    ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, ps_offload_wide(elements));
     down.from = big;
     down.to = g->grad;
     down.mark = mark;
@@ -201,13 +190,14 @@ static void keep_on_device(ps_offload *self, ps_offload_group *g, int64_t elemen
 {
     ps_scheme *s = self->scheme;
     if (g->is_resident) {
-        ps_scheme_kernel(s, "copy", narrow(self, elements) + wide(elements));
+        ps_scheme_kernel(s, "copy",
+                         ps_offload_narrow(self->scheme, elements) + ps_offload_wide(elements));
         return;
     }
     if (g->narrow_grad == 0) {
         g->narrow_grad = ps_scheme_make(s, g->elements, ps_zero_type(s), PS_ROLE_GRADIENT);
     }
-    ps_scheme_kernel(s, "copy", 2 * narrow(self, elements));
+    ps_scheme_kernel(s, "copy", 2 * ps_offload_narrow(self->scheme, elements));
     ps_eager_touch(s->e, g->narrow_grad, true);
 }
 
@@ -215,8 +205,8 @@ static void keep_on_device(ps_offload *self, ps_offload_group *g, int64_t elemen
 static ps_tensor accumulate(ps_offload *self, int64_t elements, bool adds, uint32_t mark)
 {
     ps_scheme *s = self->scheme;
-    ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, narrow(self, elements));
-    ps_host_copy up = pinned_copy(self, PS_COPY_HTOD, narrow(self, elements));
+    ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, ps_offload_narrow(self->scheme, elements));
+    ps_host_copy up = pinned_copy(self, PS_COPY_HTOD, ps_offload_narrow(self->scheme, elements));
     down.to = self->accumulated;
     up.from = self->accumulated;
     if (!adds) {
@@ -227,7 +217,7 @@ static ps_tensor accumulate(ps_offload *self, int64_t elements, bool adds, uint3
     up.mark = adds ? 0 : mark;
     ps_offload_copy(self, &up);
     if (adds) {
-        ps_scheme_kernel(s, "add", 3 * narrow(self, elements));
+        ps_scheme_kernel(s, "add", 3 * ps_offload_narrow(self->scheme, elements));
         ps_eager_touch(s->e, here, true);
         down.from = here;
         down.mark = mark;
@@ -264,13 +254,13 @@ void ps_offload_step_on_host(ps_offload *self, ps_offload_group *g)
     const ps_cpu_work unscale = {.name = "mul",
                                  .memory = PS_MEMORY_PINNED,
                                  .lane = PS_EAGER_MAIN,
-                                 .bytes = (uint64_t)g->elements * UNSCALE_BYTES,
+                                 .bytes = (uint64_t)g->elements * PS_OFFLOAD_UNSCALE_BYTES,
                                  .read = g->grad,
                                  .written = g->grad};
     const ps_cpu_work adam = {.name = "adam",
                               .memory = memory,
                               .lane = PS_EAGER_MAIN,
-                              .bytes = (uint64_t)g->elements * ADAM_BYTES,
+                              .bytes = (uint64_t)g->elements * PS_OFFLOAD_ADAM_BYTES,
                               .read = g->grad,
                               .written = g->state[0]};
     ps_op_cpu(e, &unscale);
@@ -297,7 +287,7 @@ void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STAT
         } else if (calls[i].name[0] == 'd') {
             quotient = ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
         }
-        ps_scheme_kernel(s, calls[i].name, calls[i].passes * wide(elements));
+        ps_scheme_kernel(s, calls[i].name, calls[i].passes * ps_offload_wide(elements));
     }
     ps_eager_touch(s->e, grad, false);
     for (int i = 0; i < PS_OFFLOAD_STATES; i++) {
@@ -309,7 +299,8 @@ void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STAT
 
 void ps_offload_narrow_on_device(ps_offload *self, ps_tensor from, int64_t elements)
 {
-    ps_scheme_kernel(self->scheme, "copy", wide(elements) + narrow(self, elements));
+    ps_scheme_kernel(self->scheme, "copy",
+                     ps_offload_wide(elements) + ps_offload_narrow(self->scheme, elements));
     /* written is a slice that copies of other sub-groups, beside this, do not touch: not told */
     ps_eager_touch(self->scheme->e, from, false);
 }
@@ -333,7 +324,7 @@ static void write_back(ps_offload *self, ps_offload_group *g)
                                  .kind = PS_COPY_HTOD,
                                  .memory = PS_MEMORY_PAGEABLE,
                                  .lane = PS_EAGER_MAIN,
-                                 .bytes = narrow(self, g->elements),
+                                 .bytes = ps_offload_narrow(self->scheme, g->elements),
                                  .is_blocking = true,
                                  .from = fresh,
                                  .to = self->part};

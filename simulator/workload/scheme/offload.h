@@ -14,6 +14,23 @@
 
 #include "workload/scheme/zero.h"
 
+/** [bytes] that the host moves in its memory, an element of a step. */
+enum {
+    PS_OFFLOAD_UNSCALE_BYTES = 8, /* a gradient read and written */
+    PS_OFFLOAD_ADAM_BYTES = 28,   /* copy and moments read and written, the gradient read */
+};
+
+/** [bytes] of elements in 32 bits, and in the type of the weights. */
+static inline uint64_t ps_offload_wide(int64_t elements)
+{
+    return (uint64_t)elements * ps_dtype_bytes(PS_DTYPE_F32);
+}
+
+static inline uint64_t ps_offload_narrow(const ps_scheme *scheme, int64_t elements)
+{
+    return (uint64_t)elements * ps_dtype_bytes(ps_zero_type(scheme));
+}
+
 /** Streams that carry copy, first and second moment; the last carries 16-bit parameters. */
 #define PS_OFFLOAD_STATES 3
 #define PS_OFFLOAD_NARROW_STREAM (PS_EAGER_STREAM + PS_OFFLOAD_STATES)

@@ -4,19 +4,6 @@
  */
 #include "workload/scheme/offload_flat.h"
 
-#define UNSCALE_BYTES 8 /* a gradient read and written */
-#define ADAM_BYTES 28   /* copy and moments read and written, the gradient read */
-
-static uint64_t wide(int64_t elements)
-{
-    return (uint64_t)elements * ps_dtype_bytes(PS_DTYPE_F32);
-}
-
-static uint64_t narrow(const ps_offload_flat *self, int64_t elements)
-{
-    return (uint64_t)elements * ps_dtype_bytes(ps_zero_type(self->scheme));
-}
-
 static bool is_delayed(const ps_offload_flat *self)
 {
     return self->scheme->settings->zero.delays_update;
@@ -60,10 +47,11 @@ static void accumulate(ps_offload_flat *self, int64_t elements, bool adds)
     ps_tensor here = 0;
     if (adds) {
         here = ps_scheme_make(s, elements, ps_zero_type(s), PS_ROLE_TEMPORARY);
-        copy(self, PS_COPY_HTOD, narrow(self, elements), self->accumulated, here);
-        ps_scheme_kernel(s, "add", 3 * narrow(self, elements));
+        copy(self, PS_COPY_HTOD, ps_offload_narrow(self->scheme, elements), self->accumulated,
+             here);
+        ps_scheme_kernel(s, "add", 3 * ps_offload_narrow(self->scheme, elements));
     }
-    copy(self, PS_COPY_DTOH, narrow(self, elements), here, self->accumulated);
+    copy(self, PS_COPY_DTOH, ps_offload_narrow(self->scheme, elements), here, self->accumulated);
     ps_eager_clear(s->e, &here);
 }
 
@@ -77,11 +65,13 @@ void ps_offload_flat_take_grad(ps_offload_flat *self, int64_t elements, bool add
         return;
     }
     ps_tensor big = ps_scheme_make(s, elements, PS_DTYPE_I64, PS_ROLE_TEMPORARY); /* 64 bits */
-    ps_scheme_kernel(s, "linalg_vector_norm", narrow(self, elements) + 4 * wide(elements));
+    ps_scheme_kernel(s, "linalg_vector_norm",
+                     ps_offload_narrow(self->scheme, elements) + 4 * ps_offload_wide(elements));
     ps_eager_assign(s->e, &big, ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY));
-    ps_scheme_kernel(s, "copy", narrow(self, elements) + wide(elements));
+    ps_scheme_kernel(s, "copy",
+                     ps_offload_narrow(self->scheme, elements) + ps_offload_wide(elements));
     ps_eager_touch(s->e, big, true);
-    copy(self, PS_COPY_DTOH, wide(elements), big, self->grad[self->turn]);
+    copy(self, PS_COPY_DTOH, ps_offload_wide(elements), big, self->grad[self->turn]);
     ps_eager_clear(s->e, &big);
 }
 
@@ -92,13 +82,13 @@ static void step_in(ps_offload_flat *self, ps_eager_lane lane)
     const ps_cpu_work unscale = {.name = "mul",
                                  .lane = lane,
                                  .memory = PS_MEMORY_PINNED,
-                                 .bytes = (uint64_t)self->elements * UNSCALE_BYTES,
+                                 .bytes = (uint64_t)self->elements * PS_OFFLOAD_UNSCALE_BYTES,
                                  .read = grad,
                                  .written = grad};
     const ps_cpu_work adam = {.name = "adam",
                               .lane = lane,
                               .memory = PS_MEMORY_PAGEABLE,
-                              .bytes = (uint64_t)self->elements * ADAM_BYTES,
+                              .bytes = (uint64_t)self->elements * PS_OFFLOAD_ADAM_BYTES,
                               .mark = ps_eager_new_mark(e),
                               .read = grad,
                               .written = self->state[0]};
@@ -115,8 +105,10 @@ static void bring_back(ps_offload_flat *self, ps_tensor part)
 {
     ps_scheme *s = self->scheme;
     ps_tensor big = ps_scheme_make(s, self->elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-    copy(self, PS_COPY_HTOD, wide(self->elements), self->state[0], big);
-    ps_scheme_kernel(s, "copy", wide(self->elements) + narrow(self, self->elements));
+    copy(self, PS_COPY_HTOD, ps_offload_wide(self->elements), self->state[0], big);
+    ps_scheme_kernel(s, "copy",
+                     ps_offload_wide(self->elements) +
+                         ps_offload_narrow(self->scheme, self->elements));
     ps_eager_touch(s->e, big, false);
     ps_eager_touch(s->e, part, true);
     ps_eager_clear(s->e, &big);

@@ -33,11 +33,6 @@ static size_t stride_of(const ps_offload *self)
     return (size_t)self->scheme->settings->zero.update_stride;
 }
 
-static uint64_t narrow(const ps_offload *self, int64_t elements)
-{
-    return (uint64_t)elements * ps_dtype_bytes(ps_zero_type(self->scheme));
-}
-
 /* ---- visitors ---- */
 
 static void move_state(ps_offload *self, int state, ps_tensor host, bool is_up)
@@ -94,7 +89,9 @@ static void widen_gradient(ps_offload *self, ps_offload_group *g)
     /* one that no round followed still has that of the step before */
     ps_eager_assign(s->e, &g->wide_grad,
                     ps_scheme_make(s, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT));
-    ps_scheme_kernel(s, "copy", narrow(self, g->elements) + ps_eager_bytes(s->e, g->wide_grad));
+    ps_scheme_kernel(s, "copy",
+                     ps_offload_narrow(self->scheme, g->elements) +
+                         ps_eager_bytes(s->e, g->wide_grad));
     ps_eager_touch(s->e, g->narrow_grad, false);
     ps_eager_touch(s->e, g->wide_grad, true);
     ps_eager_clear(s->e, &g->narrow_grad);
@@ -156,7 +153,7 @@ static void send_narrow(ps_offload *self, ps_offload_group *g)
                              .kind = PS_COPY_HTOD,
                              .memory = PS_MEMORY_PINNED,
                              .lane = PS_OFFLOAD_NARROW_STREAM,
-                             .bytes = narrow(self, g->elements),
+                             .bytes = ps_offload_narrow(self->scheme, g->elements),
                              .mark = g->sent,
                              .from = g->state[0],
                              .to = self->part};
@@ -170,7 +167,7 @@ static void bounce(ps_offload *self, const ps_offload_group *g)
                          .kind = PS_COPY_DTOH,
                          .memory = PS_MEMORY_PINNED,
                          .lane = PS_OFFLOAD_NARROW_STREAM,
-                         .bytes = narrow(self, g->elements),
+                         .bytes = ps_offload_narrow(self->scheme, g->elements),
                          .from = g->state[0]};
     ps_op_join(self->scheme->e, copy.lane, PS_EAGER_MAIN);
     ps_offload_copy(self, &copy);

@@ -116,6 +116,27 @@ static void what_is_asked_for_is_kept(void **state)
     ps_free(method);
 }
 
+/* What trains another model than was asked for must be asked for. */
+static void projected_gradients_are_asked_for(void **state)
+{
+    ps_search_space space = {.gpus = 1, .has_training = {true}, .has_recompute = {true, false}};
+    ps_search_method *method;
+    (void)state;
+    const size_t without = list(&space, &method);
+    for (size_t i = 0; i < without; i++) {
+        assert_int_not_equal(method[i].policy, PS_TRAIN_POLICY_LSP);
+    }
+    ps_free(method);
+    space.has_lsp = true;
+    assert_int_equal(list(&space, &method), without + 1);
+    ps_free(method);
+    space.has_lsp = false;
+    space.policy = PS_TRAIN_POLICY_LSP;
+    assert_int_equal(list(&space, &method), 1);
+    assert_int_equal(method[0].policy, PS_TRAIN_POLICY_LSP);
+    ps_free(method);
+}
+
 static void one_gpu_has_no_schemes(void **state)
 {
     const ps_search_space space = {
@@ -143,6 +164,7 @@ int main(void)
         cmocka_unit_test(every_scheme_and_degree_is_there),
         cmocka_unit_test(degrees_divide_heads_and_layers),
         cmocka_unit_test(what_is_asked_for_is_kept),
+        cmocka_unit_test(projected_gradients_are_asked_for),
         cmocka_unit_test(one_gpu_has_no_schemes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
