@@ -115,6 +115,26 @@ static ps_code read_lora_dropout(const ps_args *args, ps_recipe *r, ps_error *er
     return PS_OK;
 }
 
+static ps_code read_lora_dtype(const ps_args *args, ps_recipe *r, ps_error *err)
+{
+    const char *text = ps_args_text(args, "lora-dtype");
+    if (text == NULL) {
+        return PS_OK;
+    }
+    if (!ps_args_has(args, "lora")) {
+        return ps_fail(err, PS_USAGE, "--lora-dtype needs --lora");
+    }
+    if (strcmp(text, "fp32") != 0 && strcmp(text, "weights") != 0) {
+        return ps_fail(err, PS_USAGE, "--lora-dtype \"%s\": expected fp32 or weights", text);
+    }
+    r->has_narrow_adapters = strcmp(text, "weights") == 0;
+    if (r->has_narrow_adapters && ps_args_has(args, "quantize")) {
+        return ps_fail(err, PS_USAGE,
+                       "--lora-dtype weights: beside weights of 4 bits adapters have 32");
+    }
+    return PS_OK;
+}
+
 /* ---- policies ---- */
 
 static const char *const policy_words[] = {
@@ -306,6 +326,7 @@ ps_code ps_model_recipe_read(const ps_args *args, ps_model_recipe *out, ps_error
     PS_TRY(ps_hift_options_read(args, &out->recipe.hift, err));
     PS_TRY(read_targets(args, out, err));
     PS_TRY(read_lora_dropout(args, &out->recipe, err));
+    PS_TRY(read_lora_dtype(args, &out->recipe, err));
     PS_TRY(read_policies(args, &out->recipe, err));
     PS_TRY(read_quantize(args, &out->recipe, err));
     return read_lengths(args, out, err);

@@ -92,6 +92,11 @@
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "SHARE",                                                                         \
          .help = "dropout before the adapters, from 0 (peft's default) to below 1"},               \
+        {.name = "lora-dtype",                                                                     \
+         .kind = PS_OPTION_TEXT,                                                                   \
+         .value = "fp32|weights",                                                                  \
+         .help = "type of the adapters: 32 bits as peft makes them, or the weights' own, as with " \
+                 "autocast_adapter_dtype=False (default: fp32)"},                                  \
         {.name = "policy",                                                                         \
          .kind = PS_OPTION_TEXT,                                                                   \
          .value = "NAME",                                                                          \

@@ -16,6 +16,7 @@ typedef enum setting_kind {
     SETTING_DTYPE,    /* bf16, fp16, fp32 */
     SETTING_SHARE,    /* 0 to 1, kept in millionths */
     SETTING_STRIDE,   /* a whole number or auto */
+    SETTING_NAMES,    /* names with commas between */
 } setting_kind;
 
 typedef struct setting {
@@ -73,6 +74,7 @@ static const setting settings[] = {
     {"param_dtype", SETTING_DTYPE, AT(fsdp.param_dtype), AT(fsdp.has_param_dtype), FSDP},
     {"reduce_dtype", SETTING_DTYPE, AT(fsdp.reduce_dtype), AT(fsdp.has_reduce_dtype), FSDP},
     {"compress", SETTING_NOT, LSP_AT(sends_whole), 0, LSP},
+    {"modules", SETTING_NAMES, LSP_AT(modules), 0, LSP},
     {"compress_size", SETTING_SIZE, LSP_AT(compress_size), 0, LSP},
     {"nnz", SETTING_SIZE, LSP_AT(nnz), 0, LSP},
     {"check_freq", SETTING_SIZE, LSP_AT(check_freq), 0, LSP},
@@ -91,7 +93,7 @@ static const setting settings[] = {
      ZERO_OFFLOAD},
 };
 
-#define KEYS_BYTES 768
+#define KEYS_BYTES 1024
 #define SETTING_COUNT (sizeof settings / sizeof settings[0])
 #define MAX_SIZE 1e12 /* as bytes of so many MiB it still is a number of 64 bits */
 
@@ -149,6 +151,12 @@ static bool set(const setting *of, const char *text, ps_recipe *out, const char 
         *expected = "a whole number or auto";
         is_read = strcmp(text, "auto") == 0 || read_size(text, &stride);
         memcpy(member, &stride, sizeof stride);
+        break;
+    }
+    case SETTING_NAMES: {
+        *expected = "names with commas between";
+        is_read = text[0] != '\0';
+        memcpy(member, &text, sizeof text);
         break;
     }
     case SETTING_SHARE: {

@@ -108,9 +108,15 @@ static void list_frozen(ps_model *m, ps_tensor parameter)
     m->frozen[m->frozen_count++] = parameter;
 }
 
+/* With adapters nothing of the model's own is trained, with lsp's list what it names. */
+static bool trains_weights(const ps_model *m)
+{
+    return m->recipe->lora_rank == 0 && (m->recipe->offload.lsp.modules == NULL || m->is_chosen);
+}
+
 static ps_tensor make_own(ps_model *m, ps_parameter_shape shape)
 {
-    const ps_tensor made = make(m, shape, ps_model_loaded_type(m), m->recipe->lora_rank == 0);
+    const ps_tensor made = make(m, shape, ps_model_loaded_type(m), trains_weights(m));
     if (made != 0 && m->recipe->quantize != PS_QUANTIZE_NONE) {
         list_frozen(m, made);
     }
@@ -192,7 +198,7 @@ void ps_model_place_parameter(ps_model *m, size_t place)
         }
         return;
     }
-    if (place >= m->parameter_count) {
+    if (place >= m->parameter_count || m->recipe->offload.lsp.modules != NULL) {
         return;
     }
     move_last(m->parameter, m->parameter_count, place);
@@ -205,8 +211,9 @@ void ps_model_place_parameter(ps_model *m, size_t place)
 
 ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns)
 {
-    /* peft keeps adapters in 32 bits beside 16-bit weights */
-    return make(m, (ps_parameter_shape){.rows = rows, .columns = columns}, PS_DTYPE_F32, true);
+    /* peft keeps adapters in 32 bits beside 16-bit weights, unless autocast_adapter_dtype is off */
+    const ps_dtype dtype = m->recipe->has_narrow_adapters ? m->recipe->parameters : PS_DTYPE_F32;
+    return make(m, (ps_parameter_shape){.rows = rows, .columns = columns}, dtype, true);
 }
 
 ps_tensor ps_model_buffer(ps_model *m, int64_t elements, ps_dtype dtype)

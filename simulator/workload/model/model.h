@@ -69,6 +69,8 @@ typedef struct ps_model {
     size_t linear_count, linear_capacity;
     const ps_linear_function *function; /* linear modules run by; NULL: PyTorch's */
     uint64_t parameter_elements, trained_elements;
+    bool is_chosen;                   /* the linear module being made is one that lsp trains */
+    uint64_t chosen;                  /* names of lsp's list that a module had, a bit each */
     uint32_t making;                  /* block whose modules are being made, from 1; 0: none */
     const struct ps_block_call *call; /* block that runs and is not recomputed; NULL: none */
     ps_tensor left; /* what its attention returned besides; it lives until its end */
@@ -171,10 +173,11 @@ typedef struct ps_linear {
     ps_tensor weight, bias; /* bias 0: none */
     ps_tensor adapter_a, adapter_b;
     int64_t in, out, rank;
-    uint32_t site;     /* in the model's list, from 1; 0: none */
-    bool is_flat;      /* x has two dimensions, (rows, in); without bias */
-    bool is_conv1d;    /* addmm(bias, x, weight) in place of linear(x, weight, bias) */
-    bool is_quantized; /* see quantized.h */
+    uint32_t site;       /* in the model's list, from 1; 0: none */
+    bool is_flat;        /* x has two dimensions, (rows, in); without bias */
+    bool is_passed_over; /* by lsp's list of modules */
+    bool is_conv1d;      /* addmm(bias, x, weight) in place of linear(x, weight, bias) */
+    bool is_quantized;   /* see quantized.h */
 } ps_linear;
 
 /** @param name  last part of the module's name, for adapters: "q_proj" */

@@ -7,7 +7,7 @@
 
 #include "workload/model/model.h"
 
-/** A trained matrix of an adapter, in 32 bits. */
+/** A trained matrix of an adapter, in 32 bits or in the weights' type, as the recipe says. */
 ps_tensor ps_model_adapter(ps_model *m, int64_t rows, int64_t columns);
 
 /** Lists a linear module; returns its number, from 1, or 0 after a failure. */

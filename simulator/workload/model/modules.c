@@ -9,7 +9,24 @@
 #include "workload/model/quantized.h"
 #include "workload/model/row_parallel.h"
 
-/* ---- linear ---- */
+/* ---- which ---- */
+
+/* Marks in m which of lsp's names it is. */
+static bool is_in_list(ps_model *m, const char *list, const char *name)
+{
+    const size_t length = strlen(name);
+    unsigned number = 0;
+    for (const char *at = list; at != NULL; number++) {
+        const char *comma = strchr(at, ',');
+        const size_t listed = comma == NULL ? strlen(at) : (size_t)(comma - at);
+        if (listed == length && strncmp(at, name, length) == 0) {
+            m->chosen |= number < 64 ? (uint64_t)1 << number : 0;
+            return true;
+        }
+        at = comma == NULL ? NULL : comma + 1;
+    }
+    return false;
+}
 
 static bool is_target(const ps_model *m, const char *name)
 {
@@ -31,11 +48,15 @@ static bool is_target(const ps_model *m, const char *name)
 static ps_linear make(ps_model *m, const char *name, ps_linear made, bool has_bias)
 {
     const int64_t in = made.in, out = made.out;
+    m->is_chosen = is_in_list(m, m->recipe->offload.lsp.modules, name);
     /* Conv1D is no torch.nn.Linear: optimizers that look for linear modules pass it over */
     made.weight = made.is_quantized ? ps_quantized_make(m, in * out)
                   : made.is_conv1d  ? ps_model_transposed(m, in, out)
                                     : ps_model_weight(m, out, in);
+    const bool was_chosen = m->is_chosen;
+    m->is_chosen = false;
     made.bias = has_bias ? ps_model_bias(m, out) : 0;
+    made.is_passed_over = m->recipe->offload.lsp.modules != NULL && !was_chosen;
     if (m->recipe->lora_rank > 0 && is_target(m, name)) {
         made.rank = m->recipe->lora_rank;
         made.adapter_a = ps_model_adapter(m, made.rank, in);
@@ -46,7 +67,9 @@ static ps_linear make(ps_model *m, const char *name, ps_linear made, bool has_bi
 
 static ps_linear listed(ps_model *m, ps_linear made)
 {
-    made.site = ps_model_list_linear(m, made.weight, made.in, made.out);
+    if (!made.is_passed_over) {
+        made.site = ps_model_list_linear(m, made.weight, made.in, made.out);
+    }
     return made;
 }
 

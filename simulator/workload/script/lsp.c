@@ -14,6 +14,8 @@
 /* Beyond what anybody has trained with; sizes and arithmetic stay within 64 bits. */
 #define MAX_COMPRESS_SIZE 16384
 #define MAX_FIT_STEPS 10000
+/* Names of modules: one bit each. */
+#define MAX_LISTED 64
 
 /* Bytes of host memory for each element. The fused Adam reads and writes gradient (which becomes the
  * difference) and two moments; the check for numbers that are none reads the gradient once more, and
@@ -307,11 +309,31 @@ static void place(ps_lsp *self, uint32_t number)
     place_on_host(self, number);
 }
 
+/* Each name of the list is some module's. */
+static ps_code check_list(const ps_model *m, ps_error *err)
+{
+    unsigned number = 0;
+    for (const char *at = m->recipe->offload.lsp.modules; at != NULL; number++) {
+        const char *comma = strchr(at, ',');
+        const int length = comma == NULL ? (int)strlen(at) : (int)(comma - at);
+        if (number >= MAX_LISTED) {
+            return ps_fail(err, PS_USAGE, "lsp: modules has more than %d names", MAX_LISTED);
+        }
+        if ((m->chosen >> number & 1) == 0) {
+            return ps_fail(err, PS_USAGE, "lsp: a \"%s\" has no linear module \"%.*s\"",
+                           m->family->model_type, length, at);
+        }
+        at = comma == NULL ? NULL : comma + 1;
+    }
+    return PS_OK;
+}
+
 ps_code ps_lsp_create(ps_model *m, ps_lsp **out, ps_error *err)
 {
-    if (m->linear_count == 0) {
+    if (m->linear_count == 0 && m->recipe->offload.lsp.modules == NULL) {
         return ps_fail(err, PS_USAGE, "lsp: a \"%s\" has no linear modules", m->family->model_type);
     }
+    PS_TRY(check_list(m, err));
     ps_lsp *self = ps_calloc(1, sizeof *self);
     if (self == NULL) {
         return ps_fail_nomem(err);

@@ -10,9 +10,10 @@
 
 /** LSP-Offload's. Delays count linear modules; all is what the released code has by default. */
 typedef struct ps_lsp_settings {
-    bool sends_whole;      /* compress=false: gradients travel as they are, in 32 bits */
-    bool is_zero;          /* its baseline: the host's work waits for the next forward pass */
-    bool is_ideal;         /* the published schedule: a thread beside the host's, no checks */
+    bool sends_whole;    /* compress=false: gradients travel as they are, in 32 bits */
+    bool is_zero;        /* its baseline: the host's work waits for the next forward pass */
+    bool is_ideal;       /* the published schedule: a thread beside the host's, no checks */
+    const char *modules; /* names with commas between: alone trained; NULL: all, and the rest too */
     int64_t compress_size; /* d: a gradient of m x n becomes one of d x d */
     int64_t nnz;           /* r: numbers in each column of a projector */
     int64_t check_freq;    /* steps from one fit of the projectors to the next; 0: never */

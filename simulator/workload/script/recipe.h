@@ -131,6 +131,7 @@ typedef struct ps_recipe {
     const char *const *lora_target; /* names of modules; NULL: the family's usual ones */
     size_t lora_target_count;
     bool has_lora_dropout;
+    bool has_narrow_adapters; /* adapters of the weights' type; else of 32 bits, peft's default */
     ps_train_policy policy;
     ps_zo2_settings zo2;         /* of that policy */
     ps_offload_settings offload; /* of policies that have such */

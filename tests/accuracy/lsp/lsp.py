@@ -6,17 +6,18 @@
 
 Four tables and their errors; with --check, exit status 1 where an error is above its limit.
 Figures of the two machines that were found from one published time each (calibrate.py) are marked
-in the rows of those times. What a row trained on is published as far as it says so; the rest is
-assumed and said in its note. Skips (77) without the tables.
+in the rows of those times. GPT-2 and Llama are trained by published commands: what is trained and
+which data come from there. What no command says is assumed and said in the row's note. Skips (77) without the tables.
 """
 import csv
+import math
 import os
 import statistics
 import sys
 from pathlib import Path
 
 from machine import (DRAWN_NATIVE, DRAWN_ZERO, HERE, LAPTOP, NATIVE, PROFILED, WORKSTATION, ZERO,
-                     Peakstep, lsp)
+                     ZERO_SETTINGS, Peakstep, lsp)
 
 GB = 1e9
 MICRO_BATCHES_1B, MICRO_BATCHES_7B = 128, 160  # of the times that are published for several
@@ -28,8 +29,52 @@ COMMAND_7B = ("compress_size=2048 nnz=8 fcfs_point=10 fcfs_process_delay=1 fcfs_
 GALORE = PROFILED + ["--optimizer", "galore", "--optimizer-rank", "256"]
 
 
+# What the training scripts name: attn.qkv attn.o mlp.up mlp.down, so of Llama not the gate. Their
+# adapters are of the weights' type.
+OF_GPT2 = ["c_attn", "c_fc", "c_proj"]
+OF_LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
+
+# Alpaca as answered by GPT-4: 28 tokens of prompt and 162 of answer in the mean (recalled: table 1 of
+# "How far can camels go?", 2023) and 12 that the scripts put around them.
+ALPACA_MEAN, ALPACA_CAP, ALPACA_MULTIPLE = 202, 512, 8
+
+
+def longest(batch):
+    """Tokens to which a batch of Alpaca is padded: the longest of so many, cut at the cap.
+
+    How lengths are spread is not published: the spread that a mean alone says least about is taken,
+    the exponential one.
+    """
+    tokens = sum(1 - (1 - math.exp(-n / ALPACA_MEAN)) ** batch for n in range(ALPACA_CAP))
+    return ALPACA_MULTIPLE * math.ceil(tokens / ALPACA_MULTIPLE)
+
+
+def on(modules, settings):
+    return lsp(settings + " modules=" + ",".join(modules))
+
+
+def targets(modules):
+    return [word for module in modules for word in ("--lora-target", module)]
+
+
+def own_lora(rank, modules):
+    """The repository's own adapters."""
+    return PROFILED + ["--lora", str(rank), "--lora-dtype", "weights"] + targets(modules)
+
+
 def lora(rank):
-    return PROFILED + ["--lora", str(rank)]
+    """Those of train_lora.sh: peft's on seven modules, after a dropout."""
+    return (PROFILED + ["--lora", str(rank), "--lora-dropout", "0.1"]
+            + targets(OF_LLAMA + ["gate_proj"]))
+
+
+def of_gpt2(method, given):
+    return ("GPT2-774M", method, 1, LAPTOP, 4, longest(4), given, f"batches of {longest(4)} tokens")
+
+
+def of_llama(method, given, note=""):
+    return ("Llama-3B", method, 1, WORKSTATION, 16, longest(16), given,
+            f"batches of {longest(16)} tokens{note}")
 
 
 def of_1b(method, published_over, seq, given, note=""):
@@ -39,18 +84,19 @@ def of_1b(method, published_over, seq, given, note=""):
 # model, method as the table has it, what its time is divided by, machine, batch, tokens, options,
 # note. Lists of the same method are matched in the table's order.
 TIMES = [
-    ("GPT2-774M", "LSP d=512 r=8/16/32", 1, LAPTOP, 4, 512, lsp("compress_size=512 nnz=16"), ""),
-    ("GPT2-774M", "Zero-Offload", 1, LAPTOP, 4, 512, ZERO, ""),
-    ("GPT2-774M", "LoRA rank 16", 1, LAPTOP, 4, 512, lora(16), ""),
-    ("Llama-3B", "LSP d=256 r=16", 1, WORKSTATION, 16, 512, lsp("compress_size=256 nnz=16"), ""),
-    ("Llama-3B", "LSP d=512 r=16", 1, WORKSTATION, 16, 512, lsp("compress_size=512 nnz=16"), ""),
-    ("Llama-3B", "LSP d=1024 r=16", 1, WORKSTATION, 16, 512, lsp("compress_size=1024 nnz=16"), ""),
-    ("Llama-3B", "LoRA rank 8/16", 1, WORKSTATION, 16, 512, lora(16), ""),
-    ("Llama-3B", "Zero-Offload", 1, WORKSTATION, 16, 512, ZERO, ""),
+    of_gpt2("LSP d=512 r=8/16/32", on(OF_GPT2, "compress_size=512 nnz=16")),
+    of_gpt2("Zero-Offload", on(OF_GPT2, ZERO_SETTINGS)),
+    of_gpt2("LoRA rank 16", own_lora(16, OF_GPT2)),
+    of_llama("LSP d=256 r=16", on(OF_LLAMA, "compress_size=256 nnz=16")),
+    of_llama("LSP d=512 r=16", on(OF_LLAMA, "compress_size=512 nnz=16")),
+    of_llama("LSP d=1024 r=16", on(OF_LLAMA, "compress_size=1024 nnz=16")),
+    of_llama("LoRA rank 8/16", own_lora(16, OF_LLAMA), "; recomputed, or it would not fit"),
+    of_llama("Zero-Offload", on(OF_LLAMA, ZERO_SETTINGS)),
     of_1b("LSP d=1280 r=4", MICRO_BATCHES_1B, 1024, lsp(COMMAND_1B),
           "1024 tokens assumed, as of its neighbours; the README's command has 384"),
-    of_1b("LoRA rank 8", MICRO_BATCHES_1B, 1024, lora(8), "1024 tokens assumed"),
-    of_1b("GaLore rank 256", MICRO_BATCHES_1B, 1024, GALORE, "1024 tokens assumed"),
+    of_1b("LoRA rank 8", MICRO_BATCHES_1B, 1024, lora(8),
+          "1024 tokens assumed; published as a third of Zero-Offload's to the last digit"),
+    of_1b("GaLore rank 256", MICRO_BATCHES_1B, 1024, GALORE, "likewise"),
     of_1b("Zero-Offload", MICRO_BATCHES_1B, 1024, ZERO, "calibrated on"),
     of_1b("Native (commented out)", MICRO_BATCHES_1B, 384, NATIVE, "commented out, 384 tokens assumed"),
     of_1b("LSP d=1024 r=4 (commented out)", MICRO_BATCHES_1B, 384,
@@ -82,8 +128,8 @@ MEMORY = [
     ("DeepSeek-Coder-6.7B", "LSP d=2048 r=8", WORKSTATION, 4, 1024, lsp(COMMAND_7B)),
 ]
 
-# [%]; GPT-2 on the laptop is what is worst predicted
-LIMIT_OF_EACH = {"times": 35.0, "slow-downs": 15.0, "means": 20.0, "memory": 10.0}
+# [%]; Llama's Zero-Offload is what is worst predicted
+LIMIT_OF_EACH = {"times": 30.0, "slow-downs": 15.0, "means": 20.0, "memory": 10.0}
 LIMITS_OF_MEAN = {"times": 15.0, "slow-downs": 15.0, "means": 15.0, "memory": 10.0}
 
 

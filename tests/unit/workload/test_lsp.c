@@ -155,6 +155,30 @@ static void test_what_lies_where(void **state)
     ps_workload_destroy(w);
 }
 
+/* Named modules alone travel; of the others and of what is no module no gradient is made. */
+static void test_named_modules_alone_are_trained(void **state)
+{
+    ps_recipe recipe = recipe_of(PS_TRAIN_POLICY_LSP);
+    recipe.offload.lsp.sends_whole = true;
+    recipe.offload.lsp.modules = "q_proj,down_proj";
+    ps_workload *w = build(&recipe);
+    uint64_t sent = 0;
+    (void)state;
+    for (size_t i = 0; i < w->event.head.count; i++) {
+        if (w->event.kind[i] == PS_WORKLOAD_EVENT_OP) {
+            const size_t op = w->event.ref[i];
+            sent += w->op.kind[op] == PS_OP_COPY && w->op.copy_kind[op] == PS_COPY_DTOH &&
+                    w->op.memory[op] == PS_MEMORY_PINNED;
+        }
+    }
+    assert_int_equal(sent, 2 * LAYERS * STEPS);
+    assert_true(bytes_in(w, PS_MEMORY_PINNED) ==
+                4 * (uint64_t)LAYERS * (HIDDEN * HIDDEN + HIDDEN * INNER));
+    ps_workload_destroy(w);
+    recipe.offload.lsp.modules = "q_proj,no_such";
+    assert_refused(&recipe, "lsp: a \"llama\" has no linear module \"no_such\"");
+}
+
 static uint64_t flop_of(const ps_workload *w)
 {
     uint64_t flop = 0;
@@ -265,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_the_released_code_waits_for_its_host),
         cmocka_unit_test(test_the_released_baseline_updates_before_the_next_forward),
         cmocka_unit_test(test_what_lies_where),
+        cmocka_unit_test(test_named_modules_alone_are_trained),
         cmocka_unit_test(test_projectors_are_fitted_when_it_is_time),
         cmocka_unit_test(test_plans_of_the_ideal_are_sound),
         cmocka_unit_test(test_plans_of_the_released_code_are_not),
