@@ -16,6 +16,7 @@ typedef enum setting_kind {
     SETTING_DTYPE,    /* bf16, fp16, fp32 */
     SETTING_SHARE,    /* 0 to 1, kept in millionths */
     SETTING_STRIDE,   /* a whole number or auto */
+    SETTING_TIER,     /* true, also cpu; nvme; false */
     SETTING_NAMES,    /* names with commas between */
 } setting_kind;
 
@@ -23,7 +24,7 @@ typedef struct setting {
     const char *key;
     setting_kind kind;
     size_t offset;     /* of its member in ps_recipe */
-    size_t has_offset; /* of the flag that says it was given; 0 none */
+    size_t has_offset; /* of the flag that says it was given; of TIER: that it is nvme; 0 none */
     unsigned owners;   /* schemes and policies that have it, one bit each */
 } setting;
 
@@ -60,7 +61,11 @@ static const setting settings[] = {
     {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0, ZERO3},
     {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0, ZERO3},
     {"stage3_gather_in_line", SETTING_FLAG, AT(zero.gathers_in_line), 0, ZERO3},
-    {"offload_optimizer", SETTING_FLAG, AT(zero.offloads_optimizer), 0, ZERO},
+    {"offload_optimizer", SETTING_TIER, AT(zero.offloads_optimizer), AT(zero.stores_optimizer),
+     ZERO},
+    {"pipeline_read", SETTING_FLAG, AT(zero.reads_ahead), 0, ZERO3},
+    {"pipeline_write", SETTING_FLAG, AT(zero.writes_behind), 0, ZERO3},
+    {"buffer_count", SETTING_SIZE, AT(zero.swap_buffers), 0, ZERO3},
     {"offload_param", SETTING_FLAG, AT(zero.offloads_parameters), 0, ZERO3},
     {"offload_ratio", SETTING_SHARE, AT(zero.offload_millionths), 0, ZERO3},
     {"async_gradient_flush", SETTING_FLAG, AT(zero.flushes_beside), 0, ZERO3},
@@ -174,6 +179,15 @@ static bool set(const setting *of, const char *text, ps_recipe *out, const char 
         memcpy(member, &flag, sizeof flag);
         break;
     }
+    case SETTING_TIER: {
+        static const char *const tiers[] = {"false", "true", "cpu", "nvme"};
+        *expected = "true (cpu), nvme or false";
+        is_read = read_word(text, tiers, 4, &choice);
+        const bool is_offloaded = choice > 0, is_stored = choice == 3;
+        memcpy(member, &is_offloaded, sizeof is_offloaded);
+        memcpy((char *)out + of->has_offset, &is_stored, sizeof is_stored);
+        break;
+    }
     case SETTING_PREFETCH: {
         *expected = "BACKWARD_PRE, BACKWARD_POST or None";
         is_read = read_word(text, prefetches, 3, &choice);
@@ -241,17 +255,11 @@ static ps_code read_one(const char *text, ps_recipe *out, ps_error *err)
             (of->owners & owners_of(out)) == 0) {
             continue;
         }
-        if (equals != NULL && strcmp(equals + 1, "nvme") == 0) {
-            return ps_fail(err, PS_USAGE,
-                           "--scheme-option \"%s\": nothing is offloaded to storage yet; true is "
-                           "the host's memory",
-                           text);
-        }
         if (equals == NULL || !set(of, equals + 1, out, &expected)) {
             return ps_fail(err, PS_USAGE, "--scheme-option \"%s\": expected %s=VALUE%s%s", text,
                            of->key, expected[0] == '\0' ? "" : ", ", expected);
         }
-        if (of->has_offset != 0) {
+        if (of->has_offset != 0 && of->kind != SETTING_TIER) {
             const bool has = true;
             memcpy((char *)out + of->has_offset, &has, sizeof has);
         }

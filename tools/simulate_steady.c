@@ -30,6 +30,10 @@ void ps_simulate_host_memory(const ps_result_device *device, ps_output *out)
                         size_text(host->peak_bytes, a), size_text(host->peak_pinned_bytes, b),
                         size_text(host->peak_pageable_bytes, c));
     }
+    if (host->peak_storage_bytes > 0) {
+        ps_output_print(out, "  peak on disks   %-12s files of its process\n",
+                        size_text(host->peak_storage_bytes, a));
+    }
 }
 
 static void print_node(const ps_result *result, const ps_result_node *node, ps_output *out)

@@ -33,6 +33,8 @@ static const char *const op_kinds[PS_OP_KIND_COUNT] = {
     [PS_OP_HOST] = "host",
     [PS_OP_JOIN] = "join",
     [PS_OP_CPU] = "cpu",
+    [PS_OP_READ] = "read",
+    [PS_OP_WRITE] = "write",
 };
 
 static const char *const collectives[PS_COLLECTIVE_OP_COUNT] = {

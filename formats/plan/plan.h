@@ -102,10 +102,10 @@ typedef enum ps_memop {
     PS_MEMOP_COUNT
 } ps_memop;
 
-/** True for memory of the host, pinned or not. */
+/** True for memory of the host, pinned or not, and for its disks. */
 static inline bool ps_memory_is_host(uint8_t kind)
 {
-    return kind == PS_MEMORY_PAGEABLE || kind == PS_MEMORY_PINNED;
+    return kind == PS_MEMORY_PAGEABLE || kind == PS_MEMORY_PINNED || kind == PS_MEMORY_STORAGE;
 }
 
 /** Stands in a step's begin_task for the origin, in its end_task for the end of everything. */

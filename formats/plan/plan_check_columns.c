@@ -21,7 +21,7 @@ static const ps_value_rule value_rules[] = {
     {PS_PLAN_DEP, offsetof(ps_plan_dep_table, origin), PS_DEP_INFERRED},
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, role), PS_ROLE_COUNT - 1},
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, growth), PS_GROWTH_COUNT - 1},
-    {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, memory), PS_MEMORY_MANAGED},
+    {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, memory), PS_MEMORY_STORAGE},
     {PS_PLAN_ACCESS, offsetof(ps_plan_access_table, is_write), 1},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, op), PS_MEMOP_COUNT - 1},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, is_capturing), 1},

@@ -88,6 +88,7 @@ typedef struct ps_result_host {
     uint64_t peak_bytes;        /* pinned and pageable together */
     uint64_t peak_pinned_bytes; /* as the framework's cache holds it: powers of two */
     uint64_t peak_pageable_bytes;
+    uint64_t peak_storage_bytes; /* files on the node's disks; not in peak_bytes */
 } ps_result_host;
 
 typedef struct ps_result_node {

@@ -155,6 +155,9 @@ static void put_host(ps_result_writer *w, const ps_result_host *host)
     ps__put_int(w, "peak_bytes", host->peak_bytes);
     ps__put_int(w, "peak_pinned_bytes", host->peak_pinned_bytes);
     ps__put_int(w, "peak_pageable_bytes", host->peak_pageable_bytes);
+    if (host->peak_storage_bytes > 0) {
+        ps__put_int(w, "peak_storage_bytes", host->peak_storage_bytes);
+    }
     (void)yajl_gen_map_close(w->gen);
 }
 

@@ -51,6 +51,7 @@ typedef enum ps_memory_kind {
     PS_MEMORY_DEVICE = 3,
     PS_MEMORY_ARRAY = 4,
     PS_MEMORY_MANAGED = 5,
+    PS_MEMORY_STORAGE = 6, /* disks of the node: plans and workloads alone */
 } ps_memory_kind;
 
 typedef enum ps_sync_kind {

@@ -32,6 +32,7 @@ static const char *const memory_kinds[] = {
     [PS_MEMORY_UNKNOWN] = "unknown", [PS_MEMORY_PAGEABLE] = "pageable",
     [PS_MEMORY_PINNED] = "pinned",   [PS_MEMORY_DEVICE] = "device",
     [PS_MEMORY_ARRAY] = "array",     [PS_MEMORY_MANAGED] = "managed",
+    [PS_MEMORY_STORAGE] = "storage",
 };
 
 static const char *const sync_kinds[] = {

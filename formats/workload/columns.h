@@ -41,7 +41,7 @@
     X(4, block, U32, PLAIN, "block row + 1; 0 none")                                            \
     X(5, dtype, U8, PLAIN, "ps_element of its arithmetic")                                      \
     X(6, flop, U64, PLAIN, "[flop] a multiplication and an addition are two")                   \
-    X(7, moved_bytes, U64, PLAIN, "[bytes] read and written in device memory, of CPU in host memory")                  \
+    X(7, moved_bytes, U64, PLAIN, "[bytes] read and written in device memory, of CPU, READ and WRITE in host memory")                  \
     X(8, m, U64, PLAIN, "rows of a matrix product's result; 0 none")                            \
     X(9, n, U64, PLAIN, "columns of the result; 0 none")                                        \
     X(10, k, U64, PLAIN, "length of the sums; 0 none")                                          \
@@ -56,7 +56,7 @@
     X(19, peer, U32, PLAIN, "of SEND and RECV: the other's place on the axis")                  \
     X(20, layout, U8, PLAIN, "ps_operand_layout of a matrix product")                           \
     X(21, copy_kind, U8, PLAIN, "ps_copy_kind of a COPY; unknown: by its lane")                 \
-    X(22, memory, U8, PLAIN, "ps_memory_kind of the host side of a COPY, of what a CPU works on")                       \
+    X(22, memory, U8, PLAIN, "ps_memory_kind of the host side of a COPY, of what a CPU works on, storage for READ and WRITE")                       \
     X(23, is_blocking, U8, PLAIN, "1: the host goes on when it is done")                        \
     X(24, mark, U32, PLAIN, "name of this run; of JOIN and HOST: of the run that is waited for; 0 none") \
     X(25, access, U8, PLAIN, "ps_access of what multiplies nothing")                              \

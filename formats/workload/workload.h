@@ -55,8 +55,16 @@ typedef enum ps_op_kind {
     PS_OP_HOST = 5, /* no device work */
     PS_OP_JOIN = 6, /* no work: one lane goes on when another has done what it was given */
     PS_OP_CPU = 7,  /* computation of the host: by the bytes it moves in host memory */
+    PS_OP_READ = 8, /* the node's disks to host memory */
+    PS_OP_WRITE = 9,
     PS_OP_KIND_COUNT
 } ps_op_kind;
+
+/** True for what a thread of the host does, its own or a worker's. */
+static inline bool ps_op_is_of_thread(uint8_t kind)
+{
+    return kind == PS_OP_CPU || kind == PS_OP_READ || kind == PS_OP_WRITE;
+}
 
 /**
  * What ranks do together. `moved_bytes` of the op is the whole message of one rank: what it

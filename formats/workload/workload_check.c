@@ -125,7 +125,7 @@ static bool is_worker(uint8_t lane)
     return lane >= PS_WORKLOAD_WORKER && lane < PS_WORKLOAD_STREAM;
 }
 
-/* Threads compute, and device work is not theirs; names of runs are counted from 1. */
+/* Threads compute and wait for disks, and device work is not theirs; names of runs are counted from 1. */
 static ps_code check_thread(const ps_workload_op_table *op, size_t row, ps_error *err)
 {
     if (op->mark[row] > PS_WORKLOAD_MAX_MARK) {
@@ -133,12 +133,12 @@ static ps_code check_thread(const ps_workload_op_table *op, size_t row, ps_error
                        op->mark[row], PS_WORKLOAD_MAX_MARK);
     }
     const uint8_t kind = op->kind[row], lane = op->lane[row];
-    if (kind == PS_OP_CPU && lane != PS_WORKLOAD_MAIN && !is_worker(lane)) {
+    if (ps_op_is_of_thread(kind) && lane != PS_WORKLOAD_MAIN && !is_worker(lane)) {
         return ps_fail(err, PS_CHECK_FAILED,
-                       "op %zu is computation of the host in lane %u, neither main nor a worker",
-                       row, lane);
+                       "op %zu is work of the host in lane %u, neither main nor a worker", row,
+                       lane);
     }
-    if (is_worker(lane) && kind != PS_OP_CPU && kind != PS_OP_HOST && kind != PS_OP_JOIN) {
+    if (is_worker(lane) && !ps_op_is_of_thread(kind) && kind != PS_OP_HOST && kind != PS_OP_JOIN) {
         return ps_fail(err, PS_CHECK_FAILED, "op %zu is device work in lane %u, a worker", row,
                        lane);
     }

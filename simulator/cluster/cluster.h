@@ -69,6 +69,8 @@ typedef struct ps_rank_host {
     uint64_t threads_bytes_per_s; /* what its share of the socket's cores could stream, were memory
                                      endless; the socket's memory where cores are not known */
     ps_basis threads_basis;
+    uint64_t read_bytes_per_s;  /* large reads from all disks of the node; 0: none stated */
+    uint64_t write_bytes_per_s; /* ... and writes */
 } ps_rank_host;
 
 /** One direction of something that transfers share. */
@@ -95,7 +97,9 @@ typedef struct ps_crossing {
     X(STAGED_OFFLOAD, "staged-offload",                                             \
       "offload to pageable memory: copied out of a pinned buffer")                  \
     X(THREADS, "threads", "threads of the one rank on host memory of their socket") \
-    X(PINNED_THREADS, "pinned-threads", "the same on memory that is pinned")
+    X(PINNED_THREADS, "pinned-threads", "the same on memory that is pinned")        \
+    X(STORAGE_READ, "storage-read", "disks of its node to the one rank's socket")   \
+    X(STORAGE_WRITE, "storage-write", "the one rank's socket to disks of its node")
 
 /** Who sends to whom. */
 typedef enum ps_traffic {

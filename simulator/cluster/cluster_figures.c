@@ -156,15 +156,22 @@ static ps_code read_threads(ps_kind_reader *self)
     return PS_OK;
 }
 
-/* Disks are known, and nothing uses them yet. */
-static ps_code check_storage(const ps_kind_reader *self)
+/* Disks of a node work side by side, as one. */
+static ps_code read_storage(const ps_kind_reader *self)
 {
+    ps_node_kind *kind = &self->cluster->kind;
+    const uint32_t count = read_count(self, "storages", 1);
     ps_stated name;
-    ps_hardware_id storage;
-    return ps_figure_table_get(self->table, self->thing, "storage", &name)
-               ? ps_catalogue_find(self->catalogue, PS_HARDWARE_STORAGE, name.text, &storage,
-                                   self->err)
-               : PS_OK;
+    if (!ps_figure_table_get(self->table, self->thing, "storage", &name)) {
+        return PS_OK;
+    }
+    PS_TRY(read_part(self, "storage", PS_HARDWARE_STORAGE, PS_FIGURE_READ_BANDWIDTH,
+                     &kind->read_bytes_per_s));
+    PS_TRY(read_part(self, "storage", PS_HARDWARE_STORAGE, PS_FIGURE_WRITE_BANDWIDTH,
+                     &kind->write_bytes_per_s));
+    kind->read_bytes_per_s *= count;
+    kind->write_bytes_per_s *= count;
+    return PS_OK;
 }
 
 static ps_code read_host(ps_kind_reader *self)
@@ -189,7 +196,7 @@ static ps_code read_host(ps_kind_reader *self)
                          &kind->uplink_bytes_per_s));
     }
     PS_TRY(read_threads(self));
-    PS_TRY(check_storage(self));
+    PS_TRY(read_storage(self));
     PS_TRY(ps_figure_table_need(self->table, self->thing, "peer-access", &word, self->err));
     if (strcmp(word.text, "yes") != 0 && strcmp(word.text, "no") != 0) {
         return refuse_word(self, "peer-access", word.text, "yes or no");

@@ -2,7 +2,7 @@
  *
  * The links of a cluster and their numbers: for every node its GPUs (fabric
  * out and in where there is one, slot out, in and both, the threads of its rank),
- * its PCIe switches, its sockets' memory, its network.
+ * its PCIe switches, its sockets' memory, its network, its disks.
  */
 #include <stdio.h>
 
@@ -27,6 +27,11 @@ bool ps_node_has_rail_change(const ps_node_kind *kind)
     return kind->rail_change_bytes_per_s > 0 && kind->nic_bytes_per_s > 0;
 }
 
+bool ps_node_has_storage(const ps_node_kind *kind)
+{
+    return kind->read_bytes_per_s > 0 && kind->write_bytes_per_s > 0;
+}
+
 static uint32_t links_per_gpu(const ps_node_kind *kind)
 {
     return kind->fabric == PS_FABRIC_PCIE ? 4 : 6;
@@ -40,7 +45,8 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
     const uint32_t first = node * self->links_per_node;
     const uint32_t switches = first + self->info.gpus_per_node * per_gpu;
     const uint32_t sockets = switches + 2 * ps_node_switches(kind);
-    const uint32_t network = sockets + 2 * kind->sockets;
+    const uint32_t storage = sockets + 2 * kind->sockets;
+    const uint32_t network = storage + (ps_node_has_storage(kind) ? 2 : 0);
     switch (part) {
     case PS_LINK_FABRIC_OUT:
     case PS_LINK_FABRIC_IN:
@@ -56,23 +62,28 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
     case PS_LINK_MEMORY:
     case PS_LINK_PINNED:
         return sockets + 2 * index + (part == PS_LINK_PINNED);
+    case PS_LINK_STORAGE_READ:
+    case PS_LINK_STORAGE_WRITE:
+        return storage + (part == PS_LINK_STORAGE_WRITE);
     case PS_LINK_NETWORK_OUT:
     case PS_LINK_NETWORK_IN:
+        return network + (part == PS_LINK_NETWORK_IN);
     case PS_LINK_RAIL_CHANGE:
         break;
     }
-    return network + (uint32_t)(part - PS_LINK_NETWORK_OUT);
+    return network + 2;
 }
 
 static void put(ps_cluster *self, uint32_t node, ps_link_part part, uint32_t index,
                 uint64_t bytes_per_s)
 {
-    static const char *const what[] = {"gpu",     "gpu",     "gpu",        "gpu",    "gpu",
-                                       "gpu",     "switch",  "switch",     "memory", "memory",
-                                       "network", "network", "rail-change"};
+    static const char *const what[] = {"gpu",     "gpu",     "gpu",     "gpu",     "gpu",
+                                       "gpu",     "switch",  "switch",  "memory",  "memory",
+                                       "network", "network", "storage", "storage", "rail-change"};
     static const char *const direction[] = {
-        ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both", ".threads", ".up",
-        ".down",       "",           ".pinned",   ".out",     ".in",        ""};
+        ".fabric.out", ".fabric.in", ".slot.out", ".slot.in", ".slot.both",
+        ".threads",    ".up",        ".down",     "",         ".pinned",
+        ".out",        ".in",        ".read",     ".write",   ""};
     ps_link_row *row = &self->link[ps_cluster_link_number(self, node, part, index)];
     char number[12] = "";
     if (part < PS_LINK_NETWORK_OUT) {
@@ -125,6 +136,10 @@ static void make_node(ps_cluster *self, uint32_t node)
         put(self, node, PS_LINK_MEMORY, i, kind->memory_bytes_per_s);
         put(self, node, PS_LINK_PINNED, i, kind->pinned_bytes_per_s);
     }
+    if (ps_node_has_storage(kind)) {
+        put(self, node, PS_LINK_STORAGE_READ, 0, kind->read_bytes_per_s);
+        put(self, node, PS_LINK_STORAGE_WRITE, 0, kind->write_bytes_per_s);
+    }
     if (kind->nic_bytes_per_s > 0) {
         const uint64_t rate = kind->nic_bytes_per_s * self->info.nics;
         put(self, node, PS_LINK_NETWORK_OUT, 0, rate);
@@ -139,10 +154,10 @@ ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
 {
     const ps_node_kind *kind = &self->kind;
     size_t capacity = 0;
-    self->links_per_node = self->info.gpus_per_node * links_per_gpu(kind) +
-                           2 * ps_node_switches(kind) + 2 * kind->sockets +
-                           (kind->nic_bytes_per_s > 0 ? 2 : 0) +
-                           (ps_node_has_rail_change(kind) ? 1 : 0);
+    self->links_per_node =
+        self->info.gpus_per_node * links_per_gpu(kind) + 2 * ps_node_switches(kind) +
+        2 * kind->sockets + (ps_node_has_storage(kind) ? 2 : 0) +
+        (kind->nic_bytes_per_s > 0 ? 2 : 0) + (ps_node_has_rail_change(kind) ? 1 : 0);
     self->link_count = self->links_per_node * self->info.nodes;
     PS_TRY(ps_grow((void **)&self->link, &capacity, self->link_count, (size_t)1 << 24,
                    sizeof *self->link, err));
@@ -161,6 +176,8 @@ ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank)
                           .echo_bytes_per_s = kind->echo_bytes_per_s,
                           .staged_up_bytes_per_s = kind->staged_up_bytes_per_s,
                           .staged_down_bytes_per_s = kind->staged_down_bytes_per_s,
+                          .read_bytes_per_s = kind->read_bytes_per_s,
+                          .write_bytes_per_s = kind->write_bytes_per_s,
                           .threads_bytes_per_s = cores_rate(self, ps_cluster_local(self, rank)),
                           .threads_basis = kind->core_bytes_per_s > 0 && kind->cores > 0
                                                ? kind->core_basis

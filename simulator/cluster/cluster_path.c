@@ -98,6 +98,18 @@ static void cross_to_host(ps_walk *self, uint32_t rank, bool is_up, bool with_me
     }
 }
 
+/* Disks read and write memory without the processor. */
+static void cross_storage(ps_walk *self, uint32_t rank, bool is_write)
+{
+    const ps_node_kind *kind = &self->cluster->kind;
+    const uint32_t node = ps_cluster_node(self->cluster, rank);
+    if (ps_node_has_storage(kind)) {
+        cross(self, node, is_write ? PS_LINK_STORAGE_WRITE : PS_LINK_STORAGE_READ, 0, 1);
+        cross(self, node, PS_LINK_MEMORY,
+              ps_node_socket(kind, ps_cluster_local(self->cluster, rank)), 1);
+    }
+}
+
 /* A rank and its host. A staged copy is read, written to the buffer, and read or written there. */
 static void cross_host(ps_walk *self, uint32_t rank, ps_traffic traffic)
 {
@@ -162,6 +174,8 @@ static uint32_t ranks_wanted(ps_traffic traffic, uint32_t given)
     case PS_TRAFFIC_STAGED_OFFLOAD:
     case PS_TRAFFIC_THREADS:
     case PS_TRAFFIC_PINNED_THREADS:
+    case PS_TRAFFIC_STORAGE_READ:
+    case PS_TRAFFIC_STORAGE_WRITE:
         return 1;
     case PS_TRAFFIC_RING:
     case PS_TRAFFIC_DIRECT:
@@ -184,6 +198,10 @@ static void cross_traffic(ps_walk *self, ps_traffic traffic, const ps_group *gro
     case PS_TRAFFIC_THREADS:
     case PS_TRAFFIC_PINNED_THREADS:
         cross_host(self, group->rank[0], traffic);
+        return;
+    case PS_TRAFFIC_STORAGE_READ:
+    case PS_TRAFFIC_STORAGE_WRITE:
+        cross_storage(self, group->rank[0], traffic == PS_TRAFFIC_STORAGE_WRITE);
         return;
     case PS_TRAFFIC_RING:
     case PS_TRAFFIC_DIRECT:

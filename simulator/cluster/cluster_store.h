@@ -39,7 +39,8 @@ typedef struct ps_node_kind {
     uint32_t cores;                                          /* of a socket; 0 unknown */
     uint32_t rank_cores; /* threads bound to a rank; 0: its share */
     ps_basis core_basis;
-    uint64_t nic_bytes_per_s;         /* of one port; 0: none */
+    uint64_t nic_bytes_per_s;                     /* of one port; 0: none */
+    uint64_t read_bytes_per_s, write_bytes_per_s; /* of all disks of a node; 0: none stated */
     uint64_t rail_change_bytes_per_s; /* of a port whose rings change it; 0: as others */
     uint32_t links[PS_MESH_MAX_GPUS][PS_MESH_MAX_GPUS];
 } ps_node_kind;
@@ -71,6 +72,8 @@ typedef enum ps_link_part {
     PS_LINK_PINNED,
     PS_LINK_NETWORK_OUT,
     PS_LINK_NETWORK_IN,
+    PS_LINK_STORAGE_READ, /* of kinds that state disks */
+    PS_LINK_STORAGE_WRITE,
     PS_LINK_RAIL_CHANGE, /* of kinds that state a rate for it */
 } ps_link_part;
 
@@ -82,6 +85,9 @@ uint32_t ps_node_socket(const ps_node_kind *kind, uint32_t local);
 
 /** Whether rings that change the port in a node have a link of their own there. */
 bool ps_node_has_rail_change(const ps_node_kind *kind);
+
+/** Disks of a node that something can be offloaded to. */
+bool ps_node_has_storage(const ps_node_kind *kind);
 
 /** Makes the links of all nodes. PS_OK · PS_NOMEM · PS_LIMIT */
 ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err) PS_MUST_USE;

@@ -18,7 +18,7 @@ static bool uses_host(const ps_workload *from)
 {
     const ps_workload_op_table *op = &from->op;
     for (size_t i = 0; i < op->head.count; i++) {
-        if (op->kind[i] == PS_OP_CPU ||
+        if (ps_op_is_of_thread(op->kind[i]) ||
             (op->kind[i] == PS_OP_COPY &&
              (op->lane[i] != PS_WORKLOAD_MAIN || op->copy_kind[i] != PS_COPY_UNKNOWN))) {
             return true;

@@ -43,6 +43,8 @@ typedef enum ps_host_traffic {
     PS_HOST_STAGED_OFFLOAD,
     PS_HOST_COMPUTE,        /* its threads read and write memory */
     PS_HOST_PINNED_COMPUTE, /* ... that is pinned */
+    PS_HOST_STORAGE_READ,   /* disks of the node to memory */
+    PS_HOST_STORAGE_WRITE,
     PS_HOST_TRAFFIC_COUNT
 } ps_host_traffic;
 
@@ -51,7 +53,8 @@ typedef struct ps_network_host {
     uint32_t node;
     uint64_t node_bytes;                              /* memory of the node; 0 unknown */
     uint64_t rate_bytes_per_s[PS_HOST_TRAFFIC_COUNT]; /* the most that one transfer, or the threads
-                                                         of the rank together, can have; > 0 */
+                                                         of the rank together, can have; 0 for
+                                                         storage that no node has */
     ps_basis basis[PS_HOST_TRAFFIC_COUNT];
 } ps_network_host;
 

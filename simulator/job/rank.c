@@ -455,7 +455,7 @@ static ps_code await_mark(lowering *self, size_t i, size_t event, ps_error *err)
 static ps_code run_op(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
 {
     const ps_workload_op_table *op = &self->from->op;
-    if (op->kind[i] == PS_OP_CPU) {
+    if (ps_op_is_of_thread(op->kind[i])) {
         return ps__rank_cpu(self, i, event, task, err);
     }
     if (op->kind[i] != PS_OP_COPY) {

@@ -5,6 +5,7 @@
  *   host     launch ── launch ── wait ── ...
  *   stream            copy: start, then bytes over slot, switch and host memory
  *   worker            computation: bytes over host memory, never faster than its cores
+ *                     reads and writes of the node's disks: over disks and host memory
  */
 #include "base/memory.h"
 #include "job/rank_parts.h"
@@ -138,7 +139,18 @@ ps_code ps__rank_copy(lowering *self, size_t i, size_t event, uint32_t *task, ps
     return op->is_blocking[i] ? ps__rank_wait_for_task(self, event, (uint32_t)copy, err) : PS_OK;
 }
 
-/* ---- computation ---- */
+/* ---- threads ---- */
+
+static ps_host_traffic thread_traffic(const ps_workload_op_table *op, size_t i)
+{
+    if (op->kind[i] == PS_OP_READ) {
+        return PS_HOST_STORAGE_READ;
+    }
+    if (op->kind[i] == PS_OP_WRITE) {
+        return PS_HOST_STORAGE_WRITE;
+    }
+    return op->memory[i] == PS_MEMORY_PINNED ? PS_HOST_PINNED_COMPUTE : PS_HOST_COMPUTE;
+}
 
 /* In the host's own thread the task is the launch itself; what that waits for, the host waited for. */
 ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
@@ -146,10 +158,16 @@ ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_
     const ps_workload_op_table *op = &self->from->op;
     ps_plan_task_table *tasks = &self->plan->task;
     const bool is_own = op->lane[i] == PS_WORKLOAD_MAIN;
+    const ps_host_traffic traffic = thread_traffic(op, i);
     size_t host, work;
     if (!self->what->host->is_known) {
+        return ps_fail(err, PS_USAGE, "work of the host (%s) needs a host: a GPU in a kind of node",
+                       ps_strings_text(self->from->strings, op->name[i]));
+    }
+    if (self->rate_bytes_per_s[traffic] == 0) {
         return ps_fail(err, PS_USAGE,
-                       "computation of the host (%s) needs a host: a GPU in a kind of node",
+                       "\"%s\" needs disks, and the node states none: rows \"storage\" and "
+                       "\"storages\" of a --cluster-file do",
                        ps_strings_text(self->from->strings, op->name[i]));
     }
     PS_TRY(add_launch(self, i, event, &host, err));
@@ -166,6 +184,5 @@ ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_
     tasks->dur_ns[work] =
         ps_time_add(op->dur_ns[i], (ps_ns)ps_mul_div_u64((uint64_t)self->target->host->hook_ns,
                                                          op->launches[i], 1));
-    return move(self, work, op->moved_bytes[i],
-                op->memory[i] == PS_MEMORY_PINNED ? PS_HOST_PINNED_COMPUTE : PS_HOST_COMPUTE, err);
+    return move(self, work, op->moved_bytes[i], traffic, err);
 }

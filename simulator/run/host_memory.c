@@ -5,6 +5,7 @@
  *   pinned    PyTorch's cache of page-locked memory: a request is rounded up to a power of two,
  *             served by a free block of just that size, else by a new one, which never goes back
  *   pageable  the system's: pages that live
+ *   storage   files on the node's disks: not memory, counted beside it
  *
  * A pinned block that copies may still read is not free before they are done; that they are is
  * taken for granted here, because plans that reuse memory too early are refused elsewhere.
@@ -18,7 +19,7 @@
 typedef struct pools {
     uint64_t free_blocks[SIZES]; /* by the logarithm of their size */
     uint64_t pinned_bytes;       /* held by the cache */
-    uint64_t pageable_bytes;
+    uint64_t pageable_bytes, storage_bytes;
     ps_result_host *out;
 } pools;
 
@@ -45,13 +46,18 @@ static void note(pools *self)
     out->peak_pageable_bytes = self->pageable_bytes > out->peak_pageable_bytes
                                    ? self->pageable_bytes
                                    : out->peak_pageable_bytes;
+    out->peak_storage_bytes = self->storage_bytes > out->peak_storage_bytes
+                                  ? self->storage_bytes
+                                  : out->peak_storage_bytes;
     out->peak_bytes = all > out->peak_bytes ? all : out->peak_bytes;
 }
 
 static void take(pools *self, uint8_t memory, uint64_t bytes)
 {
     const unsigned size = size_of(bytes);
-    if (memory != PS_MEMORY_PINNED) {
+    if (memory == PS_MEMORY_STORAGE) {
+        self->storage_bytes += pages_of(bytes);
+    } else if (memory != PS_MEMORY_PINNED) {
         self->pageable_bytes += pages_of(bytes);
     } else if (self->free_blocks[size] > 0) {
         self->free_blocks[size]--;
@@ -65,6 +71,8 @@ static void give(pools *self, uint8_t memory, uint64_t bytes)
 {
     if (memory == PS_MEMORY_PINNED) {
         self->free_blocks[size_of(bytes)]++;
+    } else if (memory == PS_MEMORY_STORAGE) {
+        self->storage_bytes -= pages_of(bytes);
     } else {
         self->pageable_bytes -= pages_of(bytes);
     }

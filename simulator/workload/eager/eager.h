@@ -43,7 +43,9 @@ typedef enum ps_kernel_kind {
     PS_KERNEL_WAIT = 6,    /* none: the host waits for the lane */
     PS_KERNEL_JOIN = 7,    /* none: the lane waits for the work that another has so far */
     PS_KERNEL_COLLECTIVE = 8,
-    PS_KERNEL_CPU = 9, /* none: the host computes, in its own thread or a worker's */
+    PS_KERNEL_CPU = 9,    /* none: the host computes, in its own thread or a worker's */
+    PS_KERNEL_READ = 10,  /* likewise: it reads the node's disks ... */
+    PS_KERNEL_WRITE = 11, /* ... or writes them */
 } ps_kernel_kind;
 
 /** One kernel. */

@@ -167,6 +167,17 @@ typedef struct ps_cpu_work {
 
 void ps_op_cpu(ps_eager *self, const ps_cpu_work *what);
 
+/** Bytes between the node's disks and host memory, in the host's own thread or a worker's. */
+typedef struct ps_storage_io {
+    const char *name; /* static storage */
+    bool is_write;
+    ps_eager_lane lane;
+    uint64_t bytes;
+    uint32_t mark; /* by which it can be waited for; 0 none */
+} ps_storage_io;
+
+void ps_op_storage(ps_eager *self, const ps_storage_io *what);
+
 /** The host waits for all a lane has been given so far; for a worker: until it has done its work. */
 void ps_op_wait(ps_eager *self, ps_eager_lane lane);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a program does with the host's memory: copies to it and from it,
- * computation there, and waiting for one or the other.
+ * What a program does with the host's memory and disks: copies to them and
+ * from them, computation there, and waiting for one or the other.
  */
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
@@ -40,6 +40,16 @@ void ps_op_cpu(ps_eager *self, const ps_cpu_work *what)
     tell_in(self, what->lane, &kernel);
     ps_eager_touch(self, what->read, false);
     ps_eager_touch(self, what->written, true);
+}
+
+void ps_op_storage(ps_eager *self, const ps_storage_io *what)
+{
+    const ps_eager_kernel kernel = {.name = what->name,
+                                    .kind = what->is_write ? PS_KERNEL_WRITE : PS_KERNEL_READ,
+                                    .moved_bytes = what->bytes,
+                                    .memory = PS_MEMORY_STORAGE,
+                                    .mark = what->mark};
+    tell_in(self, what->lane, &kernel);
 }
 
 void ps_op_wait(ps_eager *self, ps_eager_lane lane)

@@ -15,16 +15,52 @@
 #define NORM_ELEMENTS INT64_C(250000000) /* at a time, in 64 bits */
 #define DOUBLE PS_DTYPE_I64
 
+/* Buffers of a step, and of those that come and go beside it. */
+static int64_t buffers_needed(const ps_zero_settings *z)
+{
+    return PS_OFFLOAD_SWAPPED * (1 + z->reads_ahead + z->writes_behind);
+}
+
+static ps_code check_storage(const ps_recipe *r, ps_error *err)
+{
+    const ps_zero_settings *z = &r->parallel.zero;
+    if (!z->stores_optimizer) {
+        return z->reads_ahead || z->writes_behind || z->swap_buffers > 0
+                   ? ps_fail(err, PS_USAGE,
+                             "pipeline_read, pipeline_write and buffer_count need "
+                             "offload_optimizer=nvme")
+                   : PS_OK;
+    }
+    if (r->parallel.scheme != PS_PARALLEL_ZERO3) {
+        return ps_fail(err, PS_USAGE, "offload_optimizer=nvme is of zero3 alone");
+    }
+    if (z->flushes_beside || z->update_stride != 0 || z->offload_millionths < PS_ZERO_WHOLE) {
+        return ps_fail(err, PS_USAGE,
+                       "offload_optimizer=nvme does not go with offload_ratio, "
+                       "async_gradient_flush or update_stride: they are of states in memory");
+    }
+    if (z->swap_buffers > PS_OFFLOAD_MAX_BUFFERS || ps_offload_buffers(z) < buffers_needed(z)) {
+        return ps_fail(err, PS_USAGE,
+                       "buffer_count is %lld: expected %lld to %d, %d for each sub-group that is "
+                       "read, stepped over or written at a time",
+                       (long long)ps_offload_buffers(z), (long long)buffers_needed(z),
+                       PS_OFFLOAD_MAX_BUFFERS, PS_OFFLOAD_SWAPPED);
+    }
+    return PS_OK;
+}
+
 ps_code ps_offload_check(const ps_recipe *r, ps_error *err)
 {
     const ps_zero_settings *z = &r->parallel.zero;
     if (!z->offloads_optimizer) {
         return z->offloads_parameters || z->flushes_beside || z->update_stride != 0 ||
-                       z->has_one_copy_stream || z->delays_update ||
+                       z->has_one_copy_stream || z->delays_update || z->stores_optimizer ||
+                       z->reads_ahead || z->writes_behind || z->swap_buffers > 0 ||
                        z->offload_millionths < PS_ZERO_WHOLE
                    ? ps_fail(err, PS_USAGE, "settings of offloading need offload_optimizer=true")
                    : PS_OK;
     }
+    PS_TRY(check_storage(r, err));
     if (strcmp(r->optimizer, "adam") != 0 && strcmp(r->optimizer, "adamw") != 0) {
         return ps_fail(err, PS_USAGE, "the optimizer on the host is Adam, not \"%.40s\"",
                        r->optimizer);
@@ -54,8 +90,8 @@ ps_code ps_offload_check(const ps_recipe *r, ps_error *err)
 
 /* ---- making ---- */
 
-static ps_tensor make_in(ps_offload *self, ps_memory_kind memory, int64_t elements, ps_dtype dtype,
-                         ps_role role)
+ps_tensor ps_offload_make_in(ps_offload *self, ps_memory_kind memory, int64_t elements,
+                             ps_dtype dtype, ps_role role)
 {
     const ps_memory_kind was = ps_eager_set_memory(self->scheme->e, memory);
     const ps_tensor out = ps_scheme_make(self->scheme, elements, dtype, role);
@@ -69,18 +105,22 @@ static void make_group(ps_offload *self, size_t i)
     ps_offload_group *g = &self->group[i];
     const int64_t stride = z->update_stride;
     g->visits = stride > 0 && (i + 1) % (size_t)stride == 0;
-    const ps_memory_kind memory = g->is_resident ? PS_MEMORY_UNKNOWN
-                                  : stride > 0   ? PS_MEMORY_PINNED
-                                                 : PS_MEMORY_PAGEABLE;
+    const ps_memory_kind memory = g->is_resident        ? PS_MEMORY_UNKNOWN
+                                  : z->stores_optimizer ? PS_MEMORY_STORAGE
+                                  : stride > 0          ? PS_MEMORY_PINNED
+                                                        : PS_MEMORY_PAGEABLE;
+    const ps_memory_kind of_grad = g->is_resident        ? PS_MEMORY_UNKNOWN
+                                   : z->stores_optimizer ? PS_MEMORY_STORAGE
+                                                         : PS_MEMORY_PINNED;
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
-        g->state[state] = make_in(self, memory, g->elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
+        g->state[state] =
+            ps_offload_make_in(self, memory, g->elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
     }
-    g->grad = make_in(self, g->is_resident ? PS_MEMORY_UNKNOWN : PS_MEMORY_PINNED, g->elements,
-                      PS_DTYPE_F32, PS_ROLE_GRADIENT);
+    g->grad = ps_offload_make_in(self, of_grad, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
     /* a resident one that the stride picks has its gradient twice */
     if (g->visits && g->is_resident) {
-        g->wide_grad =
-            make_in(self, PS_MEMORY_UNKNOWN, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT);
+        g->wide_grad = ps_offload_make_in(self, PS_MEMORY_UNKNOWN, g->elements, PS_DTYPE_F32,
+                                          PS_ROLE_GRADIENT);
     }
 }
 
@@ -93,8 +133,8 @@ static void make_staging(ps_offload *self)
     }
     if (stride > 0 && !self->scheme->settings->zero.has_one_copy_stream) {
         for (int64_t i = 0; i + 1 < stride; i++) {
-            (void)make_in(self, PS_MEMORY_PINNED, most, ps_zero_type(self->scheme),
-                          PS_ROLE_WORKSPACE);
+            (void)ps_offload_make_in(self, PS_MEMORY_PINNED, most, ps_zero_type(self->scheme),
+                                     PS_ROLE_WORKSPACE);
         }
     }
 }
@@ -110,9 +150,12 @@ void ps_offload_make(ps_offload *self, ps_tensor part)
         elements += self->group[i].elements;
         make_group(self, i);
     }
-    self->accumulated =
-        make_in(self, PS_MEMORY_PINNED, elements, ps_zero_type(self->scheme), PS_ROLE_GRADIENT);
+    self->accumulated = ps_offload_make_in(self, PS_MEMORY_PINNED, elements,
+                                           ps_zero_type(self->scheme), PS_ROLE_GRADIENT);
     make_staging(self);
+    if (self->scheme->settings->zero.stores_optimizer) {
+        ps_offload_make_swap(self);
+    }
 }
 
 void ps_offload_fini(ps_offload *self)
@@ -154,8 +197,8 @@ static void norm(ps_offload *self, int64_t elements)
 /* Narrow into new pageable memory, which the host then makes wide: it waits for the copy. */
 static void flush_waiting(ps_offload *self, ps_tensor from, ps_offload_group *g, int64_t elements)
 {
-    ps_tensor fresh =
-        make_in(self, PS_MEMORY_PAGEABLE, elements, ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
+    ps_tensor fresh = ps_offload_make_in(self, PS_MEMORY_PAGEABLE, elements,
+                                         ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
     ps_host_copy down = pinned_copy(self, PS_COPY_DTOH, ps_offload_narrow(self->scheme, elements));
     down.memory = PS_MEMORY_PAGEABLE;
     down.is_blocking = true;
@@ -235,6 +278,8 @@ void ps_offload_take_grad(ps_offload *self, size_t group, int64_t elements, bool
         norm(self, elements);
         if (g->visits || g->is_resident) {
             keep_on_device(self, g, elements);
+        } else if (self->scheme->settings->zero.stores_optimizer) {
+            ps_offload_store_grad(self, g, elements);
         } else if (self->scheme->settings->zero.flushes_beside) {
             flush_beside(self, g, elements, mark);
         } else {
@@ -246,27 +291,26 @@ void ps_offload_take_grad(ps_offload *self, size_t group, int64_t elements, bool
 
 /* ---- steps ---- */
 
-void ps_offload_step_on_host(ps_offload *self, ps_offload_group *g)
+void ps_offload_step_on_host(ps_offload *self, const ps_tensor state[PS_OFFLOAD_STATES],
+                             ps_tensor grad, int64_t elements, ps_memory_kind memory)
 {
     ps_eager *e = self->scheme->e;
-    const ps_memory_kind memory =
-        self->scheme->settings->zero.update_stride > 0 ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE;
     const ps_cpu_work unscale = {.name = "mul",
                                  .memory = PS_MEMORY_PINNED,
                                  .lane = PS_EAGER_MAIN,
-                                 .bytes = (uint64_t)g->elements * PS_OFFLOAD_UNSCALE_BYTES,
-                                 .read = g->grad,
-                                 .written = g->grad};
+                                 .bytes = (uint64_t)elements * PS_OFFLOAD_UNSCALE_BYTES,
+                                 .read = grad,
+                                 .written = grad};
     const ps_cpu_work adam = {.name = "adam",
                               .memory = memory,
                               .lane = PS_EAGER_MAIN,
-                              .bytes = (uint64_t)g->elements * PS_OFFLOAD_ADAM_BYTES,
-                              .read = g->grad,
-                              .written = g->state[0]};
+                              .bytes = (uint64_t)elements * PS_OFFLOAD_ADAM_BYTES,
+                              .read = grad,
+                              .written = state[0]};
     ps_op_cpu(e, &unscale);
     ps_op_cpu(e, &adam);
     for (int i = 1; i < PS_OFFLOAD_STATES; i++) {
-        ps_eager_touch(e, g->state[i], true);
+        ps_eager_touch(e, state[i], true);
     }
 }
 
@@ -306,17 +350,17 @@ void ps_offload_narrow_on_device(ps_offload *self, ps_tensor from, int64_t eleme
 }
 
 /* copy_() of 32 bits on the host to 16 on the device: narrow in new memory, then a copy of that. */
-static void write_back(ps_offload *self, ps_offload_group *g)
+void ps_offload_write_back(ps_offload *self, ps_tensor copy, int64_t elements)
 {
     const bool stays = self->scheme->settings->zero.offloads_parameters;
     ps_tensor fresh = stays ? ps_eager_hold(self->scheme->e, self->part)
-                            : make_in(self, PS_MEMORY_PAGEABLE, g->elements,
-                                      ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
+                            : ps_offload_make_in(self, PS_MEMORY_PAGEABLE, elements,
+                                                 ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
     const ps_cpu_work cast = {.name = "copy",
                               .lane = PS_EAGER_MAIN,
-                              .bytes = (uint64_t)g->elements *
+                              .bytes = (uint64_t)elements *
                                        (stays ? NARROW_BYTES : NARROW_BYTES + FRESH_BYTES),
-                              .read = g->state[0],
+                              .read = copy,
                               .written = fresh};
     ps_op_cpu(self->scheme->e, &cast);
     if (!stays) {
@@ -324,7 +368,7 @@ static void write_back(ps_offload *self, ps_offload_group *g)
                                  .kind = PS_COPY_HTOD,
                                  .memory = PS_MEMORY_PAGEABLE,
                                  .lane = PS_EAGER_MAIN,
-                                 .bytes = ps_offload_narrow(self->scheme, g->elements),
+                                 .bytes = ps_offload_narrow(self->scheme, elements),
                                  .is_blocking = true,
                                  .from = fresh,
                                  .to = self->part};
@@ -335,14 +379,18 @@ static void write_back(ps_offload *self, ps_offload_group *g)
 
 void ps_offload_step(ps_offload *self)
 {
+    if (self->scheme->settings->zero.stores_optimizer) {
+        ps_offload_step_from_storage(self);
+        return;
+    }
     for (size_t i = 0; i < self->count; i++) {
         ps_offload_group *g = &self->group[i];
         if (g->is_resident) {
             ps_offload_step_on_device(self, g->state, g->grad, g->elements);
             ps_offload_narrow_on_device(self, g->state[0], g->elements);
         } else {
-            ps_offload_step_on_host(self, g);
-            write_back(self, g);
+            ps_offload_step_on_host(self, g->state, g->grad, g->elements, PS_MEMORY_PAGEABLE);
+            ps_offload_write_back(self, g->state[0], g->elements);
         }
     }
 }

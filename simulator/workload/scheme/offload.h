@@ -7,7 +7,8 @@
  *   step       host: scaled, Adam ──► narrow, pageable ──► parameter on the device
  *
  * Memory that the host's steps work on is pageable, but all of it is pinned
- * where sub-groups visit the device (Deep Optimizer States).
+ * where sub-groups visit the device (Deep Optimizer States). With states on
+ * disks (ZeRO-Infinity) it is the swap buffers: offload_storage.c.
  */
 #ifndef PS_WORKLOAD_OFFLOAD_H
 #define PS_WORKLOAD_OFFLOAD_H
@@ -35,6 +36,19 @@ static inline uint64_t ps_offload_narrow(const ps_scheme *scheme, int64_t elemen
 #define PS_OFFLOAD_STATES 3
 #define PS_OFFLOAD_NARROW_STREAM (PS_EAGER_STREAM + PS_OFFLOAD_STATES)
 
+/** Swap buffers that a step works on: copy, moments, gradient. */
+#define PS_OFFLOAD_SWAPPED (PS_OFFLOAD_STATES + 1)
+#define PS_OFFLOAD_MAX_BUFFERS 64
+
+/** Pinned buffers that files come to and go from, each as large as the largest sub-group. */
+typedef struct ps_offload_swap {
+    ps_tensor buffer[PS_OFFLOAD_MAX_BUFFERS];
+    size_t count;
+    int64_t elements; /* of each */
+    size_t filling;   /* in backward: the one that gradients go to; those before it are written */
+    int64_t filled;   /* elements of it */
+} ps_offload_swap;
+
 /** One sub-group. */
 typedef struct ps_offload_group {
     int64_t elements;
@@ -44,6 +58,8 @@ typedef struct ps_offload_group {
     ps_tensor grad;                     /* 32 bits, where the states lie */
     ps_tensor narrow_grad; /* of one that visits: 16 bits, on the device until its step */
     ps_tensor wide_grad;   /* ... and its copy in 32 bits there */
+    int64_t stored;        /* elements of this step's gradient on disks */
+    bool is_filling;       /* ... of which some are in the buffer that is being filled */
     uint32_t sent;         /* mark of the copy that brings its parameters to the device; 0 none */
 } ps_offload_group;
 
@@ -56,7 +72,14 @@ typedef struct ps_offload {
     ps_tensor visitor[PS_OFFLOAD_STATES]; /* on the device: states of the sub-group there ... */
     ps_tensor last[PS_OFFLOAD_STATES];    /* ... and of another size, of the one before it */
     size_t visiting;                      /* that sub-group + 1; 0 none */
+    ps_offload_swap swap;                 /* of states on disks */
 } ps_offload;
+
+/** DeepSpeed's buffer_count, 4 where it is not given. */
+static inline int64_t ps_offload_buffers(const ps_zero_settings *of)
+{
+    return of->swap_buffers > 0 ? of->swap_buffers : 4;
+}
 
 /** Refuses what offloading cannot be combined with. PS_OK · PS_USAGE */
 ps_code ps_offload_check(const ps_recipe *recipe, ps_error *err) PS_MUST_USE;
@@ -86,12 +109,29 @@ void ps_offload_take_grad(ps_offload *self, size_t group, int64_t elements, bool
 void ps_offload_step(ps_offload *self);
 void ps_offload_step_by_stride(ps_offload *self);
 
-/* ---- for both ---- */
+/** Makes the swap buffers. Sub-groups are made. */
+void ps_offload_make_swap(ps_offload *self);
+/** A gradient's last stop, of a sub-group whose states are on disks. */
+void ps_offload_store_grad(ps_offload *self, ps_offload_group *of, int64_t elements);
+/** Steps of all sub-groups, each read from disks and written back. */
+void ps_offload_step_from_storage(ps_offload *self);
+
+/* ---- for all ---- */
 
 /** Copies between host and device. */
 void ps_offload_copy(ps_offload *self, const ps_host_copy *what);
-/** unscale, then Adam, in the host's own thread. */
-void ps_offload_step_on_host(ps_offload *self, ps_offload_group *of);
+/**
+ * unscale, then Adam, in the host's own thread.
+ *
+ * @param memory  most of which the states lie in
+ */
+void ps_offload_step_on_host(ps_offload *self, const ps_tensor state[PS_OFFLOAD_STATES],
+                             ps_tensor grad, int64_t elements, ps_memory_kind memory);
+/** copy_() of a 32-bit copy on the host to 16 bits on the device, or on the host where they are. */
+void ps_offload_write_back(ps_offload *self, ps_tensor copy, int64_t elements);
+/** A tensor in that memory. */
+ps_tensor ps_offload_make_in(ps_offload *self, ps_memory_kind memory, int64_t elements,
+                             ps_dtype dtype, ps_role role);
 /** The same by kernels on states and a 32-bit gradient that lie on the device. */
 void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STATES], ps_tensor grad,
                                int64_t elements);

@@ -207,7 +207,7 @@ static void step_at_home(ps_offload *self, size_t at)
     if (g->is_resident) {
         ps_offload_step_on_device(self, g->state, g->grad, g->elements);
     } else {
-        ps_offload_step_on_host(self, g);
+        ps_offload_step_on_host(self, g->state, g->grad, g->elements, PS_MEMORY_PINNED);
     }
 }
 

@@ -43,8 +43,12 @@ typedef struct ps_zero_settings {
         offloads_optimizer; /* offload_optimizer: 32-bit copies, moments and gradients on the host */
     bool offloads_parameters;   /* offload_param, stage 3: this rank's parts too */
     int64_t offload_millionths; /* ratio: of sub-groups, the first ones, whose states are there */
-    bool flushes_beside;      /* gradients are made wide on the device and copied beside the host */
-    int64_t update_stride;    /* Deep Optimizer States: each k-th sub-group steps on the device */
+    bool stores_optimizer;      /* offload_optimizer: nvme; likewise on the node's disks, stage 3 */
+    bool reads_ahead;      /* pipeline_read: the next sub-group's files, beside this one's step */
+    bool writes_behind;    /* pipeline_write: the last one's */
+    int64_t swap_buffers;  /* buffer_count; 0: DeepSpeed's own */
+    bool flushes_beside;   /* gradients are made wide on the device and copied beside the host */
+    int64_t update_stride; /* Deep Optimizer States: each k-th sub-group steps on the device */
     bool has_one_copy_stream; /* ... as its first release did it */
     bool delays_update; /* stages 1, 2: steps run beside the next step's forward and backward */
 } ps_zero_settings;

@@ -48,6 +48,10 @@ static ps_op_kind kind_of(ps_kernel_kind kind)
         return PS_OP_COLLECTIVE;
     case PS_KERNEL_CPU:
         return PS_OP_CPU;
+    case PS_KERNEL_READ:
+        return PS_OP_READ;
+    case PS_KERNEL_WRITE:
+        return PS_OP_WRITE;
     }
     return PS_OP_MEMORY;
 }

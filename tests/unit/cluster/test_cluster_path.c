@@ -112,7 +112,32 @@ static void an_nvswitch_loads_two_links_a_rank(void **state)
     assert_int_equal(crossings(cluster, PS_TRAFFIC_UPLOAD, group, 1, "node0.gpu6.slot.in"), 1);
     assert_int_equal(crossings(cluster, PS_TRAFFIC_OFFLOAD, group, 1, "node0.memory1"), 1);
     assert_int_equal(crossings(cluster, PS_TRAFFIC_OFFLOAD, group, 1, "node0.memory0"), 0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_STORAGE_READ, group, 1, "node0.storage.read"),
+                     1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_STORAGE_READ, group, 1, "node0.storage.write"),
+                     0);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_STORAGE_WRITE, group, 1, "node0.storage.write"),
+                     1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_STORAGE_WRITE, group, 1, "node0.memory1"), 1);
+    assert_int_equal(crossings(cluster, PS_TRAFFIC_STORAGE_WRITE, group, 1, "node0.gpu6.slot.in"),
+                     0);
     ps_cluster_destroy(cluster);
+}
+
+/* Disks are one; a node that has none is crossed nowhere. */
+static void storage_is_as_fast_as_all_disks(void **state)
+{
+    (void)state;
+    ps_cluster *with = make("dgx-a100-80", 16), *without = make("dgx-1-v100-16", 8);
+    const ps_rank_host of = ps_cluster_host(with, 9), none = ps_cluster_host(without, 0);
+    const uint32_t rank = 9, other = 0;
+    assert_true(of.read_bytes_per_s == 8 * UINT64_C(6500000000));
+    assert_true(of.write_bytes_per_s == 8 * UINT64_C(4500000000));
+    assert_int_equal(crossings(with, PS_TRAFFIC_STORAGE_READ, &rank, 1, "node1.storage.read"), 1);
+    assert_true(none.read_bytes_per_s == 0 && none.write_bytes_per_s == 0);
+    assert_int_equal(crossings(without, PS_TRAFFIC_STORAGE_READ, &other, 1, "node0.memory0"), 0);
+    ps_cluster_destroy(with);
+    ps_cluster_destroy(without);
 }
 
 static void switches_share_their_uplink(void **state)
@@ -178,9 +203,9 @@ static void rings_that_change_the_port_have_less(void **state)
     ps_error err = {0};
     ps_cluster *cluster = NULL;
     assert_ok(&err, ps_cluster_create(catalogue, "lab", 16, &options, &cluster, &err));
-    assert_int_equal(ps_cluster_link_count(cluster), 2 * (48 + 8 + 4 + 3));
-    assert_string_equal(ps_cluster_link_at(cluster, 62).name, "node0.rail-change");
-    assert_int_equal(ps_cluster_link_at(cluster, 62).bytes_per_s, UINT64_C(24000000000));
+    assert_int_equal(ps_cluster_link_count(cluster), 2 * (48 + 8 + 4 + 2 + 3));
+    assert_string_equal(ps_cluster_link_at(cluster, 64).name, "node0.rail-change");
+    assert_int_equal(ps_cluster_link_at(cluster, 64).bytes_per_s, UINT64_C(24000000000));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const uint32_t *rank = cases[i].rank, count = cases[i].ranks;
         const uint64_t rate = place(cluster, rank, count).network_bytes_per_s;
@@ -220,6 +245,7 @@ int main(void)
         cmocka_unit_test(rings_of_the_cube_mesh),
         cmocka_unit_test(rings_of_a_full_mesh),
         cmocka_unit_test(an_nvswitch_loads_two_links_a_rank),
+        cmocka_unit_test(storage_is_as_fast_as_all_disks),
         cmocka_unit_test(switches_share_their_uplink),
         cmocka_unit_test(without_peer_access_all_goes_through_the_host),
         cmocka_unit_test(groups_over_nodes_share_the_ports),

@@ -84,7 +84,7 @@ static const violation violations[] = {
     {PS_PLAN_DEP, "origin", 1, 3, "dep 1: origin is 3"},
     {PS_PLAN_BUFFER, "role", 1, PS_ROLE_COUNT, "buffer 1: role is 9"},
     {PS_PLAN_BUFFER, "growth", 1, PS_GROWTH_COUNT, "buffer 1: growth is 8"},
-    {PS_PLAN_BUFFER, "memory", 1, 6, "buffer 1: memory is 6"},
+    {PS_PLAN_BUFFER, "memory", 1, 7, "buffer 1: memory is 7"},
     {PS_PLAN_DEVICE, "node", 1, 9, "device 1: node is 9"},
     {PS_PLAN_MEMOP, "op", 1, PS_MEMOP_COUNT, "memop 1: op is"},
     {PS_PLAN_MEMOP, "is_capturing", 1, 2, "memop 1: is_capturing is 2"},

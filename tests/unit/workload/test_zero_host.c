@@ -235,6 +235,71 @@ static void test_a_delayed_update_is_the_threads(void **state)
     ps_workload_destroy(w);
 }
 
+/* Wide enough for each matrix's gradient to be a file; the norms' are not. */
+#define WIDE                                                                    \
+    "{\"model_type\":\"llama\",\"hidden_size\":512,\"intermediate_size\":1024," \
+    "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"vocab_size\":512}"
+#define WIDE_MATRICES (UINT64_C(512) * (2 * 512 + 2 * (4 * 512 + 3 * 1024)))
+#define WIDE_NORMS (UINT64_C(512) * 5)
+
+static ps_recipe stored_recipe(bool reads_ahead, bool writes_behind)
+{
+    ps_recipe r = offload_recipe(1);
+    r.parallel.zero.stores_optimizer = true;
+    r.parallel.zero.sub_group_size = 1000000;
+    r.parallel.zero.reads_ahead = reads_ahead;
+    r.parallel.zero.writes_behind = writes_behind;
+    r.parallel.zero.swap_buffers = 12;
+    return r;
+}
+
+static uint64_t moved_by(const ps_workload *w, ps_op_kind kind)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < w->event.head.count; i++) {
+        if (w->event.kind[i] == PS_WORKLOAD_EVENT_OP && w->op.kind[w->event.ref[i]] == kind) {
+            bytes += w->op.moved_bytes[w->event.ref[i]];
+        }
+    }
+    return bytes;
+}
+
+/* Twelve bytes a parameter and its gradient's four are read in a step, and as much is written. */
+static void test_states_lie_on_disks(void **state)
+{
+    (void)state;
+    for (int pipelined = 0; pipelined < 4; pipelined++) {
+        const ps_recipe r = stored_recipe((pipelined & 1) != 0, (pipelined & 2) != 0);
+        ps_workload *w = build(WIDE, &r);
+        const uint64_t step = 12 * (WIDE_MATRICES + WIDE_NORMS) + 4 * WIDE_MATRICES;
+        uint64_t on_disks = 0;
+        for (size_t i = 0; i < w->tensor.head.count; i++) {
+            on_disks += w->tensor.memory[i] == PS_MEMORY_STORAGE ? w->tensor.bytes[i] : 0;
+            assert_true(!is_state(w, i) || w->tensor.memory[i] == PS_MEMORY_STORAGE);
+        }
+        assert_true(on_disks == 16 * (WIDE_MATRICES + WIDE_NORMS));
+        assert_true(moved_by(w, PS_OP_READ) == (uint64_t)r.steps * step);
+        assert_true(moved_by(w, PS_OP_WRITE) == (uint64_t)r.steps * step);
+        ps_workload_destroy(w);
+    }
+}
+
+static void test_disks_are_refused_where_states_are_not_theirs(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 5; what++) {
+        ps_recipe r = stored_recipe(true, true);
+        ps_workload *w = NULL;
+        ps_error err = {0};
+        r.parallel.zero.swap_buffers = what == 0 ? 11 : what == 1 ? 65 : 12;
+        r.parallel.scheme = what == 2 ? PS_PARALLEL_ZERO2 : r.parallel.scheme;
+        r.parallel.zero.update_stride = what == 3 ? 2 : 0;
+        r.parallel.zero.stores_optimizer = what != 4;
+        assert_int_equal(try_build(WIDE, &r, &w, &err), PS_USAGE);
+        assert_null(w);
+    }
+}
+
 static void test_what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -263,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_one_rank_runs_it_too),
         cmocka_unit_test(test_parameters_come_from_the_host),
         cmocka_unit_test(test_a_delayed_update_is_the_threads),
+        cmocka_unit_test(test_states_lie_on_disks),
+        cmocka_unit_test(test_disks_are_refused_where_states_are_not_theirs),
         cmocka_unit_test(test_what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
