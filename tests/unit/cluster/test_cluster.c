@@ -92,11 +92,11 @@ static void ranks_go_node_by_node(void **state)
     assert_int_equal(info->basis, PS_BASIS_ANALYTIC);
     assert_int_equal(ps_cluster_node(cluster, 17), 2);
     assert_int_equal(ps_cluster_local(cluster, 17), 1);
-    /* 8 GPUs x 6, 4 switches x 2, 2 sockets x 2, network out and in */
+    /* 8 GPUs x 6, 4 switches x 2, 2 sockets x 2, disks read and written, network out and in */
     assert_int_equal(ps_cluster_link_count(cluster), 3 * (48 + 8 + 4 + 2 + 2));
     assert_string_equal(ps_cluster_link_at(cluster, 0).name, "node0.gpu0.fabric.out");
     assert_int_equal(ps_cluster_link_at(cluster, 0).bytes_per_s, 300000000000);
-    assert_string_equal(ps_cluster_link_at(cluster, 185).name, "node2.network.in");
+    assert_string_equal(ps_cluster_link_at(cluster, 191).name, "node2.network.in");
     ps_cluster_destroy(cluster);
 }
 
