@@ -53,7 +53,7 @@
     X(8, basis, U8, PLAIN, "ps_basis of dur_ns")                                                \
     X(9, phase, U8, PLAIN, "ps_phase")                                                          \
     X(10, rate_bytes_per_s, U64, PLAIN, "most a transfer can take of its links; 0 no own limit") \
-    X(11, memory_kind, U8, PLAIN, "ps_memory_kind of the host side of a copy")
+    X(11, memory_kind, U8, PLAIN, "ps_memory_kind of the host side of a copy; storage of a CPU that reads or writes disks")
 
 /* Sorted by `task`. */
 #define PS_PLAN_DEP_COLUMNS(X)                                                                  \

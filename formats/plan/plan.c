@@ -161,6 +161,12 @@ ps_code ps_plan_sort_by_task(ps_plan *plan, ps_plan_table_id id, ps_error *err)
     return code;
 }
 
+bool ps_plan_task_is_of_threads(const ps_plan *plan, size_t task)
+{
+    return plan->task.kind[task] == PS_TASK_CPU &&
+           plan->task.memory_kind[task] != PS_MEMORY_STORAGE;
+}
+
 bool ps_plan_memop_is_of_host(const ps_plan *plan, size_t memop)
 {
     switch ((ps_memop)plan->memop.op[memop]) {

@@ -162,6 +162,9 @@ const char *ps_plan_meta(const ps_plan *plan, const char *key);
 /** True for an allocator request that takes host memory, or gives it back. */
 bool ps_plan_memop_is_of_host(const ps_plan *plan, size_t memop);
 
+/** Whether a task computes in host memory: its speed is that of threads, not of disks. */
+bool ps_plan_task_is_of_threads(const ps_plan *plan, size_t task);
+
 /** Writes the plan as a .psplan file, atomically. */
 ps_code ps_plan_write(const ps_plan *plan, const char *path, ps_error *err) PS_MUST_USE;
 

@@ -16,7 +16,7 @@ static const ps_value_rule value_rules[] = {
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, copy_kind), PS_COPY_HTOH},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, basis), PS_BASIS_COUNT - 1},
     {PS_PLAN_TASK, offsetof(ps_plan_task_table, phase), PS_PHASE_OPTIMIZER},
-    {PS_PLAN_TASK, offsetof(ps_plan_task_table, memory_kind), PS_MEMORY_MANAGED},
+    {PS_PLAN_TASK, offsetof(ps_plan_task_table, memory_kind), PS_MEMORY_STORAGE},
     {PS_PLAN_DEP, offsetof(ps_plan_dep_table, kind), PS_DEP_END_AFTER_START},
     {PS_PLAN_DEP, offsetof(ps_plan_dep_table, origin), PS_DEP_INFERRED},
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, role), PS_ROLE_COUNT - 1},

@@ -16,6 +16,7 @@
     X(UPLOAD, "upload", "copies to the GPU")            \
     X(OFFLOAD, "offload", "copies from the GPU")        \
     X(CPU, "cpu", "computation of the host")            \
+    X(STORAGE, "storage", "reads and writes of disks")  \
     X(LAUNCH, "launch", "launches and other host work") \
     X(COLLECTIVE, "collective", "exchanges of ranks")
 

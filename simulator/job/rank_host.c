@@ -181,6 +181,9 @@ ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_
     *task = (uint32_t)work;
     tasks->name[work] = tasks->name[host];
     tasks->phase[work] = op->phase[i];
+    tasks->memory_kind[work] = traffic == PS_HOST_STORAGE_READ || traffic == PS_HOST_STORAGE_WRITE
+                                   ? PS_MEMORY_STORAGE
+                                   : PS_MEMORY_UNKNOWN;
     tasks->dur_ns[work] =
         ps_time_add(op->dur_ns[i], (ps_ns)ps_mul_div_u64((uint64_t)self->target->host->hook_ns,
                                                          op->launches[i], 1));

@@ -236,7 +236,7 @@ ps_code ps_host_links_set_memory(ps_plan *plan, uint64_t bytes_per_s, ps_error *
     }
     for (size_t i = 0; i < plan->task.head.count; i++) {
         uint64_t *rate = &plan->task.rate_bytes_per_s[i];
-        if (plan->task.kind[i] == PS_TASK_CPU && *rate > 0) {
+        if (ps_plan_task_is_of_threads(plan, i) && *rate > 0) {
             *rate = threads_by(*rate, from, bytes_per_s);
             note_change(plan, i);
         }
@@ -260,7 +260,7 @@ ps_code ps_host_links_set_threads(ps_plan *plan, uint64_t bytes_per_s, ps_error 
         }
     }
     for (size_t i = 0; i < plan->task.head.count; i++) {
-        if (plan->task.kind[i] == PS_TASK_CPU && plan->task.rate_bytes_per_s[i] > 0) {
+        if (ps_plan_task_is_of_threads(plan, i) && plan->task.rate_bytes_per_s[i] > 0) {
             plan->task.rate_bytes_per_s[i] = bytes_per_s;
             note_change(plan, i);
         }

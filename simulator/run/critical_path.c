@@ -39,7 +39,7 @@ static ps_resource resource_of(const ps_plan *plan, uint32_t task)
     case PS_TASK_EXCHANGE:
         return PS_RESOURCE_COLLECTIVE;
     case PS_TASK_CPU:
-        return PS_RESOURCE_CPU;
+        return ps_plan_task_is_of_threads(plan, task) ? PS_RESOURCE_CPU : PS_RESOURCE_STORAGE;
     case PS_TASK_HOST:
     case PS_TASK_WAIT:
     case PS_TASK_KIND_COUNT:

@@ -79,7 +79,7 @@ static const violation violations[] = {
     {PS_PLAN_TASK, "copy_kind", 2, 6, "task 2: copy_kind is 6"},
     {PS_PLAN_TASK, "basis", 2, PS_BASIS_COUNT, "task 2: basis is 4"},
     {PS_PLAN_TASK, "phase", 2, 4, "task 2: phase is 4"},
-    {PS_PLAN_TASK, "memory_kind", 2, 6, "task 2: memory_kind is 6"},
+    {PS_PLAN_TASK, "memory_kind", 2, 7, "task 2: memory_kind is 7"},
     {PS_PLAN_DEP, "kind", 1, 4, "dep 1: kind is 4"},
     {PS_PLAN_DEP, "origin", 1, 3, "dep 1: origin is 3"},
     {PS_PLAN_BUFFER, "role", 1, PS_ROLE_COUNT, "buffer 1: role is 9"},
