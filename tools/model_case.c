@@ -119,6 +119,7 @@ ps_code ps_model_case_build_recipe(const ps_model_config *config, const ps_recip
     building self = {.config = config, .machine = machine, .recipe = *recipe};
     PS_TRY(set_ranks(machine, &self.recipe.parallel, err));
     PS_TRY(choose_stride(machine, &self.recipe.parallel.zero, err));
+    self.recipe.parallel.zero.device_bytes = machine->allocator_bytes;
     ps_model_recipe_describe(&self.recipe, self.text);
     return ps_ranks_build(machine->gpus, build_rank, &self, out, err);
 }

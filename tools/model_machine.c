@@ -96,6 +96,11 @@ static int64_t release_of(const ps_args *args)
     return releases[ps_args_has(args, "pytorch") ? ps_args_choice(args, "pytorch") : 0];
 }
 
+static uint64_t left_of(uint64_t bytes, uint64_t taken)
+{
+    return bytes > taken ? bytes - taken : 1;
+}
+
 static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue,
                            ps_model_machine *out, ps_error *err)
 {
@@ -103,10 +108,14 @@ static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue,
                                    .blas_config = ps_args_text(args, "cublas-workspace"),
                                    .groups = out->gpus > 1 ? 1 : 0,
                                    .group_ranks = out->gpus};
-    ps_figure sm_count, threads, request = {0}, release = {0};
+    ps_figure memory, sm_count, threads, request = {0}, release = {0};
     PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_SM_COUNT, &sm_count, err));
     PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_THREADS_PER_SM, &threads, err));
     PS_TRY(ps_beyond_memory(catalogue, out->gpu, &setup, &out->beyond, err));
+    PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_MEMORY, &memory, err));
+    out->allocator_bytes =
+        left_of(ps_args_has(args, "memory") ? ps_args_quantity(args, "memory") : memory.value,
+                ps_beyond_outside(&out->beyond));
     (void)ps_catalogue_get(catalogue, out->gpu, PS_FIGURE_DEVICE_MALLOC, &request);
     (void)ps_catalogue_get(catalogue, out->gpu, PS_FIGURE_DEVICE_FREE, &release);
     out->device = (ps_train_device){.malloc_ns = (ps_ns)request.value,

@@ -20,6 +20,7 @@ typedef struct ps_model_machine {
     uint32_t gpus;
     ps_train_device device;
     ps_beyond beyond;
+    uint64_t allocator_bytes; /* of the device's memory, for the framework's allocator */
     ps_cost_host host;
 } ps_model_machine;
 

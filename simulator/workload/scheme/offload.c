@@ -9,8 +9,7 @@
 #include "base/memory.h"
 
 /* Bytes that the host moves in its memory, an element. */
-#define NARROW_BYTES 6                   /* 32 bits read, 16 written ... */
-#define FRESH_BYTES 2                    /* ... into memory that is new, and cleared first */
+#define FRESH_BYTES 2                    /* of memory that is new, and cleared first */
 #define WIDEN_BYTES 6                    /* 16 bits read, 32 written */
 #define NORM_ELEMENTS INT64_C(250000000) /* at a time, in 64 bits */
 #define DOUBLE PS_DTYPE_I64
@@ -356,12 +355,13 @@ void ps_offload_write_back(ps_offload *self, ps_tensor copy, int64_t elements)
     ps_tensor fresh = stays ? ps_eager_hold(self->scheme->e, self->part)
                             : ps_offload_make_in(self, PS_MEMORY_PAGEABLE, elements,
                                                  ps_zero_type(self->scheme), PS_ROLE_TEMPORARY);
-    const ps_cpu_work cast = {.name = "copy",
-                              .lane = PS_EAGER_MAIN,
-                              .bytes = (uint64_t)elements *
-                                       (stays ? NARROW_BYTES : NARROW_BYTES + FRESH_BYTES),
-                              .read = copy,
-                              .written = fresh};
+    const ps_cpu_work cast = {
+        .name = "copy",
+        .lane = PS_EAGER_MAIN,
+        .bytes = (uint64_t)elements *
+                 (stays ? PS_OFFLOAD_NARROW_BYTES : PS_OFFLOAD_NARROW_BYTES + FRESH_BYTES),
+        .read = copy,
+        .written = fresh};
     ps_op_cpu(self->scheme->e, &cast);
     if (!stays) {
         const ps_host_copy up = {.name = "copy",

@@ -18,6 +18,7 @@
 /** [bytes] that the host moves in its memory, an element of a step. */
 enum {
     PS_OFFLOAD_UNSCALE_BYTES = 8, /* a gradient read and written */
+    PS_OFFLOAD_NARROW_BYTES = 6,  /* 32 bits read, 16 written */
     PS_OFFLOAD_ADAM_BYTES = 28,   /* copy and moments read and written, the gradient read */
 };
 

@@ -9,7 +9,8 @@ static bool is_delayed(const ps_offload_flat *self)
     return self->scheme->settings->zero.delays_update;
 }
 
-void ps_offload_flat_make(ps_offload_flat *self, ps_scheme *scheme, int64_t elements)
+void ps_offload_flat_make(ps_offload_flat *self, ps_scheme *scheme, int64_t elements,
+                          int64_t largest)
 {
     *self = (ps_offload_flat){.scheme = scheme, .elements = elements};
     const ps_memory_kind was = ps_eager_set_memory(scheme->e, PS_MEMORY_PINNED);
@@ -25,7 +26,13 @@ void ps_offload_flat_make(ps_offload_flat *self, ps_scheme *scheme, int64_t elem
         self->accumulated =
             ps_scheme_make(scheme, elements, ps_zero_type(scheme), PS_ROLE_GRADIENT);
     }
+    self->narrow = ps_scheme_make(scheme, elements, ps_zero_type(scheme), PS_ROLE_WORKSPACE);
     (void)ps_eager_set_memory(scheme->e, was);
+    /* detach().clone().to(cpu): a copy of this rank's part, on the device for a moment */
+    ps_tensor clone = ps_scheme_make(scheme, elements, ps_zero_type(scheme), PS_ROLE_TEMPORARY);
+    ps_scheme_kernel(scheme, "copy", 2 * ps_offload_narrow(scheme, elements));
+    ps_eager_clear(scheme->e, &clone);
+    self->landing = ps_scheme_make(scheme, largest, ps_zero_type(scheme), PS_ROLE_WORKSPACE);
 }
 
 static void copy(ps_offload_flat *self, ps_copy_kind kind, uint64_t bytes, ps_tensor from,
@@ -44,15 +51,12 @@ static void copy(ps_offload_flat *self, ps_copy_kind kind, uint64_t bytes, ps_te
 static void accumulate(ps_offload_flat *self, int64_t elements, bool adds)
 {
     ps_scheme *s = self->scheme;
-    ps_tensor here = 0;
     if (adds) {
-        here = ps_scheme_make(s, elements, ps_zero_type(s), PS_ROLE_TEMPORARY);
-        copy(self, PS_COPY_HTOD, ps_offload_narrow(self->scheme, elements), self->accumulated,
-             here);
-        ps_scheme_kernel(s, "add", 3 * ps_offload_narrow(self->scheme, elements));
+        copy(self, PS_COPY_HTOD, ps_offload_narrow(s, elements), self->accumulated, self->landing);
+        ps_scheme_kernel(s, "add", 3 * ps_offload_narrow(s, elements));
+        ps_eager_touch(s->e, self->landing, false);
     }
-    copy(self, PS_COPY_DTOH, ps_offload_narrow(self->scheme, elements), here, self->accumulated);
-    ps_eager_clear(s->e, &here);
+    copy(self, PS_COPY_DTOH, ps_offload_narrow(s, elements), 0, self->accumulated);
 }
 
 void ps_offload_flat_take_grad(ps_offload_flat *self, int64_t elements, bool adds, bool is_last)
@@ -89,29 +93,28 @@ static void step_in(ps_offload_flat *self, ps_eager_lane lane)
                               .lane = lane,
                               .memory = PS_MEMORY_PAGEABLE,
                               .bytes = (uint64_t)self->elements * PS_OFFLOAD_ADAM_BYTES,
-                              .mark = ps_eager_new_mark(e),
                               .read = grad,
                               .written = self->state[0]};
+    const ps_cpu_work cast = {.name = "copy",
+                              .lane = lane,
+                              .memory = PS_MEMORY_PINNED,
+                              .bytes = (uint64_t)self->elements * PS_OFFLOAD_NARROW_BYTES,
+                              .mark = ps_eager_new_mark(e),
+                              .read = self->state[0],
+                              .written = self->narrow};
     ps_op_cpu(e, &unscale);
     ps_op_cpu(e, &adam);
     for (int i = 1; i < PS_OFFLOAD_STATES; i++) {
         ps_eager_touch(e, self->state[i], true);
     }
-    self->stepped = adam.mark;
+    ps_op_cpu(e, &cast);
+    self->stepped = cast.mark;
 }
 
-/* fp32.to(device), then copy_() into the narrow ones */
 static void bring_back(ps_offload_flat *self, ps_tensor part)
 {
     ps_scheme *s = self->scheme;
-    ps_tensor big = ps_scheme_make(s, self->elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-    copy(self, PS_COPY_HTOD, ps_offload_wide(self->elements), self->state[0], big);
-    ps_scheme_kernel(s, "copy",
-                     ps_offload_wide(self->elements) +
-                         ps_offload_narrow(self->scheme, self->elements));
-    ps_eager_touch(s->e, big, false);
-    ps_eager_touch(s->e, part, true);
-    ps_eager_clear(s->e, &big);
+    copy(self, PS_COPY_HTOD, ps_offload_narrow(s, self->elements), self->narrow, part);
     ps_op_wait(s->e, PS_EAGER_MAIN);
 }
 

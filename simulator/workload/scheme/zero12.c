@@ -388,13 +388,39 @@ static void convert(ps_scheme *self)
     }
 }
 
-/* Trained parameters are copied one behind the other, and become places of the copy. */
+/* Whether the device holds the flat buffer beside what is there: by default it does. */
+static bool has_room(const ps_scheme *self, uint64_t flat_bytes)
+{
+    const uint64_t has = self->settings->zero.device_bytes;
+    uint64_t live = flat_bytes;
+    for (size_t i = 0; i < self->m->every_count; i++) {
+        live += ps_eager_bytes(self->e, self->m->every[i]);
+    }
+    return has == 0 || live <= has;
+}
+
+/* Trained parameters are copied one behind the other, and become places of the copy. Where there is
+ * no room for both they go to the host, are joined there, and come back as one. */
 static void lay_flat(ps_scheme *self)
 {
     ps_model *m = self->m;
     zero12 *z = own(self);
-    z->flat = ps_scheme_make(self, z->part * self->shards, ps_zero_type(self), PS_ROLE_PARAMETER);
-    ps_scheme_kernel(self, "cat", 2 * ps_eager_bytes(self->e, z->flat));
+    const int64_t elements = z->part * self->shards;
+    const uint64_t bytes = (uint64_t)elements * ps_dtype_bytes(ps_zero_type(self));
+    const bool is_here = has_room(self, bytes);
+    ps_eager_release_cache(self->e);
+    for (size_t i = 0; i < m->parameter_count && !is_here; i++) {
+        ps_eager_send_away(self->e, m->parameter[i]);
+    }
+    if (!is_here) {
+        ps_eager_release_cache(self->e);
+    }
+    z->flat = ps_scheme_make(self, elements, ps_zero_type(self), PS_ROLE_PARAMETER);
+    if (is_here) {
+        ps_scheme_kernel(self, "cat", 2 * bytes);
+    } else {
+        ps_scheme_copy_host(self, bytes);
+    }
     for (size_t i = 0; i < m->parameter_count; i++) {
         ps_eager_send_away(self->e, m->parameter[i]);
         ps_eager_lay_into(self->e, m->parameter[i], z->flat);
@@ -439,6 +465,15 @@ static ps_code make_room(ps_scheme *self, ps_error *err)
     return ps_eager_code(self->e, err);
 }
 
+static int64_t largest(const ps_scheme *self)
+{
+    int64_t most = 0;
+    for (size_t i = 0; i < self->m->parameter_count; i++) {
+        most = elements_of(self, i) > most ? elements_of(self, i) : most;
+    }
+    return most;
+}
+
 static ps_code wrap(ps_scheme *self, bool defers, ps_error *err)
 {
     zero12 *z = self->state = ps_scheme_calloc(self, 1, sizeof *z);
@@ -453,7 +488,7 @@ static ps_code wrap(ps_scheme *self, bool defers, ps_error *err)
     lay_flat(self);
     PS_TRY(ps_eager_code(self->e, err));
     if (offloads(self)) {
-        ps_offload_flat_make(&z->offload, self, z->part);
+        ps_offload_flat_make(&z->offload, self, z->part, largest(self));
     } else {
         z->of.parameter[0] = ps_zero_make_copy(self, z->part);
         z->of.shape[0] = (ps_parameter_shape){.columns = z->part};

@@ -37,6 +37,8 @@ typedef struct ps_zero_settings {
     int64_t param_persistence_threshold; /* smaller parameters stay gathered */
     int64_t max_live_parameters, max_reuse_distance;
     int64_t sub_group_size;
+    uint64_t
+        device_bytes; /* that the framework's allocator may have when training begins; 0 unknown */
     bool gathers_in_line; /* computation and gathers wait for one another: one queue for both */
     /* Offloading. Sizes of what lies on the host follow from the settings above. */
     bool

@@ -173,6 +173,43 @@ static uint64_t padded(const ps_workload *w)
     return (parameters_of(w) + 2 * RANKS - 1) / (2 * RANKS) * (2 * RANKS);
 }
 
+/* [bytes] of 16-bit parameters live at most before the first step. */
+static uint64_t loading_peak(const ps_workload *w)
+{
+    uint64_t live = 0, peak = 0;
+    for (size_t at = 0; at < w->step.begin_event[0]; at++) {
+        const uint32_t row = w->event.ref[at];
+        const uint64_t bytes = w->event.kind[at] == PS_WORKLOAD_EVENT_ALLOC ||
+                                       w->event.kind[at] == PS_WORKLOAD_EVENT_FREE
+                                   ? w->tensor.bytes[row]
+                                   : 0;
+        if (bytes > 0 && w->tensor.role[row] == PS_ROLE_PARAMETER) {
+            live = w->event.kind[at] == PS_WORKLOAD_EVENT_ALLOC ? live + bytes : live - bytes;
+            peak = live > peak ? live : peak;
+        }
+    }
+    return peak;
+}
+
+/* One flat buffer beside the model, or in its place where the device does not hold both. */
+static void test_a_device_without_room_joins_parameters_on_the_host(void **state)
+{
+    ps_recipe r = zero_recipe(PS_PARALLEL_ZERO2);
+    ps_workload *beside = build(DEEP, &r);
+    const uint64_t twice = loading_peak(beside);
+    (void)state;
+    r.parallel.zero.device_bytes = twice;
+    ps_workload *just = build(DEEP, &r);
+    r.parallel.zero.device_bytes = twice * 9 / 10;
+    ps_workload *instead = build(DEEP, &r);
+    assert_true(loading_peak(just) == twice);
+    assert_true(loading_peak(instead) <= twice / 2 + 1024);
+    assert_true(loading_peak(instead) >= twice / 2 - 1024);
+    ps_workload_destroy(beside);
+    ps_workload_destroy(just);
+    ps_workload_destroy(instead);
+}
+
 static void test_stages_1_and_2_sum_gradients_and_gather_parameters(void **state)
 {
     const ps_parallel_scheme schemes[] = {PS_PARALLEL_ZERO1, PS_PARALLEL_ZERO2};
@@ -274,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_stage_3_exchanges_every_micro_batch),
         cmocka_unit_test(test_stage_3_runs_recomputed_blocks_and_adapters),
         cmocka_unit_test(test_stage_3_divides_everything),
+        cmocka_unit_test(test_a_device_without_room_joins_parameters_on_the_host),
         cmocka_unit_test(test_stages_1_and_2_sum_gradients_and_gather_parameters),
         cmocka_unit_test(test_stage_2_may_reduce_to_owners),
         cmocka_unit_test(test_parts_of_all_ranks_are_the_whole),
