@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * New tasks between those of a plan.
+ * New tasks between those of a plan, and old ones that go.
  */
 #include "policy/plan_insert.h"
 
 #include "base/memory.h"
+#include "policy/plan_edit.h"
 
 #define MAX_TASKS ((size_t)1 << 31)
 
@@ -16,6 +17,8 @@ void ps__insertion_init(ps_insertion *self, ps_plan *plan)
 void ps__insertion_fini(ps_insertion *self)
 {
     ps_free(self->after);
+    ps_free(self->drop);
+    ps_free(self->new_row);
     *self = (ps_insertion){0};
 }
 
@@ -50,6 +53,18 @@ ps_code ps__insertion_dep(ps_insertion *self, uint32_t task, uint32_t before, ps
     return PS_OK;
 }
 
+ps_code ps__insertion_drop(ps_insertion *self, uint32_t task, ps_error *err)
+{
+    if (self->drop == NULL) {
+        self->drop = ps_calloc(self->old_count, sizeof *self->drop);
+        if (self->drop == NULL) {
+            return ps_fail_nomem(err);
+        }
+    }
+    self->drop[task] = true;
+    return PS_OK;
+}
+
 /* A counting sort: `order` receives old rows by new place. */
 static void sort_places(const uint32_t *key, size_t count, uint32_t *next, size_t keys,
                         uint32_t *order)
@@ -81,29 +96,6 @@ static ps_code order_of(const uint32_t *key, size_t count, size_t keys, uint32_t
     return PS_OK;
 }
 
-/* Every column that names a task. */
-static void rename_tasks(ps_plan *plan, const uint32_t *new_row)
-{
-    const struct {
-        uint32_t *task;
-        size_t count;
-    } columns[] = {
-        {plan->dep.task, plan->dep.head.count},
-        {plan->dep.before, plan->dep.head.count},
-        {plan->transfer.task, plan->transfer.head.count},
-        {plan->access.task, plan->access.head.count},
-        {plan->memop.task, plan->memop.head.count},
-        {plan->step.begin_task, plan->step.head.count},
-        {plan->step.end_task, plan->step.head.count},
-    };
-    for (size_t c = 0; c < sizeof columns / sizeof columns[0]; c++) {
-        for (size_t i = 0; i < columns[c].count; i++) {
-            uint32_t *task = &columns[c].task[i];
-            *task = *task == PS_PLAN_WHOLE ? *task : new_row[*task];
-        }
-    }
-}
-
 /* Old tasks have the place they had; appended ones the place of the task they follow, and as the
  * sort keeps the order of equals, they come behind it. */
 static ps_code find_order(const ps_insertion *self, uint32_t **order, ps_error *err)
@@ -122,31 +114,51 @@ static ps_code find_order(const ps_insertion *self, uint32_t **order, ps_error *
     return code;
 }
 
-ps_code ps__insertion_finish(ps_insertion *self, ps_error *err)
+/* What goes, by the rows that tasks have now, and where what stays comes to lie. */
+static ps_code drop_tasks(ps_insertion *self, ps_error *err)
+{
+    const size_t count = self->plan->task.head.count;
+    bool *drop = ps_calloc(count, sizeof *drop);
+    uint32_t *row = ps_calloc(count, sizeof *row);
+    ps_code code = drop == NULL || row == NULL ? ps_fail_nomem(err) : PS_OK;
+    for (size_t i = 0; i < self->old_count && code == PS_OK; i++) {
+        drop[self->new_row[i]] = self->drop[i];
+    }
+    if (code == PS_OK) {
+        code = ps__plan_drop_tasks(self->plan, drop, row, err);
+    }
+    for (size_t i = 0; i < count && code == PS_OK; i++) {
+        self->new_row[i] = row[self->new_row[i]];
+    }
+    ps_free(drop);
+    ps_free(row);
+    return code;
+}
+
+static ps_code put_in_place(ps_insertion *self, const uint32_t *order, ps_error *err)
 {
     ps_plan *plan = self->plan;
     const size_t count = plan->task.head.count;
+    self->new_row = ps_calloc(count + 1, sizeof *self->new_row);
+    if (self->new_row == NULL) {
+        return ps_fail_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        self->new_row[order[i]] = (uint32_t)i;
+    }
+    PS_TRY(ps_table_permute(&ps_plan_specs()[PS_PLAN_TASK], &plan->task.head, order, err));
+    ps__plan_rename_tasks(plan, self->new_row);
+    PS_TRY(ps_plan_sort_by_task(plan, PS_PLAN_DEP, err));
+    PS_TRY(ps_plan_sort_by_task(plan, PS_PLAN_TRANSFER, err));
+    return ps_plan_sort_by_task(plan, PS_PLAN_ACCESS, err);
+}
+
+ps_code ps__insertion_finish(ps_insertion *self, ps_error *err)
+{
     uint32_t *order = NULL;
     PS_TRY(find_order(self, &order, err));
-    uint32_t *new_row = ps_calloc(count + 1, sizeof *new_row);
-    ps_code code = new_row == NULL ? ps_fail_nomem(err) : PS_OK;
-    if (code == PS_OK) {
-        for (size_t i = 0; i < count; i++) {
-            new_row[order[i]] = (uint32_t)i;
-        }
-        code = ps_table_permute(&ps_plan_specs()[PS_PLAN_TASK], &plan->task.head, order, err);
-    }
-    if (code == PS_OK) {
-        rename_tasks(plan, new_row);
-        code = ps_plan_sort_by_task(plan, PS_PLAN_DEP, err);
-    }
-    if (code == PS_OK) {
-        code = ps_plan_sort_by_task(plan, PS_PLAN_TRANSFER, err);
-    }
-    if (code == PS_OK) {
-        code = ps_plan_sort_by_task(plan, PS_PLAN_ACCESS, err);
-    }
+    const ps_code code = put_in_place(self, order, err);
     ps_free(order);
-    ps_free(new_row);
-    return code;
+    PS_TRY(code);
+    return self->drop == NULL ? PS_OK : drop_tasks(self, err);
 }

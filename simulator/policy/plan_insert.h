@@ -2,7 +2,8 @@
  *
  * New tasks between those of a plan (private to this folder). They are
  * appended, and then put in their places all at once: rows move, and every
- * table that names tasks follows.
+ * table that names tasks follows. Old ones can go at the same time: places and
+ * dependencies may name them until then.
  */
 #ifndef PS_POLICY_PLAN_INSERT_H
 #define PS_POLICY_PLAN_INSERT_H
@@ -17,6 +18,8 @@ typedef struct ps_insertion {
     size_t old_count; /* tasks before the first appended one */
     uint32_t *after;  /* per appended task: the old task behind which it goes, or NOWHERE */
     size_t capacity;
+    bool *drop;        /* per old task: it goes; NULL: none does */
+    uint32_t *new_row; /* once finished, per old and appended task: its row, or PS_EDIT_GONE */
 } ps_insertion;
 
 /** Begins with the plan's present tasks. Release with ps__insertion_fini. */
@@ -37,7 +40,14 @@ ps_code ps__insertion_task(ps_insertion *self, uint32_t lane, ps_task_kind kind,
 ps_code ps__insertion_dep(ps_insertion *self, uint32_t task, uint32_t before, ps_dep_kind kind,
                           ps_ns lag_ns, ps_error *err) PS_MUST_USE;
 
-/** Moves the tasks to their places. PS_OK · PS_NOMEM, after which the plan is of no use. */
+/** Lets an old task go: see ps__plan_drop_tasks. PS_OK · PS_NOMEM */
+ps_code ps__insertion_drop(ps_insertion *self, uint32_t task, ps_error *err) PS_MUST_USE;
+
+/**
+ * Moves the tasks to their places, and takes out those that go.
+ *
+ * @return PS_OK · PS_NOMEM · what ps__plan_drop_tasks says; after a failure the plan is of no use
+ */
 ps_code ps__insertion_finish(ps_insertion *self, ps_error *err) PS_MUST_USE;
 
 #endif
