@@ -179,30 +179,31 @@ static ps_code apply_rank_change(const ps_args *args, const ps_catalogue *catalo
     return code;
 }
 
-/* A job of one GPU whose activations wait in the host. */
+/* A job of one GPU whose activations, or whose optimizer, are in the host. */
 static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue, ps_whatif *change,
-                             const ps_loaded *input, ps_error *err)
+                             const ps_loaded *input, ps_offload *offload, ps_error *err)
 {
     recorded_network network;
-    ps_offload offload = {
-        .activations = true, .trace = input->trace, .structure = input->structure};
+    offload->trace = input->trace;
+    offload->structure = input->structure;
     if (has_ranks(args)) {
-        return ps_fail(err, PS_USAGE,
-                       "--offload-activations of a recording is of one GPU: not with --gpus");
+        return ps_fail(err, PS_USAGE, "--%s of a recording is of one GPU: not with --gpus",
+                       offload->activations ? "offload-activations" : "offload-optimizer");
     }
     PS_TRY(open_network(args, catalogue, gpu_of(args, input->plan), 1, &network, err));
-    offload.network = network.network;
-    change->offload = &offload;
+    offload->network = network.network;
+    change->offload = offload;
     const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);
     close_network(&network);
     return code;
 }
 
-static ps_code wants_offload(const ps_args *args, bool *out, ps_error *err)
+static ps_code wants_offload(const ps_args *args, ps_offload *out, ps_error *err)
 {
     const char *how = ps_args_text(args, "offload-activations");
-    *out = how != NULL && strcmp(how, "none") != 0;
-    return *out && strcmp(how, "streamed") != 0
+    *out = (ps_offload){.activations = how != NULL && strcmp(how, "none") != 0,
+                        .optimizer = ps_args_has(args, "offload-optimizer")};
+    return out->activations && strcmp(how, "streamed") != 0
                ? ps_fail(err, PS_USAGE,
                          "--offload-activations %s: of a recording they can be streamed", how)
                : PS_OK;
@@ -211,11 +212,11 @@ static ps_code wants_offload(const ps_args *args, bool *out, ps_error *err)
 ps_code ps_recorded_ranks_apply(const ps_args *args, const ps_catalogue *catalogue,
                                 ps_whatif *change, const ps_loaded *input, ps_error *err)
 {
-    bool offloads;
+    ps_offload offload;
     const bool has_several = input->trace != NULL && input->trace->collective.head.count > 0;
-    PS_TRY(wants_offload(args, &offloads, err));
-    if (offloads) {
-        return apply_offload(args, catalogue, change, input, err);
+    PS_TRY(wants_offload(args, &offload, err));
+    if (offload.activations || offload.optimizer) {
+        return apply_offload(args, catalogue, change, input, &offload, err);
     }
     if (has_several && ps_args_has(args, "gpus")) {
         return apply_rank_change(args, catalogue, change, input, err);

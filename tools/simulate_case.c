@@ -232,6 +232,12 @@ static ps_code make_plan(const char *input, const ps_args *args, const ps_catalo
 {
     ps_model_machine machine;
     ps_ranks ranks;
+    if (ps_args_has(args, "offload-optimizer")) {
+        return ps_fail(err, PS_USAGE,
+                       "--offload-optimizer is of a recording; a model's optimizer goes to the "
+                       "host by --policy zero-offload, or by --policy zero2 or zero3 with "
+                       "--scheme-option offload_optimizer=true");
+    }
     PS_TRY(ps_model_machine_read(args, catalogue, &machine, err));
     ps_code code = build_ranks(input, args, &machine, &ranks, err);
     if (code == PS_OK) {

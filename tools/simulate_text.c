@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include "cli/text.h"
 #include "policy/data_parallel.h"
+#include "policy/offload.h"
 #include "policy/rank_change.h"
 #include "simulate_devices.h"
 #include "simulate_steady.h"
@@ -341,10 +342,11 @@ static ps_code print_device(const ps_result *result, const ps_result_device *dev
     return PS_OK;
 }
 
-/* Of a recorded job on other numbers of GPUs: what was assumed. */
-static void print_ranks(const ps_result *result, ps_output *out)
+/* Of a recorded job on other numbers of GPUs, or with its optimizer on the host: what was assumed. */
+static void print_changes(const ps_result *result, ps_output *out)
 {
-    static const char *const keys[] = {PS_PLAN_META_DATA_PARALLEL, PS_PLAN_META_RANK_CHANGE};
+    static const char *const keys[] = {PS_PLAN_META_DATA_PARALLEL, PS_PLAN_META_RANK_CHANGE,
+                                       PS_PLAN_META_OFFLOAD_OPTIMIZER};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *how = fact(result, keys[i]);
         if (how[0] != '\0') {
@@ -369,7 +371,7 @@ ps_code ps_simulate_text(const ps_result *result, ps_output *out, ps_error *err)
     const bool is_crowded = result->device_count > MAX_FULL_DEVICES;
     ps_output_print(out, "%s\n", fact(result, PS_META_TITLE));
     print_recipe(result, out);
-    print_ranks(result, out);
+    print_changes(result, out);
     ps_output_print(out, "\n");
     ps_output_print(out, "step time  %s%s\n\n", ps_time_format(result->step_time_ns, a),
                     result->step_count > 1 ? "  (median of the steps after the first)" : "");

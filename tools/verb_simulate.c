@@ -86,7 +86,9 @@ const ps_verb ps_verb_simulate = {
         "recorded batch; of one of several ranks it changes the groups that train on data of their "
         "own. --rank-speed and --jitter make ranks differ.\n"
         "--offload-activations streamed of a recording of one GPU: what blocks keep for backward "
-        "waits in host memory, over the links of the GPU's usual machine or of --cluster.\n"
+        "waits in host memory, over the links of the GPU's usual machine or of --cluster. "
+        "--offload-optimizer takes the optimizer's kernels and states off the device: gradients go "
+        "to the host, which steps, and weights come back (ZeRO-Offload).\n"
         "The result depends on the plan alone: a plan written by --save-plan gives the same "
         "result again.",
     .operands = operands,

@@ -18,15 +18,17 @@ static ps_code add_life(work *self, uint32_t buffer, ps_error *err)
 {
     PS_TRY(ps_grow((void **)&self->life, &self->life_capacity, self->life_count + 1,
                    PS_HAZARD_MAX_ROWS, sizeof *self->life, err));
-    self->life[self->life_count] = (ps_hazard_life){.buffer = buffer,
-                                                    .alloc = PS_HAZARD_NONE,
-                                                    .free = PS_HAZARD_NONE,
-                                                    .use = PS_HAZARD_NONE,
-                                                    .last_write = PS_HAZARD_NONE,
-                                                    .pool = PS_HAZARD_NONE,
-                                                    .own_lane = PS_HAZARD_NONE,
-                                                    .taken_by = PS_HAZARD_NONE,
-                                                    .back_at = PS_HAZARD_NONE};
+    self->life[self->life_count] =
+        (ps_hazard_life){.buffer = buffer,
+                         .alloc = PS_HAZARD_NONE,
+                         .free = PS_HAZARD_NONE,
+                         .use = PS_HAZARD_NONE,
+                         .last_write = PS_HAZARD_NONE,
+                         .pool = PS_HAZARD_NONE,
+                         .own_lane = PS_HAZARD_NONE,
+                         .taken_by = PS_HAZARD_NONE,
+                         .back_at = PS_HAZARD_NONE,
+                         .is_at_origin = self->plan->buffer.role[buffer] == PS_ROLE_BEFORE};
     self->life_of[buffer] = (uint32_t)self->life_count++;
     return PS_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What if a recorded job kept its activations in host memory until backward
- * needs them?
+ * What if a recorded job kept tensors in host memory?
+ *
+ * Activations, until backward needs them:
  *
  *   compute   F0 ─ F1 ─ F2 ─ ... ─ B2 ─ B1 ─ B0
  *   offload      [ 0 ] [ 1 ]
@@ -10,8 +11,16 @@
  * What a block keeps for backward is copied out behind its forward pass, and
  * leaves the device when the next block's forward pass has been launched; it
  * comes back, to new memory, when the backward pass of the block above it
- * begins. The last block stays: its backward pass comes first. All else is as
- * recorded.
+ * begins. The last block stays: its backward pass comes first.
+ *
+ * The optimizer, with its states, as the policy zero-offload has it for models:
+ *
+ *   compute   ... B2 ─ B1 ─ B0 ─────────────────────────── F0 ...
+ *   offload        [g2] [g1] [g0]
+ *   host                         wait ─ [ Adam ] ─ launches
+ *   upload                                        [parameters]
+ *
+ * Its kernels go, and the calls that launched them. All else is as recorded.
  */
 #ifndef PS_POLICY_OFFLOAD_H
 #define PS_POLICY_OFFLOAD_H
@@ -24,13 +33,15 @@ struct ps_network;
 
 /** What to move, and over what. All borrowed. */
 typedef struct ps_offload {
-    bool activations;                 /* false: the plan stays as it is */
+    bool activations;                 /* false: they stay on the device */
+    bool optimizer;                   /* false: it stays on the device */
     const struct ps_network *network; /* whose rank 0 is the recorded GPU */
     const ps_trace *trace;            /* that the plan was lowered from */
     const ps_structure *structure;
 } ps_offload;
 
-/** Fact of a plan that was changed so: what moves, in words. */
+/** Facts of a plan that was changed so: what moves, in words. */
 #define PS_PLAN_META_OFFLOAD_ACTIVATIONS "offload-activations"
+#define PS_PLAN_META_OFFLOAD_OPTIMIZER "offload-optimizer"
 
 #endif

@@ -149,42 +149,15 @@ static ps_code write_fact(ps_offload_building *b, ps_error *err)
     return ps_plan_set_meta(b->plan, PS_PLAN_META_OFFLOAD_ACTIVATIONS, text, err);
 }
 
-static ps_code build(ps_offload_building *b, const ps_catalogue *catalogue, ps_hardware_id gpu,
-                     ps_error *err)
+ps_code ps__offload_activations(ps_offload_building *b, ps_error *err)
 {
-    ps_figure launch, copy;
-    PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_LAUNCH_LATENCY, &launch, err));
-    PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_COPY_LATENCY, &copy, err));
-    b->launch_ns = (ps_ns)launch.value;
-    b->copy_ns = (ps_ns)copy.value;
     b->pinned = ps_calloc(b->places->tensor_count, sizeof *b->pinned);
     b->copy = ps_calloc(b->places->tensor_count, sizeof *b->copy);
     if (b->pinned == NULL || b->copy == NULL) {
         return ps_fail_nomem(err);
     }
-    PS_TRY(ps__offload_open(b, err));
     PS_TRY(ps__offload_lane(b, "stream of uploads", &b->lane[UPLOAD], err));
     PS_TRY(ps__offload_lane(b, "stream of offloads", &b->lane[OFFLOAD], err));
     PS_TRY(move_groups(b, err));
-    PS_TRY(write_fact(b, err));
-    PS_TRY(ps__offload_sort_requests(b, err));
-    return ps__insertion_finish(&b->insertion, err);
-}
-
-ps_code ps__offload_activations(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
-                                const ps_offload *change, const ps_offload_places *places,
-                                ps_error *err)
-{
-    ps_offload_building b = {
-        .plan = plan, .change = change, .places = places, .old_memops = plan->memop.head.count};
-    ps__insertion_init(&b.insertion, plan);
-    const ps_code code = build(&b, catalogue, gpu, err);
-    ps__insertion_fini(&b.insertion);
-    ps_free(b.link);
-    ps_free(b.path[UPLOAD].link);
-    ps_free(b.path[OFFLOAD].link);
-    ps_free(b.pinned);
-    ps_free(b.copy);
-    ps_free(b.move);
-    return code;
+    return write_fact(b, err);
 }

@@ -68,6 +68,9 @@ void ps__offload_stream_fini(ps_offload_stream *self);
 /** [ns] When a request was made. */
 ps_ns ps__offload_memop_ns(const ps_offload_stream *self, size_t row);
 
+/** First row of a request made after a moment. */
+size_t ps__offload_first_memop_after(const ps_offload_stream *self, ps_ns at_ns);
+
 /** How many tasks of the stream were launched before a moment. */
 size_t ps__offload_launched_by(const ps_offload_stream *self, ps_ns at_ns);
 
@@ -105,6 +108,7 @@ typedef struct ps_offload_building {
     ps_network_host host;
     ps_network_path path[2]; /* of uploads and offloads; links of the network */
     uint32_t *link;          /* per link of the network: row of the plan, or NONE */
+    uint32_t compute;        /* lane */
     uint32_t lane[2];        /* of uploads and offloads */
     ps_ns launch_ns, copy_ns;
     uint32_t *pinned; /* per tensor: buffer in host memory */
@@ -112,6 +116,7 @@ typedef struct ps_offload_building {
     ps_offload_moved *move;
     size_t move_count, move_capacity;
     size_t old_memops;
+    uint32_t moved_free; /* a buffer without memory, to which requests go that are made elsewhere */
 } ps_offload_building;
 
 /** Reads the host and its links. PS_OK · PS_NOT_FOUND · PS_NOMEM */
@@ -145,20 +150,44 @@ ps_code ps__offload_request(ps_offload_building *b, ps_memop op, uint32_t buffer
 ps_code ps__offload_tell(ps_offload_building *b, uint32_t task, uint32_t buffer, bool is_write,
                          ps_error *err) PS_MUST_USE;
 
+/** A new row of the plan's links for one of the network's, or the row it has. */
+ps_code ps__offload_link(ps_offload_building *b, uint32_t link, uint32_t *out,
+                         ps_error *err) PS_MUST_USE;
+
 /** New requests go to their places; recorded totals no longer hold. */
 ps_code ps__offload_sort_requests(ps_offload_building *b, ps_error *err) PS_MUST_USE;
 
+/** Rows that move activations, of an insertion that the caller finishes. */
+ps_code ps__offload_activations(ps_offload_building *b, ps_error *err) PS_MUST_USE;
+
+struct ps_offload_optimizer;
+
+/** What was found to move. */
+typedef struct ps_offload_plan {
+    ps_offload_places *activations;         /* NULL: they stay */
+    struct ps_offload_optimizer *optimizer; /* NULL: it stays */
+} ps_offload_plan;
+
 /**
- * Moves activations.
+ * Finds all that is asked for, in the plan as recorded.
  *
- * @param plan    its tasks and requests are still those that the places name; unusable after a
- *                failure
- * @param gpu     whose figures say what a launch and the start of a copy take
- * @param places  found before anything of the plan changed
+ * @param out  release with ps__offload_plan_fini; written only on PS_OK
+ * @return PS_OK · PS_USAGE · PS_BAD_INPUT · PS_NOMEM
+ */
+ps_code ps__offload_plan(const ps_plan *plan, const ps_offload *change, ps_offload_plan *out,
+                         ps_error *err) PS_MUST_USE;
+
+void ps__offload_plan_fini(ps_offload_plan *self);
+
+/**
+ * Moves it.
+ *
+ * @param plan   its tasks and requests are still those that were found; unusable after a failure
+ * @param gpu    whose figures say what a launch and the start of a copy take
  * @return PS_OK · PS_NOT_FOUND a host that is not described, a figure that is missing · PS_NOMEM
  */
-ps_code ps__offload_activations(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
-                                const ps_offload *change, const ps_offload_places *places,
-                                ps_error *err) PS_MUST_USE;
+ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
+                          const ps_offload *change, const ps_offload_plan *what,
+                          ps_error *err) PS_MUST_USE;
 
 #endif

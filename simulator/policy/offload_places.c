@@ -145,28 +145,11 @@ static ps_code find(search *self, ps_error *err)
     return code;
 }
 
-static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *err)
-{
-    if (change->trace == NULL || change->structure == NULL) {
-        return ps_fail(err, PS_USAGE,
-                       "offloading activations needs the recording: a plan does not say which "
-                       "tensors wait for which block");
-    }
-    if (plan->device.head.count != 1) {
-        return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
-                       plan->device.head.count);
-    }
-    return plan->memop.head.count > 0
-               ? PS_OK
-               : ps_fail(err, PS_USAGE, "no memory is recorded: nothing could be offloaded");
-}
-
 ps_code ps__offload_find(const ps_plan *plan, const ps_offload *change, ps_offload_places *out,
                          ps_error *err)
 {
     ps_offload_places found = {0};
     search self = {.plan = plan, .structure = change->structure, .out = &found};
-    PS_TRY(check(plan, change, err));
     ps_code code = find(&self, err);
     if (code == PS_OK && found.group_count == 0) {
         code = ps_fail(err, PS_USAGE,

@@ -31,7 +31,7 @@ ps_code ps__offload_open(ps_offload_building *b, ps_error *err)
     return PS_OK;
 }
 
-static ps_code link_row(ps_offload_building *b, uint32_t link, uint32_t *out, ps_error *err)
+ps_code ps__offload_link(ps_offload_building *b, uint32_t link, uint32_t *out, ps_error *err)
 {
     const ps_network *network = b->change->network;
     if (b->link[link] == PS_OFFLOAD_NONE) {
@@ -56,7 +56,7 @@ ps_code ps__offload_lane(ps_offload_building *b, const char *name, uint32_t *out
     }
     PS_TRY(ps_plan_add(b->plan, PS_PLAN_LANE, &row, err));
     lane->kind[row] = PS_LANE_STREAM;
-    lane->device[row] = lane->device[b->places->compute];
+    lane->device[row] = lane->device[b->compute];
     lane->number[row] = number + 1; /* the default stream has the lowest */
     *out = (uint32_t)row;
     return ps_strings_put_z(b->plan->strings, name, &lane->name[row], err);
@@ -146,7 +146,7 @@ ps_code ps__offload_copy(ps_offload_building *b, int traffic, uint64_t bytes, ui
     for (size_t i = 0; i < b->path[traffic].count; i++) {
         uint32_t link;
         size_t row;
-        PS_TRY(link_row(b, b->path[traffic].link[i], &link, err));
+        PS_TRY(ps__offload_link(b, b->path[traffic].link[i], &link, err));
         PS_TRY(ps_plan_add(b->plan, PS_PLAN_TRANSFER, &row, err));
         b->plan->transfer.task[row] = *out;
         b->plan->transfer.link[row] = link;

@@ -73,7 +73,11 @@ static ps_code find_launches(ps_offload_stream *self, ps_error *err)
 
 ps_ns ps__offload_memop_ns(const ps_offload_stream *self, size_t row)
 {
-    return self->times.start_ns[self->plan->memop.task[row]] + self->plan->memop.offset_ns[row];
+    const uint32_t task = self->plan->memop.task[row];
+    const ps_ns length = self->times.end_ns[task] - self->times.start_ns[task];
+    const ps_ns offset =
+        self->plan->memop.offset_ns[row]; /* may stand for the end, whenever that is */
+    return self->times.start_ns[task] + (offset < length ? offset : length);
 }
 
 size_t ps__offload_launched_by(const ps_offload_stream *self, ps_ns at_ns)
@@ -90,7 +94,7 @@ size_t ps__offload_launched_by(const ps_offload_stream *self, ps_ns at_ns)
     return low;
 }
 
-static size_t first_memop_after(const ps_offload_stream *self, ps_ns at_ns)
+size_t ps__offload_first_memop_after(const ps_offload_stream *self, ps_ns at_ns)
 {
     size_t low = 0, high = self->plan->memop.head.count;
     while (low < high) {
@@ -116,7 +120,7 @@ bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_pl
     if (host == PS_OFFLOAD_NONE) {
         return false;
     }
-    out->memop = first_memop_after(self, self->times.end_ns[host]);
+    out->memop = ps__offload_first_memop_after(self, self->times.end_ns[host]);
     return true;
 }
 

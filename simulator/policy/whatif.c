@@ -77,21 +77,21 @@ static ps_code present_gpu(const ps_plan *plan, const ps_catalogue *catalogue, p
 static ps_code change_offload(ps_plan *plan, const ps_catalogue *catalogue, const ps_whatif *change,
                               const ps_hardware_id *wanted, bool *is_scaled, ps_error *err)
 {
-    ps_offload_places places;
+    ps_offload_plan what;
     ps_hardware_id gpu;
-    PS_TRY(ps__offload_find(plan, change->offload, &places, err));
+    PS_TRY(ps__offload_plan(plan, change->offload, &what, err));
     ps_code code = change_work(plan, catalogue, change, wanted, is_scaled, err);
     if (code == PS_OK) {
         code = present_gpu(plan, catalogue, &gpu, err);
     }
     if (code == PS_OK) {
-        code = ps__offload_activations(plan, catalogue, gpu, change->offload, &places, err);
+        code = ps__offload_apply(plan, catalogue, gpu, change->offload, &what, err);
     }
     if (code == PS_OK && change->pcie_bytes_per_s != 0) {
         code = ps__whatif_slots(plan, catalogue, change, NULL, err); /* those of the copies, too */
     }
     *is_scaled = true;
-    ps__offload_places_fini(&places);
+    ps__offload_plan_fini(&what);
     return code;
 }
 
@@ -107,7 +107,8 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
     bool is_scaled = false;
     if (change->data_parallel != NULL && change->data_parallel->ranks > 1) {
         PS_TRY(change_ranks(plan, catalogue, change, wanted, &is_scaled, err));
-    } else if (change->offload != NULL && change->offload->activations) {
+    } else if (change->offload != NULL &&
+               (change->offload->activations || change->offload->optimizer)) {
         PS_TRY(change_offload(plan, catalogue, change, wanted, &is_scaled, err));
     } else {
         PS_TRY(change_work(plan, catalogue, change, wanted, &is_scaled, err));

@@ -101,6 +101,7 @@ static void find_lives(hazard_oracle *self)
         self->life[i] = (life){.alloc = NONE,
                                .free = NONE,
                                .is_host = is_host,
+                               .is_at_origin = plan->buffer.role[i] == PS_ROLE_BEFORE,
                                .own_lane = is_host ? NONE : lane_of(self, i)};
     }
     for (uint32_t i = 0; i < plan->memop.head.count; i++) {

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What of a recorded job goes to the host: all that is asked for is found in
+ * the plan as recorded, and put into what has become of it at once.
+ */
+#include "base/memory.h"
+#include "policy/offload_optimizer.h"
+
+/* ---- finding ---- */
+
+static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *err)
+{
+    if (change->trace == NULL || change->structure == NULL) {
+        return ps_fail(err, PS_USAGE,
+                       "offloading needs the recording: a plan does not say which tensors wait "
+                       "for what");
+    }
+    if (plan->device.head.count != 1) {
+        return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
+                       plan->device.head.count);
+    }
+    return plan->memop.head.count > 0
+               ? PS_OK
+               : ps_fail(err, PS_USAGE, "no memory is recorded: nothing could be offloaded");
+}
+
+static ps_code find(const ps_plan *plan, const ps_offload *change, ps_offload_plan *out,
+                    ps_error *err)
+{
+    PS_TRY(check(plan, change, err));
+    if (change->activations) {
+        out->activations = ps_calloc(1, sizeof *out->activations);
+        if (out->activations == NULL) {
+            return ps_fail_nomem(err);
+        }
+        PS_TRY(ps__offload_find(plan, change, out->activations, err));
+    }
+    if (change->optimizer) {
+        out->optimizer = ps_calloc(1, sizeof *out->optimizer);
+        if (out->optimizer == NULL) {
+            return ps_fail_nomem(err);
+        }
+        PS_TRY(ps__offload_optimizer_find(plan, change, out->optimizer, err));
+    }
+    return PS_OK;
+}
+
+ps_code ps__offload_plan(const ps_plan *plan, const ps_offload *change, ps_offload_plan *out,
+                         ps_error *err)
+{
+    ps_offload_plan found = {0};
+    const ps_code code = find(plan, change, &found, err);
+    if (code != PS_OK) {
+        ps__offload_plan_fini(&found);
+        return code;
+    }
+    *out = found;
+    return PS_OK;
+}
+
+void ps__offload_plan_fini(ps_offload_plan *self)
+{
+    if (self->activations != NULL) {
+        ps__offload_places_fini(self->activations);
+    }
+    if (self->optimizer != NULL) {
+        ps__offload_optimizer_fini(self->optimizer);
+    }
+    ps_free(self->activations);
+    ps_free(self->optimizer);
+    *self = (ps_offload_plan){0};
+}
+
+/* ---- moving ---- */
+
+static ps_code build(ps_offload_building *b, const ps_catalogue *catalogue, ps_hardware_id gpu,
+                     const ps_offload_plan *what, ps_error *err)
+{
+    ps_figure launch, copy;
+    PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_LAUNCH_LATENCY, &launch, err));
+    PS_TRY(ps_catalogue_need(catalogue, gpu, PS_FIGURE_COPY_LATENCY, &copy, err));
+    b->launch_ns = (ps_ns)launch.value;
+    b->copy_ns = (ps_ns)copy.value;
+    PS_TRY(ps__offload_open(b, err));
+    if (what->activations != NULL) {
+        PS_TRY(ps__offload_activations(b, err));
+    }
+    if (what->optimizer != NULL) {
+        PS_TRY(ps__offload_optimizer(b, what->optimizer, err));
+    }
+    PS_TRY(ps__offload_sort_requests(b, err));
+    PS_TRY(ps__insertion_finish(&b->insertion, err));
+    return what->optimizer != NULL ? ps__offload_optimizer_memory(b, what->optimizer, err) : PS_OK;
+}
+
+ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
+                          const ps_offload *change, const ps_offload_plan *what, ps_error *err)
+{
+    ps_offload_building b = {
+        .plan = plan,
+        .change = change,
+        .places = what->activations,
+        .compute =
+            what->activations != NULL ? what->activations->compute : what->optimizer->compute,
+        .old_memops = plan->memop.head.count,
+    };
+    ps__insertion_init(&b.insertion, plan);
+    const ps_code code = build(&b, catalogue, gpu, what, err);
+    ps__insertion_fini(&b.insertion);
+    ps_free(b.link);
+    ps_free(b.path[PS_HOST_UPLOAD].link);
+    ps_free(b.path[PS_HOST_OFFLOAD].link);
+    ps_free(b.pinned);
+    ps_free(b.copy);
+    ps_free(b.move);
+    return code;
+}

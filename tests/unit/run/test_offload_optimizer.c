@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The optimizer of recorded jobs on the host: times and bytes of a made-up
+ * recording by hand, and evidence that is missing.
+ */
+#include "optimizer_scene.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "lower/lower.h"
+
+static bool has_task(const ps_plan *plan, const char *part)
+{
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        if (strstr(ps_strings_text(plan->strings, plan->task.name[i]), part) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- times ---- */
+
+/* [ns] A host call and the start of a copy, of any GPU. */
+#define CALL_NS 4000
+#define COPY_NS 8000
+
+/* Gradients go behind their kernels, the second one's launch later by the first one's call; the
+ * update reads and writes 3 x 4 bytes an element and takes a gradient and makes a weight of 4. */
+static void test_times_by_hand(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){0}));
+    assert_ok(&err, change(&j, true, false, &err));
+    const ps_plan *plan = j.changed;
+    play p = play_plan(j.changed);
+    const ps_ns sent0 = 2110000 + COPY_NS + (ps_ns)size_of[0];
+    const ps_ns ready1 = 3210000 + CALL_NS, sent1 = ready1 + COPY_NS + (ps_ns)size_of[1];
+    const ps_ns updated = sent1 + CALL_NS + (ps_ns)(ELEMENTS * 24 + 2 * ALL_BYTES);
+    const ps_ns came0 = updated + COPY_NS + (ps_ns)size_of[0];
+    const ps_ns came1 = came0 + COPY_NS + (ps_ns)size_of[1];
+    play_is(&p, task_named(plan, "offload", 0), 2110000, sent0);
+    play_is(&p, task_named(plan, "offload", 1), ready1, sent1);
+    assert_int_equal(p.end[task_named(plan, "cudaStreamSynchronize", 0)], sent1);
+    play_is(&p, task_named(plan, "cpu_adam", 0), sent1, updated);
+    play_is(&p, task_named(plan, "upload", 0), updated, came0);
+    play_is(&p, task_named(plan, "upload", 1), came0, came1);
+    /* the host's time behind the step's range is as it was: 1110 us to the next launch */
+    const ps_ns launched = updated + 2 * CALL_NS + 1110000 + 10000;
+    assert_int_equal(p.start[task_named(plan, "forward", 1)], came1 > launched ? came1 : launched);
+    assert_true(!has_task(plan, "Pointwise"));
+    play_over(&p);
+    fini(&j);
+}
+
+/* Kernels that may use gradients keep them until they are done: all leave in the step. */
+static void test_gradients_that_are_used_wait(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){.clips = true}));
+    assert_ok(&err, change(&j, true, false, &err));
+    play p = play_plan(j.changed);
+    const ps_ns clipped = p.end[task_named(j.changed, "clip", 0)];
+    const uint32_t first = task_named(j.changed, "offload", 0);
+    assert_int_equal(clipped, 3250000);
+    assert_true(p.start[first] >= clipped);
+    /* the step's first call, where its range began, launches */
+    assert_int_equal(p.start[first], 3300000);
+    assert_int_equal(p.start[task_named(j.changed, "offload", 1)], p.end[first]);
+    assert_non_null(strstr(fact(j.changed), "kernels before a step may use them"));
+    assert_proved(j.changed);
+    play_over(&p);
+    fini(&j);
+}
+
+/* ---- memory ---- */
+
+static uint64_t bytes_of(const ps_plan *plan, ps_memory_kind memory, ps_role role)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < plan->buffer.head.count; i++) {
+        bytes += plan->buffer.memory[i] == memory && plan->buffer.role[i] == role
+                     ? plan->buffer.bytes[i]
+                     : 0;
+    }
+    return bytes;
+}
+
+static void test_bytes_by_hand(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){0}));
+    const uint64_t before = j.recorded->device.base_live_bytes[0];
+    assert_int_equal(before, RESIDENT);
+    assert_ok(&err, change(&j, true, false, &err));
+    /* two moments leave, and the parameters have names */
+    assert_int_equal(j.changed->device.base_live_bytes[0], RESIDENT - 3 * ALL_BYTES);
+    assert_int_equal(bytes_of(j.changed, PS_MEMORY_UNKNOWN, PS_ROLE_BEFORE), ALL_BYTES);
+    assert_int_equal(bytes_of(j.changed, PS_MEMORY_PINNED, PS_ROLE_GRADIENT), ALL_BYTES);
+    assert_int_equal(bytes_of(j.changed, PS_MEMORY_PINNED, PS_ROLE_OPTIMIZER_STATE),
+                     3 * 4 * ELEMENTS);
+    ps_result recorded = run_plan(j.recorded), changed = run_plan(j.changed);
+    /* at the peak: states, both gradients and the step's own memory; now gradients alone */
+    assert_int_equal(recorded.device[0].peak_allocated_bytes, RESIDENT + 2 * ALL_BYTES);
+    assert_int_equal(changed.device[0].peak_allocated_bytes, RESIDENT - ALL_BYTES);
+    assert_true(changed.device[0].host.peak_pinned_bytes >= 4 * ALL_BYTES);
+    ps_result_fini(&recorded);
+    ps_result_fini(&changed);
+    fini(&j);
+}
+
+/* States that a recorded step makes are not made. */
+static void test_states_made_while_recording(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){.makes_states = true, .resident = ALL_BYTES}));
+    assert_ok(&err, change(&j, true, false, &err));
+    assert_int_equal(j.changed->device.base_live_bytes[0], 0);
+    ps_result changed = run_plan(j.changed);
+    assert_int_equal(changed.device[0].peak_allocated_bytes, 2 * ALL_BYTES);
+    assert_non_null(strstr(fact(j.changed), "2457600 bytes of states"));
+    assert_proved(j.changed);
+    ps_result_fini(&changed);
+    fini(&j);
+}
+
+/* A plan's momentum is one state, read and written beside the copy; without it there is none. */
+static void test_sgd(void **state)
+{
+    static const struct {
+        const char *kernel;
+        uint64_t states;
+    } rows[] = {{"PointwiseOp<float>, std::multiplies<float>", 1}, {"PointwiseAdd<float>", 0}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        ps_error err = {0};
+        job j =
+            load(record(&(scene){.range = "Optimizer.step#SGD.step", .kernel = rows[i].kernel}));
+        assert_ok(&err, change(&j, true, false, &err));
+        const uint32_t work = task_named(j.changed, "cpu_sgd", 0);
+        assert_int_equal(j.changed->task.bytes[work],
+                         ELEMENTS * 8 * (1 + rows[i].states) + 2 * ALL_BYTES);
+        assert_int_equal(j.changed->device.base_live_bytes[0],
+                         RESIDENT - (1 + rows[i].states) * ALL_BYTES);
+        assert_proved(j.changed);
+        fini(&j);
+    }
+}
+
+/* ---- what is missing ---- */
+
+static void test_missing_evidence(void **state)
+{
+    static const struct {
+        scene of;
+        const char *says;
+    } rows[] = {
+        {{.lacks_range = true}, "no optimizer step is recorded"},
+        {{.range = "Optimizer.step#Shampoo.step"}, "the recorded optimizer is shampoo"},
+        {{.call = "cudaGraphLaunch"}, "captured graph"},
+        {{.lacks_totals = true}, "does not say how much was live then"},
+        {{.resident = 3 * ALL_BYTES - 1}, "which says that 3686399 were live then"},
+        {{.lacks_gradients = true}, "before optimizer step 1 of the recording no gradients"},
+        {{.closes_over = true}, "in the course of a recorded optimizer step"},
+        {{.communicates = true}, "one of several ranks"},
+        {{.range = "Optimizer.step#SGD.step", .makes_states = true}, "is not known"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ps_error err = {0};
+        job j = load(record(&rows[i].of));
+        const ps_code code = change(&j, true, false, &err);
+        if (code == PS_OK || strstr(err.message, rows[i].says) == NULL) {
+            fail_msg("row %zu: not \"%s\" but \"%s\"", i, rows[i].says, err.message);
+        }
+        fini(&j);
+    }
+}
+
+static void test_a_plan_alone_is_refused(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = committed();
+    const ps_offload offload = {.optimizer = true};
+    const ps_whatif what = {.offload = &offload};
+    assert_int_equal(ps_whatif_apply(j.changed, j.catalogue, &what, &err), PS_USAGE);
+    assert_non_null(strstr(err.message, "needs the recording"));
+    fini(&j);
+}
+
+static void test_memory_that_runs_out(void **state)
+{
+    ps_code code = PS_NOMEM;
+    (void)state;
+    job j = load(record(&(scene){0}));
+    for (unsigned long n = 1; code == PS_NOMEM; n += 3) {
+        ps_error err = {0};
+        ps_plan *plan;
+        const ps_offload offload = {
+            .optimizer = true, .network = &network, .trace = j.trace, .structure = &j.structure};
+        const ps_whatif what = {.offload = &offload};
+        assert_ok(&err, ps_lower_trace(j.trace, &plan, &err));
+        ps_memory_fail_nth(n);
+        code = ps_whatif_apply(plan, j.catalogue, &what, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK || code == PS_NOMEM);
+        ps_plan_destroy(plan);
+    }
+    fini(&j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_times_by_hand),
+        cmocka_unit_test(test_gradients_that_are_used_wait),
+        cmocka_unit_test(test_bytes_by_hand),
+        cmocka_unit_test(test_states_made_while_recording),
+        cmocka_unit_test(test_sgd),
+        cmocka_unit_test(test_missing_evidence),
+        cmocka_unit_test(test_a_plan_alone_is_refused),
+        cmocka_unit_test(test_memory_that_runs_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
