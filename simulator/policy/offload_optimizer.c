@@ -113,6 +113,10 @@ static ps_code send_as_ready(moving *self, size_t i, ps_error *err)
         PS_TRY(let_go(self, i - PS_OFFLOAD_LEAVING, call, at->memop, err));
     }
     PS_TRY(ps__offload_call(b, at, "cudaMemcpyAsync", PS_PHASE_BACKWARD, &call, err));
+    if (b->plan->task.lane[call] != self->places->step[0].lane) {
+        PS_TRY(
+            ps__insertion_dep(&b->insertion, call, self->begin, PS_DEP_START_AFTER_START, 0, err));
+    }
     return send(self, i, call, at->before, err);
 }
 

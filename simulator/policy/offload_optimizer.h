@@ -137,6 +137,7 @@ typedef struct ps_offload_moving {
     ps_offload_building *b;
     const ps_offload_optimizer *places;
     const ps_offload_step *step;
+    uint32_t begin;       /* host task in whose course host memory is asked for */
     uint32_t transfer;    /* buffer, pinned: gradients, then weights */
     uint32_t state[4];    /* buffers, pinned: 32-bit copy, and what the optimizer keeps */
     uint32_t *parameter;  /* per parameter: its buffer */

@@ -14,8 +14,6 @@ static ps_code find(ps_offload_search *self, ps_error *err)
                        "whom is not known");
     }
     PS_TRY(ps__offload_stream(self->plan, &self->stream, err));
-    PS_TRY(ps_gradients_find(self->change->trace, self->change->structure, self->plan,
-                             &self->gradients, err));
     out->compute = self->stream.lane;
     out->buffer_count = self->plan->buffer.head.count;
     out->drop_task = ps_calloc(self->plan->task.head.count, sizeof *out->drop_task);

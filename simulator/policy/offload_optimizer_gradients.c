@@ -174,12 +174,31 @@ static uint32_t take_buffer(const ps_offload_search *self, uint32_t *candidate, 
     return buffer;
 }
 
+/* Has the thread that asked for a gradient's memory launched something since, up to a task of the
+ * stream? That task then comes behind what wrote the gradient. */
+static bool is_written(const ps_offload_search *self, size_t at, uint32_t buffer)
+{
+    const ps_offload_stream *stream = &self->stream;
+    if (buffer == PS_OFFLOAD_NONE || self->alloc[buffer] == SIZE_MAX) {
+        return true;
+    }
+    const ps_ns born = ps__offload_born_ns(self, buffer);
+    const uint32_t lane = self->plan->task.lane[self->plan->memop.task[self->alloc[buffer]]];
+    for (size_t i = at + 1; i-- > 0 && stream->times.start_ns[stream->launch[i]] >= born;) {
+        if (self->plan->task.lane[stream->launch[i]] == lane) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Behind the host task during which, or after which, the gradient is ready. */
 static bool place_gradient(const ps_offload_search *self, const ps_gradient *of, ps_ns ready_ns,
-                           ps_offload_place *out)
+                           uint32_t buffer, ps_offload_place *out)
 {
     const size_t next = ps__offload_launched_by(&self->stream, ready_ns + 1);
-    if (next == 0) {
+    if (next == 0 || self->out->drop_task[self->stream.task[next - 1]] ||
+        !is_written(self, next - 1, buffer)) {
         return false;
     }
     *out = (ps_offload_place){
@@ -217,10 +236,17 @@ static ps_code find_gradient(ps_offload_search *self, size_t step, size_t place,
             gradient->free == SIZE_MAX || self->plan->memop.op[gradient->free] == PS_MEMOP_FREE;
         parameter->device_bytes = self->plan->buffer.bytes[gradient->buffer];
     }
-    if (!place_gradient(self, of, ready, &gradient->out)) {
+    if (!place_gradient(self, of, ready, gradient->buffer, &gradient->out)) {
         out->step[step].streams = false;
     }
-    return PS_OK;
+    const size_t before =
+        ps__offload_launched_by(&self->stream, out->step[step].begin_ns); /* one at least */
+    return is_written(self, before - 1, gradient->buffer)
+               ? PS_OK
+               : ps_fail(err, PS_USAGE,
+                         "no kernel is launched between a gradient's allocation and optimizer "
+                         "step %zu of the recording",
+                         step + 1);
 }
 
 static ps_code find_gradients(ps_offload_search *self, size_t step, bool *taken,

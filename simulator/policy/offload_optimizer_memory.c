@@ -54,9 +54,10 @@ static ps_code add_host_buffer(ps_offload_moving *self, uint64_t bytes, ps_role 
     ps_offload_building *b = self->b;
     const ps_plan_task_table *task = &b->plan->task;
     uint32_t first = 0;
-    while (task->lane[first] != self->places->step[0].lane) {
-        first++;
+    while (task->lane[first] != self->places->step[0].lane || task->kind[first] != PS_TASK_HOST) {
+        first++; /* it launches: there is one */
     }
+    self->begin = first;
     PS_TRY(add_buffer(b, bytes, PS_MEMORY_PINNED, role, out, err));
     PS_TRY(ps__offload_request(b, PS_MEMOP_ALLOC, *out, first, 0, err));
     b->plan->memop.offset_ns[b->plan->memop.head.count - 1] = -task->gap_ns[first];
@@ -145,9 +146,14 @@ ps_code ps__offload_optimizer_memory(ps_offload_building *b, const ps_offload_op
 
 static const char *way_of(const ps_offload_optimizer *places)
 {
+    bool streams = true;
+    for (size_t i = 0; i < places->step_count; i++) {
+        streams = streams && places->step[i].streams;
+    }
     return !places->is_placed ? "leave together after backward: when each is ready is not recorded"
            : places->touches  ? "leave together after backward: kernels before a step may use them"
-                              : "leave as they are ready";
+           : streams          ? "leave as they are ready"
+                     : "leave together after backward where some are ready before they are written";
 }
 
 ps_code ps__offload_optimizer_fact(ps_offload_building *b, const ps_offload_optimizer *places,

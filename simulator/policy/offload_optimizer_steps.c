@@ -172,8 +172,15 @@ static ps_code find_pass(ps_offload_search *self, size_t row, ps_error *err)
                          row + 1);
 }
 
-static bool has_accumulations(const ps_trace *trace)
+/* Does autograd tell of each gradient when it is ready, and by its shape which one it is? */
+static bool has_accumulations(const ps_offload_search *self)
 {
+    const ps_trace *trace = self->change->trace;
+    for (size_t i = 0; i < self->gradients.count; i++) {
+        if (self->gradients.gradient[i].element_bytes == 0) {
+            return false;
+        }
+    }
     for (size_t i = 0; i < trace->range.head.count; i++) {
         if (trace->range.category[i] == PS_RANGE_OPERATOR &&
             strcmp(ps_strings_text(trace->strings, trace->range.name[i]), ACCUMULATE) == 0) {
@@ -225,6 +232,12 @@ static ps_code place_step(ps_offload_search *self, size_t row, ps_error *err)
     measure_step(self, step);
     step->before = stream->task[before - 1];
     step->behind = behind < stream->count ? stream->task[behind] : PS_OFFLOAD_NONE;
+    if (self->out->drop_task[step->before] ||
+        (behind < stream->count && self->out->drop_task[step->behind])) {
+        return ps_fail(err, PS_USAGE,
+                       "calls of a recorded optimizer step launch kernels that were also launched "
+                       "before it or behind it");
+    }
     step->memop = ps__offload_first_memop_after(stream, step->begin_ns);
     const bool is_touched_now =
         is_touched(self, ps__offload_ready_ns(self, pass->first + pass->count - 1), step);
@@ -239,13 +252,15 @@ ps_code ps__offload_optimizer_steps(ps_offload_search *self, ps_error *err)
 {
     ps_offload_optimizer *out = self->out;
     PS_TRY(find_steps(self, err));
+    PS_TRY(ps_gradients_find(self->change->trace, self->change->structure, self->plan,
+                             &self->gradients, err));
     self->pass = ps_calloc(out->step_count, sizeof *self->pass);
     if (self->pass == NULL) {
         return ps_fail_nomem(err);
     }
     PS_TRY(drop_host(self, err));
     PS_TRY(drop_launched(self, err));
-    out->is_placed = has_accumulations(self->change->trace);
+    out->is_placed = has_accumulations(self);
     for (size_t i = 0; i < out->step_count; i++) {
         PS_TRY(place_step(self, i, err));
     }

@@ -185,6 +185,60 @@ static void test_with_activations(void **state)
     fini(&both);
 }
 
+/* ---- recordings with faults ---- */
+
+#define FAULTY 600
+
+/* Some times move, some links between calls and kernels are lost. */
+static void spoil(ps_trace *trace, uint64_t *rng)
+{
+    const size_t ranges = trace->range.head.count, kernels = trace->kernel.head.count;
+    for (uint64_t i = 1 + next_random(rng) % 3; i > 0; i--) {
+        const ps_ns by = (ps_ns)(next_random(rng) % 4000000) - 2000000;
+        const size_t row = (size_t)(next_random(rng) % ranges);
+        switch (next_random(rng) % 4) {
+        case 0:
+            trace->range.dur_ns[row] += by + trace->range.dur_ns[row] < 0 ? 0 : by;
+            break;
+        case 1:
+            trace->range.start_ns[row] += by < 0 ? -by : by;
+            break;
+        case 2:
+            trace->kernel.correlation[next_random(rng) % kernels] = next_random(rng) % 8;
+            break;
+        default:
+            trace->memory.time_ns[next_random(rng) % trace->memory.head.count] += by < 0 ? -by : by;
+            break;
+        }
+    }
+}
+
+/* Either the reason why not is said, or the plan is valid, proved, and runs to its end. */
+static void test_faults_are_refused_or_survived(void **state)
+{
+    size_t moved = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= FAULTY; seed++) {
+        uint64_t rng = seed;
+        ps_error err = {0};
+        ps_trace *trace = record(&(scene){.clips = seed % 5 == 0, .makes_states = seed % 3 == 0});
+        spoil(trace, &rng);
+        job j = load(trace);
+        const ps_code code = change(&j, true, seed % 7 == 0, &err);
+        if (code == PS_OK) {
+            assert_proved(j.changed);
+            ps_result result = run_plan(j.changed);
+            ps_result_fini(&result);
+            moved++;
+        } else {
+            assert_true(err.message[0] != '\0');
+            assert_true(code == PS_USAGE || code == PS_BAD_INPUT);
+        }
+        fini(&j);
+    }
+    assert_true(moved > FAULTY / 8 && moved < FAULTY);
+}
+
 /* ---- real recordings ---- */
 
 #define LAB "incredere+gpu-profiling-pytorch-lab/Level2_mixed_precision_profiling/"
@@ -254,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_the_rest_stays),
         cmocka_unit_test(test_nothing_asked_changes_nothing),
         cmocka_unit_test(test_with_activations),
+        cmocka_unit_test(test_faults_are_refused_or_survived),
         cmocka_unit_test(test_real_recordings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
