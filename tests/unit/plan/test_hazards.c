@@ -236,6 +236,18 @@ static void test_somebody_writes_before_it_is_read(void **state)
     ps_plan_destroy(s.plan);
 }
 
+/* Memory that was live before a recording has been filled, and no request tells where it came from. */
+static void test_what_was_there_before_is_written(void **state)
+{
+    (void)state;
+    scene s = stream_a_block((omission){0}, PS_MEMORY_UNKNOWN);
+    const uint32_t before = plan_buffer(s.plan, 0, 4096);
+    s.plan->buffer.role[before] = PS_ROLE_BEFORE;
+    tell(s.plan, s.work[3], before, false);
+    assert_int_equal(hazards_of(s.plan).total, 0);
+    ps_plan_destroy(s.plan);
+}
+
 static void test_a_plan_tells_of_its_hazards(void **state)
 {
     ps_error err = {0};
@@ -300,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_memory_is_handed_on),
         cmocka_unit_test(test_lives_begin_and_end),
         cmocka_unit_test(test_somebody_writes_before_it_is_read),
+        cmocka_unit_test(test_what_was_there_before_is_written),
         cmocka_unit_test(test_a_plan_tells_of_its_hazards),
         cmocka_unit_test(test_a_circle_is_refused),
         cmocka_unit_test(test_no_memory_leaves_nothing_behind),
