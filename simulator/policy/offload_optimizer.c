@@ -11,6 +11,7 @@
  * use gradients between backward and the step, they leave together in the step.
  */
 #include "policy/offload_optimizer.h"
+
 #include "base/memory.h"
 
 enum { UPLOAD = PS_HOST_UPLOAD, OFFLOAD = PS_HOST_OFFLOAD };

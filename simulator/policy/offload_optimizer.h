@@ -52,10 +52,10 @@ typedef struct ps_offload_step {
     uint32_t next_host;      /* the thread's first one behind it, or NONE */
     uint32_t before, behind; /* tasks of the stream around it that stay, or NONE */
     size_t memop;            /* first row of a request behind its begin */
-    ps_ns head_ns,
-        tail_ns;     /* of the thread, in the step: before first_host, and before next_host */
-    size_t gradient; /* row of its first gradient; one for every parameter */
-    bool streams;    /* gradients leave as they come, not all at the end of backward */
+    ps_ns head_ns;           /* of the thread's time in the step, what is before first_host ... */
+    ps_ns tail_ns;           /* ... and before next_host */
+    size_t gradient;         /* row of its first gradient; one for every parameter */
+    bool streams;            /* gradients leave as they come, not all at the end of backward */
 } ps_offload_step;
 
 /** What the optimizer keeps, and how that is known. */
