@@ -61,6 +61,7 @@ typedef struct ps_offload_step {
 /** What the optimizer keeps, and how that is known. */
 typedef struct ps_offload_kind {
     const char *name;       /* "adam", "sgd" */
+    const char *style;      /* "fused", "foreach", "single-tensor" */
     uint32_t states;        /* a parameter: 2 Adam's moments, 1 momentum, 0 */
     const char *how;        /* static text */
     uint32_t element_bytes; /* that its kernels name; 0 unknown */

@@ -14,7 +14,7 @@ static bool has_text(const char *text, const char *part)
 }
 
 typedef struct signs {
-    bool is_adam, multiplies, is_narrow, is_wide;
+    bool is_adam, multiplies, is_narrow, is_wide, is_fused, is_foreach;
 } signs;
 
 static void see_operators(const ps_offload_search *self, signs *out)
@@ -27,6 +27,8 @@ static void see_operators(const ps_offload_search *self, signs *out)
             trace->range.start_ns[i] >= step->begin_ns && trace->range.start_ns[i] < step->end_ns) {
             out->is_adam = out->is_adam || has_text(name, "addcdiv") || has_text(name, "adam");
             out->multiplies = out->multiplies || has_text(name, "mul_");
+            out->is_fused = out->is_fused || has_text(name, "_fused_");
+            out->is_foreach = out->is_foreach || has_text(name, "_foreach_");
         }
     }
 }
@@ -45,6 +47,8 @@ static void see_kernels(const ps_offload_search *self, signs *out)
         out->is_adam = out->is_adam || has_text(name, "Adam") || has_text(name, "addcdiv") ||
                        (has_text(name, "PointwiseOp") && has_text(name, "divides"));
         out->multiplies = out->multiplies || has_text(name, "multiplies");
+        out->is_fused = out->is_fused || has_text(name, "Fused");
+        out->is_foreach = out->is_foreach || has_text(name, "multi_tensor_apply");
     }
 }
 
@@ -87,6 +91,9 @@ ps_code ps__offload_optimizer_kind(ps_offload_search *self, ps_error *err)
                              .states = is_adam           ? 2
                                        : seen.multiplies ? 1
                                                          : 0,
+                             .style = seen.is_fused     ? "fused"
+                                      : seen.is_foreach ? "foreach"
+                                                        : "single-tensor",
                              .how = name[0] != '\0' ? "by its range" : "by its kernels"};
     if (seen.is_narrow != seen.is_wide) {
         out->element_bytes = seen.is_narrow ? 2 : 4;

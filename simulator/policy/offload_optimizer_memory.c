@@ -161,12 +161,12 @@ ps_code ps__offload_optimizer_fact(ps_offload_building *b, const ps_offload_opti
 {
     char text[512];
     (void)snprintf(text, sizeof text,
-                   "%s (%s): %zu steps over %zu tensors of %" PRIu64 " parameters, %" PRIu64
+                   "%s, %s (%s): %zu steps over %zu tensors of %" PRIu64 " parameters, %" PRIu64
                    " bytes, run on the host; %zu kernels are gone and %" PRIu64
                    " bytes of states have left the device%s; gradients %s",
-                   places->kind.name, places->kind.how, places->step_count, places->parameter_count,
-                   ps__offload_elements(places), ps__offload_bytes(places), places->dropped_kernels,
-                   places->state_bytes,
+                   places->kind.name, places->kind.style, places->kind.how, places->step_count,
+                   places->parameter_count, ps__offload_elements(places), ps__offload_bytes(places),
+                   places->dropped_kernels, places->state_bytes,
                    places->resident_bytes == 0
                        ? ""
                        : ", taken to be as large as the parameters each, of what was live before",
