@@ -607,6 +607,11 @@ void ps_eager_set_reentrant(ps_eager *self, bool is_so)
     self->is_reentrant = is_so;
 }
 
+bool ps_eager_is_reentrant(const ps_eager *self)
+{
+    return self->is_reentrant;
+}
+
 void ps_eager_set_inputs_first(ps_eager *self, bool is_so)
 {
     self->inputs_first = is_so;

@@ -259,6 +259,21 @@ static void tell_reads(ps_eager *self, const ps_node *node)
     }
 }
 
+/* A block that runs to its end is through before what listens hears of its last node. */
+static void prepare(ps_eager *self, ps_node *node)
+{
+    const bool fills_first = ps_eager_is_reentrant(self);
+    if (fills_first && node->checkpoint != NULL) {
+        ps_checkpoint_fill(self, node);
+    }
+    if (node->mark != 0) {
+        ps_eager_call_mark_hook(self, node->mark);
+    }
+    if (!fills_first && node->checkpoint != NULL) {
+        ps_checkpoint_fill(self, node);
+    }
+}
+
 static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready)
 {
     ps_node *node = ps_eager_node(self, number);
@@ -268,12 +283,7 @@ static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready
         return;
     }
     ps_eager_set_block(self, node->block);
-    if (node->mark != 0) {
-        ps_eager_call_mark_hook(self, node->mark);
-    }
-    if (node->checkpoint != NULL) {
-        ps_checkpoint_fill(self, node);
-    }
+    prepare(self, node);
     const bool is_fetched = fetch_saved(self, node);
     check_saved(self, node);
     node->ops->apply(self, node, node->grad, out);

@@ -141,6 +141,9 @@ bool ps_eager_is_backward(const ps_eager *self);
 /** See ps_eager_set_inputs_first. */
 bool ps_eager_inputs_first(const ps_eager *self);
 bool ps_eager_is_skipping(const ps_eager *self);
+
+/** See ps_eager_set_reentrant. */
+bool ps_eager_is_reentrant(const ps_eager *self);
 void ps_eager_call_leaf_hook(ps_eager *self);
 void ps_eager_call_end_hook(ps_eager *self);
 void ps_eager_call_mark_hook(ps_eager *self, uint32_t mark);

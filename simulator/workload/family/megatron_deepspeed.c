@@ -101,7 +101,8 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
     self->final_norm = ps_model_parameter(m, n->hidden);
     self->head = ps_model_matrix(m, n->vocabulary, n->hidden);
     m->tensor_ranks = n->parts;
-    m->external = self->head; /* the model multiplies by it, not the module that has it */
+    ps_eager_set_reentrant(m->e, true); /* its own checkpoint() runs a block to its end */
+    m->external = self->head;           /* the model multiplies by it, not the module that has it */
     return PS_OK;
 }
 
