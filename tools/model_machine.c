@@ -5,6 +5,7 @@
 #include "model_machine.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "collective_tables.h"
@@ -17,6 +18,11 @@ static const char *text_or(const ps_args *args, const char *option, const char *
     return text == NULL ? fallback : text;
 }
 
+static bool is_choice(const ps_args *args, const char *option, const char *word)
+{
+    return strcmp(text_or(args, option, ""), word) == 0;
+}
+
 /* ---- the cluster ---- */
 
 ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalogue,
@@ -25,7 +31,9 @@ ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalo
     const char *name = text_or(args, "cluster", gpu);
     const char *path = ps_args_text(args, "cluster-file");
     ps_cluster_options options = {.csv_name = path,
-                                  .rank_cores = (uint32_t)ps_args_quantity(args, "cores")};
+                                  .rank_cores = (uint32_t)ps_args_quantity(args, "cores"),
+                                  .is_unbound = is_choice(args, "binding", "none"),
+                                  .is_cyclic = is_choice(args, "distribution", "cyclic")};
     char *text = NULL;
     if (path == NULL) {
         return ps_cluster_create(catalogue, name, gpus, &options, out, err);

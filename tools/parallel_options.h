@@ -39,6 +39,16 @@
          .max = 4096,                                                                              \
          .help = "threads of the host bound to a rank, for what it computes there; its share of "  \
                  "the cores when absent"},                                                         \
+        {.name = "binding",                                                                        \
+         .kind = PS_OPTION_CHOICE,                                                                 \
+         .value = "socket|none",                                                                   \
+         .help = "where threads and memory of a rank are: on the socket of its GPU, or on all "    \
+                 "cores and where memory is first touched; socket when absent"},                   \
+        {.name = "distribution",                                                                   \
+         .kind = PS_OPTION_CHOICE,                                                                 \
+         .value = "block|cyclic",                                                                  \
+         .help = "which GPUs of several nodes are which ranks: node by node, or dealt over the "   \
+                 "nodes in turn; block when absent"},                                              \
     {                                                                                              \
         .name = "cluster-file", .kind = PS_OPTION_TEXT, .value = "FILE",                           \
         .help = "CSV file with further kinds of nodes (see docs/EXTENDING.md)"                     \

@@ -248,6 +248,18 @@ static ps_code make_plan(const char *input, const ps_args *args, const ps_catalo
     return code;
 }
 
+/* A recording shows what its launch made of it. */
+static ps_code refuse_launch(const ps_args *args, ps_error *err)
+{
+    static const char *const known[] = {"cores", "binding", "distribution"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (ps_args_has(args, known[i])) {
+            return ps_fail(err, PS_USAGE, "--%s is of a model that nobody recorded", known[i]);
+        }
+    }
+    return PS_OK;
+}
+
 static ps_code load(const char *input, const ps_args *args, const ps_catalogue *catalogue,
                     bool *is_made, ps_loaded *out, ps_error *err)
 {
@@ -258,9 +270,7 @@ static ps_code load(const char *input, const ps_args *args, const ps_catalogue *
     }
     *is_made = false;
     PS_TRY(refuse_recipe(args, "this input was recorded", err));
-    if (ps_args_has(args, "cores")) {
-        return ps_fail(err, PS_USAGE, "--cores is of a model that nobody recorded");
-    }
+    PS_TRY(refuse_launch(args, err));
     return ps_load_with_structure(input, ps_args_text(args, "structure-file"), out, err);
 }
 

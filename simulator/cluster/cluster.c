@@ -61,6 +61,7 @@ static ps_code build(ps_cluster *self, const ps_catalogue *catalogue, const char
     PS_TRY(ps_cluster_read_kind(self, catalogue, name, gpus, options, err));
     PS_TRY(check_size(self, gpus, err));
     PS_TRY(bind_cores(self, options, err));
+    self->is_cyclic = options != NULL && options->is_cyclic;
     return ps_cluster_make_links(self, err);
 }
 
@@ -93,14 +94,20 @@ const ps_cluster_info *ps_cluster_about(const ps_cluster *self)
     return &self->info;
 }
 
+uint32_t ps_cluster_seat(const ps_cluster *self, uint32_t rank)
+{
+    const ps_cluster_info *info = &self->info;
+    return self->is_cyclic ? rank % info->nodes * info->gpus_per_node + rank / info->nodes : rank;
+}
+
 uint32_t ps_cluster_node(const ps_cluster *self, uint32_t rank)
 {
-    return rank / self->info.gpus_per_node;
+    return ps_cluster_seat(self, rank) / self->info.gpus_per_node;
 }
 
 uint32_t ps_cluster_local(const ps_cluster *self, uint32_t rank)
 {
-    return rank % self->info.gpus_per_node;
+    return ps_cluster_seat(self, rank) % self->info.gpus_per_node;
 }
 
 uint32_t ps_cluster_link_count(const ps_cluster *self)

@@ -5,7 +5,8 @@
  *
  *   node kind   GPUs, what joins them (an NVSwitch, NVLinks of a mesh, PCIe
  *               with its switches), sockets with host memory, network ports
- *   rank        node by node: rank r is GPU r % G of node r / G
+ *   rank        node by node: rank r is GPU r % G of node r / G; or dealt over the N nodes in turn:
+ *               GPU r / N of node r % N
  *   links       one direction each, with the rate that all transfers on it
  *               share; a path says how often each byte crosses which of them
  *
@@ -42,6 +43,9 @@ typedef struct ps_cluster_options {
     size_t csv_bytes;
     const char *csv_name; /* for messages; NULL: "user's clusters" */
     uint32_t rank_cores;  /* threads bound to each rank; 0: its share of the socket's cores */
+    bool is_unbound;      /* ranks' threads run on all cores of the node, memory lies where it was
+                             first touched; else on the socket of the rank's GPU */
+    bool is_cyclic;       /* ranks are dealt over the nodes in turn, not node by node */
 } ps_cluster_options;
 
 /** Texts are borrowed until the cluster is destroyed. */
@@ -68,6 +72,7 @@ typedef struct ps_rank_host {
     uint64_t staged_down_bytes_per_s; /* ... and to it */
     uint64_t threads_bytes_per_s; /* what its share of the socket's cores could stream, were memory
                                      endless; the socket's memory where cores are not known */
+    uint64_t lone_bytes_per_s;    /* the same of one pinned tensor: less where no thread is bound */
     ps_basis threads_basis;
     uint64_t read_bytes_per_s;  /* large reads from all disks of the node; 0: none stated */
     uint64_t write_bytes_per_s; /* ... and writes */
@@ -126,6 +131,7 @@ typedef struct ps_group_place {
     uint64_t fabric_bytes_per_s;  /* what one rank can send inside its node: all rings together */
     uint64_t network_bytes_per_s; /* what its ports let a node of the group send; UINT64_MAX when
                                      it lies in one node */
+    uint64_t scatter_share;       /* of that, of what is summed on its way [millionths]; 0: all */
     uint64_t direct_bytes_per_s;  /* what one rank can send to all others at a time inside
                                             its node */
     uint64_t direct_network_bytes_per_s; /* the same as the ports allow; UINT64_MAX in one node */
@@ -143,7 +149,8 @@ typedef struct ps_group_place {
  * @return PS_OK · PS_NOMEM · PS_NOT_FOUND a name that is neither, with near names; a kind with a
  *         figure missing, or with a part that the catalogue has not · PS_USAGE no GPU, too many,
  *         not a multiple, several nodes without network, more threads for the ranks of a socket
- *         than it has cores, or of a kind that does not say what a core streams · PS_BAD_INPUT rows that do not parse,
+ *         than it has cores, or of a kind that does not say what a core streams, ranks that are not
+ *         bound of a kind that does not say what they reach · PS_BAD_INPUT rows that do not parse,
  *         with name and line
  */
 ps_code ps_cluster_create(const ps_catalogue *catalogue, const char *name, uint32_t gpus,

@@ -118,17 +118,6 @@ static uint64_t stated_or(const ps_kind_reader *self, const char *quantity, uint
     return stated.value;
 }
 
-/* A rate as ranks were found to share it: "NAME-N" with N of the node's GPUs at work, else "NAME". */
-static uint64_t shared_rate(const ps_kind_reader *self, const char *quantity, uint64_t without)
-{
-    char counted[32];
-    ps_basis ignored;
-    const uint32_t used =
-        self->gpus < self->cluster->kind.gpus ? self->gpus : self->cluster->kind.gpus;
-    (void)snprintf(counted, sizeof counted, "%s-%u", quantity, (unsigned)used);
-    return stated_or(self, counted, stated_or(self, quantity, without, &ignored), &ignored);
-}
-
 /* Memory, cores and what they stream; copies of pageable memory are one core's work too. */
 static ps_code read_threads(ps_kind_reader *self)
 {
@@ -189,13 +178,16 @@ static ps_code read_host(ps_kind_reader *self)
     kind->up_bytes_per_s = stated_or(self, "slot-up", kind->up_bytes_per_s, &ignored);
     kind->down_bytes_per_s = stated_or(self, "slot-down", kind->down_bytes_per_s, &ignored);
     kind->echo_bytes_per_s = stated_or(self, "slot-echo", kind->down_bytes_per_s, &ignored);
-    kind->memory_bytes_per_s = shared_rate(self, "host-stream", kind->memory_bytes_per_s);
-    kind->pinned_bytes_per_s = shared_rate(self, "pinned-stream", kind->memory_bytes_per_s);
+    kind->memory_bytes_per_s = stated_or(self, "host-stream", kind->memory_bytes_per_s, &ignored);
+    kind->pinned_bytes_per_s = kind->memory_bytes_per_s;
     if (kind->gpus_per_switch > 1) {
         PS_TRY(read_part(self, "uplink", PS_HARDWARE_LINK, PS_FIGURE_BANDWIDTH,
                          &kind->uplink_bytes_per_s));
     }
     PS_TRY(read_threads(self));
+    if (self->is_unbound) {
+        PS_TRY(ps_kind_unbind(self));
+    }
     PS_TRY(read_storage(self));
     PS_TRY(ps_figure_table_need(self->table, self->thing, "peer-access", &word, self->err));
     if (strcmp(word.text, "yes") != 0 && strcmp(word.text, "no") != 0) {
@@ -223,6 +215,9 @@ static ps_code read_network(ps_kind_reader *self)
     }
     if (ps_figure_table_get(self->table, self->thing, "rail-change", &stated)) {
         self->cluster->kind.rail_change_bytes_per_s = stated.value;
+    }
+    if (ps_figure_table_get(self->table, self->thing, "scatter-share", &stated)) {
+        self->cluster->kind.scatter_share = stated.value;
     }
     info->network_latency_ns = (ps_ns)latency;
     return PS_OK;

@@ -36,12 +36,12 @@ static const ps_figure_rule rules[] = {
     {"slot-down", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"slot-echo", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"host-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"scatter-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
     {"rail-change", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"storage", PS_FIGURE_WORD, 0, 0},
     {"storages", PS_UNIT_COUNT, 1, 64},
-    {"host-stream-*", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
-    {"pinned-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
-    {"pinned-stream-*", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
+    {"unbound-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
+    {"unbound-crowding", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
     {NULL, PS_UNIT_COUNT, 0, 0},
 };
 
@@ -152,8 +152,12 @@ ps_code ps_cluster_read_kind(ps_cluster *self, const ps_catalogue *catalogue, co
 {
     ps_figure_table *table = NULL;
     PS_TRY(read_table(options, &table, err));
-    ps_kind_reader read = {
-        .gpus = gpus, .cluster = self, .catalogue = catalogue, .table = table, .err = err};
+    ps_kind_reader read = {.gpus = gpus,
+                           .is_unbound = options != NULL && options->is_unbound,
+                           .cluster = self,
+                           .catalogue = catalogue,
+                           .table = table,
+                           .err = err};
     ps_code code = find_kind(&read, name, gpus);
     if (code == PS_OK) {
         code = ps_kind_read_figures(&read);

@@ -170,6 +170,8 @@ ps_code ps_cluster_make_links(ps_cluster *self, ps_error *err)
 ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank)
 {
     const ps_node_kind *kind = &self->kind;
+    const uint64_t threads = cores_rate(self, ps_cluster_local(self, rank));
+    const bool is_slower = kind->lone_bytes_per_s > 0 && kind->lone_bytes_per_s < threads;
     return (ps_rank_host){.node_bytes = kind->memory_bytes,
                           .up_bytes_per_s = kind->up_bytes_per_s,
                           .down_bytes_per_s = kind->down_bytes_per_s,
@@ -178,7 +180,8 @@ ps_rank_host ps_cluster_host(const ps_cluster *self, uint32_t rank)
                           .staged_down_bytes_per_s = kind->staged_down_bytes_per_s,
                           .read_bytes_per_s = kind->read_bytes_per_s,
                           .write_bytes_per_s = kind->write_bytes_per_s,
-                          .threads_bytes_per_s = cores_rate(self, ps_cluster_local(self, rank)),
+                          .threads_bytes_per_s = threads,
+                          .lone_bytes_per_s = is_slower ? kind->lone_bytes_per_s : threads,
                           .threads_basis = kind->core_bytes_per_s > 0 && kind->cores > 0
                                                ? kind->core_basis
                                                : PS_BASIS_GUESSED};

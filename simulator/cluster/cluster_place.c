@@ -113,7 +113,8 @@ ps_code ps_cluster_place(const ps_cluster *self, const ps_group *group, ps_group
                             .fabric = kind->fabric,
                             .rings = UINT32_MAX,
                             .fabric_bytes_per_s = kind->fabric_bytes_per_s,
-                            .network_bytes_per_s = UINT64_MAX};
+                            .network_bytes_per_s = UINT64_MAX,
+                            .scatter_share = kind->scatter_share};
     while (ps_walk_next(&at, &part)) {
         place_node(&at, &part, out);
         if (at.nodes > 1) {

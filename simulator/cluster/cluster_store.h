@@ -31,7 +31,8 @@ typedef struct ps_node_kind {
     uint64_t uplink_bytes_per_s;               /* of a PCIe switch */
     uint64_t both_bytes_per_s;                 /* of a slot, the two directions together */
     uint64_t memory_bytes_per_s;               /* of a socket ... */
-    uint64_t pinned_bytes_per_s;               /* ... and of what is pinned of its memory */
+    uint64_t pinned_bytes_per_s;               /* ... and of what ranks have pinned there */
+    uint64_t lone_bytes_per_s;                 /* of one pinned tensor of a rank; 0: as of any */
     uint64_t memory_bytes;                     /* of a node; 0 unknown */
     uint64_t staged_bytes_per_s;               /* copies of pageable memory ... */
     uint64_t staged_up_bytes_per_s, staged_down_bytes_per_s; /* ... from the GPU and to it */
@@ -41,6 +42,7 @@ typedef struct ps_node_kind {
     ps_basis core_basis;
     uint64_t nic_bytes_per_s;                     /* of one port; 0: none */
     uint64_t read_bytes_per_s, write_bytes_per_s; /* of all disks of a node; 0: none stated */
+    uint64_t scatter_share;           /* of a port's rate, of what is summed on its way; 0: all */
     uint64_t rail_change_bytes_per_s; /* of a port whose rings change it; 0: as others */
     uint32_t links[PS_MESH_MAX_GPUS][PS_MESH_MAX_GPUS];
 } ps_node_kind;
@@ -56,6 +58,7 @@ struct ps_cluster {
     char text[3][PS_NODE_TEXT_BYTES]; /* of the info */
     ps_link_row *link;
     uint32_t link_count, links_per_node;
+    bool is_cyclic; /* ranks are dealt over the nodes in turn */
 };
 
 /** The links of a node by what they are; a GPU's come first. */
@@ -76,6 +79,9 @@ typedef enum ps_link_part {
     PS_LINK_STORAGE_WRITE,
     PS_LINK_RAIL_CHANGE, /* of kinds that state a rate for it */
 } ps_link_part;
+
+/** Number of a rank's GPU, counted node by node. */
+uint32_t ps_cluster_seat(const ps_cluster *self, uint32_t rank);
 
 /** PCIe switches of a node, 0 when every slot is the processor's own. */
 uint32_t ps_node_switches(const ps_node_kind *kind);
@@ -99,12 +105,16 @@ uint32_t ps_cluster_link_number(const ps_cluster *self, uint32_t node, ps_link_p
 /** A kind being read into a cluster. */
 typedef struct ps_kind_reader {
     uint32_t gpus; /* that the cluster uses of a node, as far as it has so many */
+    bool is_unbound;
     ps_cluster *cluster;
     const ps_catalogue *catalogue;
     const ps_figure_table *table;
     uint32_t thing;
     ps_error *err;
 } ps_kind_reader;
+
+/** Sockets, cores and memory as ranks that are not bound have them. PS_OK · PS_USAGE not known */
+ps_code ps_kind_unbind(ps_kind_reader *self) PS_MUST_USE;
 
 /** Reads the figures of the reader's thing. PS_OK · PS_NOT_FOUND · PS_BAD_INPUT */
 ps_code ps_kind_read_figures(ps_kind_reader *self) PS_MUST_USE;

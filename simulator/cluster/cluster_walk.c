@@ -8,10 +8,21 @@
 
 #include "base/memory.h"
 
-static int by_rank(const void *a, const void *b)
+static int ascending(const void *a, const void *b)
 {
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
+}
+
+static uint32_t node_of(const ps_cluster *cluster, uint32_t seat)
+{
+    return seat / cluster->info.gpus_per_node;
+}
+
+static uint32_t rank_at(const ps_cluster *cluster, uint32_t seat)
+{
+    const uint32_t local = seat % cluster->info.gpus_per_node;
+    return cluster->is_cyclic ? local * cluster->info.nodes + node_of(cluster, seat) : seat;
 }
 
 static ps_code check_group(ps_walk *self, const ps_group *group, ps_error *err)
@@ -22,14 +33,15 @@ static ps_code check_group(ps_walk *self, const ps_group *group, ps_error *err)
             return ps_fail(err, PS_USAGE, "a group has rank %u, but the cluster has %u GPUs",
                            (unsigned)group->rank[i], (unsigned)cluster->info.gpus);
         }
-        self->rank[i] = group->rank[i];
+        self->seat[i] = ps_cluster_seat(cluster, group->rank[i]);
     }
-    qsort(self->rank, self->count, sizeof *self->rank, by_rank);
+    qsort(self->seat, self->count, sizeof *self->seat, ascending);
     for (uint32_t i = 0; i < self->count; i++) {
-        if (i > 0 && self->rank[i] == self->rank[i - 1]) {
-            return ps_fail(err, PS_USAGE, "a group has rank %u twice", (unsigned)self->rank[i]);
+        if (i > 0 && self->seat[i] == self->seat[i - 1]) {
+            return ps_fail(err, PS_USAGE, "a group has rank %u twice",
+                           (unsigned)rank_at(cluster, self->seat[i]));
         }
-        const uint32_t node = ps_cluster_node(cluster, self->rank[i]);
+        const uint32_t node = node_of(cluster, self->seat[i]);
         if (self->nodes == 0 || node != self->node[self->nodes - 1]) {
             self->node[self->nodes] = node;
             self->nodes++;
@@ -41,7 +53,7 @@ static ps_code check_group(ps_walk *self, const ps_group *group, ps_error *err)
 
 void ps_walk_end(ps_walk *self)
 {
-    ps_free(self->rank);
+    ps_free(self->seat);
     ps_free(self->node);
     ps_free(self->times);
 }
@@ -54,9 +66,9 @@ ps_code ps_walk_begin(ps_walk *self, const ps_cluster *cluster, const ps_group *
         return ps_fail(err, PS_USAGE, "a group of %u ranks in a cluster of %u GPUs",
                        (unsigned)group->count, (unsigned)cluster->info.gpus);
     }
-    self->rank = ps_calloc(group->count, sizeof *self->rank);
+    self->seat = ps_calloc(group->count, sizeof *self->seat);
     self->node = ps_calloc(group->count, sizeof *self->node);
-    const ps_code code = self->rank != NULL && self->node != NULL ? check_group(self, group, err)
+    const ps_code code = self->seat != NULL && self->node != NULL ? check_group(self, group, err)
                                                                   : ps_fail_nomem(err);
     if (code != PS_OK) {
         ps_walk_end(self);
@@ -88,9 +100,9 @@ bool ps_walk_next(const ps_walk *self, ps_walk_share *at)
     if (at->first == self->count) {
         return false;
     }
-    at->node = ps_cluster_node(cluster, self->rank[at->first]);
+    at->node = node_of(cluster, self->seat[at->first]);
     while (at->first + at->count < self->count &&
-           ps_cluster_node(cluster, self->rank[at->first + at->count]) == at->node) {
+           node_of(cluster, self->seat[at->first + at->count]) == at->node) {
         at->count++;
     }
     return true;
@@ -98,7 +110,7 @@ bool ps_walk_next(const ps_walk *self, ps_walk_share *at)
 
 uint32_t ps_walk_member(const ps_walk *self, const ps_walk_share *at, uint32_t i)
 {
-    return ps_cluster_local(self->cluster, self->rank[at->first + i]);
+    return self->seat[at->first + i] % self->cluster->info.gpus_per_node;
 }
 
 uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_forwarded)

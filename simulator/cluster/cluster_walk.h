@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A group's ranks in ascending order, node by node, with a count of crossings
+ * A group's GPUs in ascending order, node by node, with a count of crossings
  * for every link of these nodes.
  */
 #ifndef PS_CLUSTER_CLUSTER_WALK_H
@@ -10,13 +10,13 @@
 
 typedef struct ps_walk {
     const ps_cluster *cluster;
-    uint32_t *rank; /* ascending */
+    uint32_t *seat; /* of the ranks, ascending */
     uint32_t count, nodes;
     uint32_t *node;  /* of the ranks, ascending */
     uint32_t *times; /* by place of the node among these, then by link of a node */
 } ps_walk;
 
-/** Members of one node: rank[first .. first + count) of the walk. */
+/** Members of one node: seat[first .. first + count) of the walk. */
 typedef struct ps_walk_share {
     uint32_t node, first, count;
 } ps_walk_share;

@@ -47,7 +47,7 @@ typedef struct ps_nccl {
 typedef struct ps_collective_machine {
     uint64_t channels, bus_rate; /* of an NVSWITCH or PCIE; of one ring of an NVLINK */
     uint64_t base_latency, simple_hop, ll128_hop;
-    uint64_t link_share, ll128_share, forwarded_share, direct_share, scatter_share;
+    uint64_t link_share, ll128_share, forwarded_share, direct_share;
     uint64_t copy_rate;                          /* UINT64_MAX: does not show */
     uint64_t nvls_share, nvls_latency, nvls_hop; /* share 0: no such switch */
     bool is_guessed;                             /* one of them is nobody's measurement */

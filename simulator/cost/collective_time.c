@@ -106,17 +106,32 @@ static uint64_t filling(const ps_collective_model *self, const ps_collective_cal
     return times(call->place.ranks - 2, ps_ns_at(ps_least(chunks, call->bytes), rate));
 }
 
+/*
+ * Ports pass on less of what is summed on its way than of what is gathered; a sum over a ring is the
+ * one, then the other. Told as bytes: groups that share the ports wait for one another's.
+ */
+static uint64_t port_bytes(const ps_collective_call *call, uint64_t bytes)
+{
+    const uint64_t share = call->place.scatter_share;
+    if (call->place.nodes == 1 || share == 0) {
+        return bytes;
+    }
+    if (call->kind == PS_COLLECTIVE_ALL_REDUCE) {
+        return bytes / 2 + ps_mul_div_u64(bytes / 2, PS_RATIO_ONE, share);
+    }
+    return call->kind == PS_COLLECTIVE_REDUCE_SCATTER ? ps_mul_div_u64(bytes, PS_RATIO_ONE, share)
+                                                      : bytes;
+}
+
 static void time_ring(const ps_collective_model *self, const ps_collective_call *call,
                       ps_collective_protocol protocol, ps_collective_result *out)
 {
     const ps_group_place *place = &call->place;
     const uint64_t steps = ps_collective_steps(call->kind, place->ranks);
     const uint64_t between = ps_collective_steps(call->kind, place->nodes);
-    out->wire_bytes = ps_collective_bus_bytes(call->kind, call->bytes, place->ranks);
+    out->wire_bytes =
+        port_bytes(call, ps_collective_bus_bytes(call->kind, call->bytes, place->ranks));
     out->rate_bytes_per_s = protocol_rate(self, call, protocol);
-    if (call->kind == PS_COLLECTIVE_REDUCE_SCATTER && place->nodes > 1) {
-        out->rate_bytes_per_s = ps_share_of(out->rate_bytes_per_s, self->machine.scatter_share);
-    }
     uint64_t ns = self->machine.base_latency + (steps - between) * hop_of(self, place, protocol) +
                   between * network_hop(self, protocol);
     ns += is_pipelined(call->kind) ? filling(self, call, protocol, out->rate_bytes_per_s)

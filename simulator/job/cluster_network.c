@@ -140,6 +140,7 @@ static ps_code host(void *context, uint32_t rank, ps_network_host *out, ps_error
                                                [PS_HOST_STAGED_OFFLOAD] = of.staged_up_bytes_per_s,
                                                [PS_HOST_COMPUTE] = of.threads_bytes_per_s,
                                                [PS_HOST_PINNED_COMPUTE] = of.threads_bytes_per_s,
+                                               [PS_HOST_LONE_COMPUTE] = of.lone_bytes_per_s,
                                                [PS_HOST_STORAGE_READ] = of.read_bytes_per_s,
                                                [PS_HOST_STORAGE_WRITE] = of.write_bytes_per_s},
                           .basis = {[PS_HOST_UPLOAD] = PS_BASIS_ANALYTIC,
@@ -149,6 +150,7 @@ static ps_code host(void *context, uint32_t rank, ps_network_host *out, ps_error
                                     [PS_HOST_STAGED_OFFLOAD] = PS_BASIS_ANALYTIC,
                                     [PS_HOST_COMPUTE] = of.threads_basis,
                                     [PS_HOST_PINNED_COMPUTE] = of.threads_basis,
+                                    [PS_HOST_LONE_COMPUTE] = of.threads_basis,
                                     [PS_HOST_STORAGE_READ] = PS_BASIS_ANALYTIC,
                                     [PS_HOST_STORAGE_WRITE] = PS_BASIS_ANALYTIC}};
     return PS_OK;
@@ -165,6 +167,7 @@ static ps_code host_path(void *context, uint32_t rank, ps_host_traffic traffic,
         [PS_HOST_STAGED_OFFLOAD] = PS_TRAFFIC_STAGED_OFFLOAD,
         [PS_HOST_COMPUTE] = PS_TRAFFIC_THREADS,
         [PS_HOST_PINNED_COMPUTE] = PS_TRAFFIC_PINNED_THREADS,
+        [PS_HOST_LONE_COMPUTE] = PS_TRAFFIC_PINNED_THREADS,
         [PS_HOST_STORAGE_READ] = PS_TRAFFIC_STORAGE_READ,
         [PS_HOST_STORAGE_WRITE] = PS_TRAFFIC_STORAGE_WRITE};
     const ps_group one = {.rank = &rank, .count = 1};

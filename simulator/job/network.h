@@ -43,6 +43,7 @@ typedef enum ps_host_traffic {
     PS_HOST_STAGED_OFFLOAD,
     PS_HOST_COMPUTE,        /* its threads read and write memory */
     PS_HOST_PINNED_COMPUTE, /* ... that is pinned */
+    PS_HOST_LONE_COMPUTE,   /* ... that is one pinned tensor */
     PS_HOST_STORAGE_READ,   /* disks of the node to memory */
     PS_HOST_STORAGE_WRITE,
     PS_HOST_TRAFFIC_COUNT

@@ -141,15 +141,33 @@ ps_code ps__rank_copy(lowering *self, size_t i, size_t event, uint32_t *task, ps
 
 /* ---- threads ---- */
 
-static ps_host_traffic thread_traffic(const ps_workload_op_table *op, size_t i)
+/* The work is told of one tensor of the host alone: it streams what the place of that one gives. */
+static bool is_of_one(const lowering *self, size_t event)
 {
+    const ps_workload_access_table *access = &self->from->access;
+    const uint32_t first = host_side(self, event);
+    for (size_t i = self->access; i < access->head.count && access->event[i] == event; i++) {
+        if (access->tensor[i] + 1 != first &&
+            ps_memory_is_host(self->from->tensor.memory[access->tensor[i]])) {
+            return false;
+        }
+    }
+    return first != 0;
+}
+
+static ps_host_traffic thread_traffic(const lowering *self, size_t i, size_t event)
+{
+    const ps_workload_op_table *op = &self->from->op;
     if (op->kind[i] == PS_OP_READ) {
         return PS_HOST_STORAGE_READ;
     }
     if (op->kind[i] == PS_OP_WRITE) {
         return PS_HOST_STORAGE_WRITE;
     }
-    return op->memory[i] == PS_MEMORY_PINNED ? PS_HOST_PINNED_COMPUTE : PS_HOST_COMPUTE;
+    if (op->memory[i] != PS_MEMORY_PINNED) {
+        return PS_HOST_COMPUTE;
+    }
+    return is_of_one(self, event) ? PS_HOST_LONE_COMPUTE : PS_HOST_PINNED_COMPUTE;
 }
 
 /* In the host's own thread the task is the launch itself; what that waits for, the host waited for. */
@@ -158,7 +176,7 @@ ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_
     const ps_workload_op_table *op = &self->from->op;
     ps_plan_task_table *tasks = &self->plan->task;
     const bool is_own = op->lane[i] == PS_WORKLOAD_MAIN;
-    const ps_host_traffic traffic = thread_traffic(op, i);
+    const ps_host_traffic traffic = thread_traffic(self, i, event);
     size_t host, work;
     if (!self->what->host->is_known) {
         return ps_fail(err, PS_USAGE, "work of the host (%s) needs a host: a GPU in a kind of node",

@@ -18,16 +18,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "accuracy", "dos"))
 import dos  # noqa: E402
 
-# kind of node -> figure -> first trial; GB/s, of the host's module-hook us
+# kind of node -> figure -> first trial; GB/s, of the host's module-hook us, shares of 1
 FIGURES = {
-    "a100-40-numa-4": {"host-stream": 44.9, "slot": 24.4, "slot-echo": 8, "staged-up": 4.8,
-                       "staged-down": 5.5, "module-hook": 600},
-    "a100-40-unbound-4": {"host-stream-1": 160, "host-stream-2": 126, "host-stream-4": 101,
-                          "pinned-stream-1": 68, "pinned-stream-2": 91, "pinned-stream-4": 99,
-                          "slot-echo": 12, "staged-up": 4.7},
+    "a100-40-numa-4": {"host-stream": 44.9, "slot": 24.4, "slot-echo": 11, "staged-up": 4.9,
+                       "staged-down": 5.8, "module-hook": 600, "unbound-share": 0.93,
+                       "unbound-crowding": 0.8, "scatter-share": 0.7},
     "h100-80-smt-4": {"host-stream": 256, "core-stream": 4.79, "slot-echo": 15, "staged-up": 2.5,
                       "staged-down": 10, "module-hook": 430},
 }
+SHARES = ("unbound-share", "unbound-crowding", "scatter-share")
 STEPS = (1.15, 1.07, 1.03, 1.015)
 
 
@@ -36,6 +35,8 @@ def rows_of(kind, values):
     for key, value in values.items():
         if key == "module-hook":
             hosts.append((dos.HOST_OF[kind], key, value, "us"))
+        elif key in SHARES:
+            clusters.append((kind, key, min(value, 1), ""))
         elif key == "slot":
             clusters += [(kind, "slot-up", value, "GB/s"), (kind, "slot-down", value, "GB/s")]
         else:

@@ -30,8 +30,7 @@ MODELS = {
 WORDS = 50257
 ACCUMULATED = 3  # micro-batches simulated of a step with more: the rest are like the second
 REPORT_MS = {"A100-40GB": 60, "H100-80GB": 43}
-HOST_OF = {"a100-40-numa-4": "host-a100-40-numa", "a100-40-unbound-4": "host-a100-40-numa",
-           "h100-80-smt-4": "host-h100-80-smt"}
+HOST_OF = {"a100-40-numa-4": "host-a100-40-numa", "h100-80-smt-4": "host-h100-80-smt"}
 # rows that figures of the machines were found on: folder, model's parameters, method, ranks,
 # micro-batches; None: any
 CALIBRATED = (
@@ -45,6 +44,7 @@ CALIBRATED = (
     ("7B-scale-GA-single-GPU", "offload", 16, 1),
     ("act-output-10B", "k=2)", None, 4), ("act-output-30B", "TwinFlow (ZeRO-Offload++)", None, 4),
     ("20B-scale-twinflow", "offload", None, 4),
+    ("30B-scale-gaps-scale-DP", "k=4)", 1, 8), ("7B-scale-DP", "k=5)", 1, 8),
 )
 PHASES = ("forward", "backward", "optimizer")
 
@@ -80,7 +80,7 @@ def accumulation(row):
 def cluster_of(row):
     if row["gpu"].startswith("H100"):
         return "h100-80-smt-4"
-    return "a100-40-numa-4" if is_bound(row) else "a100-40-unbound-4"
+    return "a100-40-numa-4"
 
 
 def options_of(row, stride=None):
@@ -100,7 +100,8 @@ def options_of(row, stride=None):
                "bf16", "--checkpoint", "full", "--batch", row["micro_batch"], "--seq", row["seq"],
                "--accumulate", str(min(micro, ACCUMULATED)), "--steps", "3", "--optimizer", "adamw",
                "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']]}ms", "--drop-output",
-               "--mask", "none", "--host", HOST_OF[cluster_of(row)]]
+               "--mask", "none", "--host", HOST_OF[cluster_of(row)],
+               "--binding", "socket" if is_bound(row) else "none", "--distribution", "cyclic"]
     for key, value in settings.items():
         options += ["--scheme-option", f"{key}={value}"]
     return options
@@ -149,7 +150,7 @@ COLUMNS = {"forward": "fwd_ms", "backward": "bwd_ms", "optimizer": "update_ms",
 
 
 def is_calibrated(row):
-    return any(row["run_dir"].endswith(folder) and row["method"].endswith(method) and
+    return row["tp"] == "1" and any(row["run_dir"].endswith(folder) and row["method"].endswith(method) and
                micro in (None, accumulation(row)) and int(row["gpus_total"]) == ranks
                for folder, method, micro, ranks in CALIBRATED)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * No collective is faster than its links, on any kind of machine.
+ * No collective is faster than its links, on any kind of machine; ports that
+ * pass on less of what is summed on its way.
  */
 #include "collective_support.h"
 
@@ -63,10 +64,36 @@ static void no_rate_is_beyond_its_path(void **state)
     }
 }
 
+static uint64_t wire(const scene *at, ps_collective_op kind, uint32_t ranks)
+{
+    ps_collective_call call = call_of(at, kind, ranks, 1, 1 << 28);
+    call.algorithm = PS_COLLECTIVE_BY_RING;
+    call.protocol = PS_COLLECTIVE_SIMPLE;
+    return time_of(at, &call).wire_bytes;
+}
+
+/* A port is busy longer with a reduce-scatter; a sum is one, and then a gather. */
+static void sums_hold_ports_longer(void **state)
+{
+    (void)state;
+    scene two = scene_make("a100-40-numa-4", 8, NULL), one = scene_make("a100-40-numa-4", 4, NULL);
+    const uint64_t gather = wire(&two, PS_COLLECTIVE_ALL_GATHER, 8);
+    const uint64_t scatter = wire(&two, PS_COLLECTIVE_REDUCE_SCATTER, 8);
+    const uint64_t sum = wire(&two, PS_COLLECTIVE_ALL_REDUCE, 8);
+    assert_int_equal(gather, (UINT64_C(1) << 28) / 8 * 7);
+    assert_true(scatter > gather + gather / 10);
+    assert_true(sum + 2 >= gather + scatter && sum <= gather + scatter + 2);
+    assert_int_equal(wire(&one, PS_COLLECTIVE_REDUCE_SCATTER, 4),
+                     wire(&one, PS_COLLECTIVE_ALL_GATHER, 4));
+    scene_end(&two);
+    scene_end(&one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_rate_is_beyond_its_path),
+        cmocka_unit_test(sums_hold_ports_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
