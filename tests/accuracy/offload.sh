@@ -35,11 +35,11 @@ cat <<'DOS'
 
 115 published runs on nodes of four A100 and of four H100: plain DeepSpeed, with gradients flushed
 beside the computation, TwinFlow's ratio, Deep Optimizer States by stride, and both. Rates of memory,
-cores, slots and pageable copies and a hook's time were found on 17 rows by
-`tools/dev/calibrate_offload.py` (called calibrated on). How fast reduce-scatters between nodes are
-(`scatter-share`) was set by hand with all rows of several nodes in view, which are therefore no test of
-it; and which mechanisms there are (collectives in line with computation, copies that wait for what has
-just come up, one more copy of the head's weight) was decided with all rows in view. Clean rows are those
+cores, slots and pageable copies, what ports pass on and a hook's time were found on 19 rows by
+`tools/dev/calibrate_offload.py` (called calibrated on); each machine is one kind of node, and how a run
+was launched (bound or not, ranks over nodes) is a flag. Which mechanisms there are (collectives in line
+with computation, copies that wait for what has just come up, ranks dealt over the nodes, one more copy
+of the head's weight) was decided with all rows in view. Clean rows are those
 on one node without tensor parallelism whose eight iterations were alike; all have nothing left out.
 Reserved memory was published in whole GiB. The steps by stride are from published bars.
 DOS
