@@ -263,6 +263,7 @@ static void forward(ps_model *m, const ps_batch *batch, ps_model_output *out)
 {
     ps_tensor last = run_blocks(m, batch);
     ps_tensor x = norm(m, own(m)->final_norm, last);
+    ps_eager_assign(m->e, &x, ps_megatron_copy_to_parts(m->e, x, own(m)->shape.parts));
     ps_tensor logits = multiply_head(m, x);
     ps_tensor wide = ps_op_to(m->e, logits, PS_DTYPE_F32);
     ps_tensor losses =
