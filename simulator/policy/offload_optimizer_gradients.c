@@ -273,13 +273,14 @@ static ps_code find_all(ps_offload_search *self, ps_error *err)
 {
     bool *taken = ps_calloc(self->out->parameter_count, sizeof *taken);
     uint32_t *candidate = ps_calloc(self->plan->buffer.head.count + 1, sizeof *candidate);
-    ps_code code = taken == NULL || candidate == NULL ? ps_fail_nomem(err) : PS_OK;
-    for (size_t i = 0; i < self->out->step_count && code == PS_OK; i++) {
+    const bool has_room = taken != NULL && candidate != NULL;
+    ps_code code = PS_OK;
+    for (size_t i = 0; has_room && i < self->out->step_count && code == PS_OK; i++) {
         code = find_gradients(self, i, taken, candidate, err);
     }
     ps_free(taken);
     ps_free(candidate);
-    return code;
+    return has_room ? code : ps_fail_nomem(err);
 }
 
 ps_code ps__offload_optimizer_gradients(ps_offload_search *self, ps_error *err)

@@ -52,22 +52,30 @@ static void see_kernels(const ps_offload_search *self, signs *out)
     }
 }
 
-/* "AdamW" of "Optimizer.step#AdamW.step", lower case; empty where no range has that name. */
-static void recorded_name(const ps_offload_search *self, char *out, size_t bytes)
+/* "AdamW" of "Optimizer.step#AdamW.step", lower case. */
+static void copy_name(const char *range, char *out, size_t bytes)
 {
-    const ps_trace *trace = self->change->trace;
     size_t n = 0;
-    for (size_t i = 0; i < trace->range.head.count && n == 0; i++) {
-        const char *name = ps_strings_text(trace->strings, trace->range.name[i]);
-        if (trace->range.start_ns[i] == self->out->step[0].begin_ns &&
-            strncmp(name, PS_OFFLOAD_STEP_RANGE, strlen(PS_OFFLOAD_STEP_RANGE)) == 0) {
-            for (name += strlen(PS_OFFLOAD_STEP_RANGE);
-                 *name != '\0' && *name != '.' && n + 1 < bytes;) {
-                out[n++] = (char)tolower((unsigned char)*name++);
-            }
+    for (const char *at = range + strlen(PS_OFFLOAD_STEP_RANGE); *at != '\0' && *at != '.'; at++) {
+        if (n + 1 < bytes) {
+            out[n++] = (char)tolower((unsigned char)*at);
         }
     }
     out[n] = '\0';
+}
+
+/* Of the first step; empty where no range has such a name. */
+static void recorded_name(const ps_offload_search *self, char *out, size_t bytes)
+{
+    const ps_trace *trace = self->change->trace;
+    out[0] = '\0';
+    for (size_t i = 0; i < trace->range.head.count && out[0] == '\0'; i++) {
+        const char *name = ps_strings_text(trace->strings, trace->range.name[i]);
+        if (trace->range.start_ns[i] == self->out->step[0].begin_ns &&
+            strncmp(name, PS_OFFLOAD_STEP_RANGE, strlen(PS_OFFLOAD_STEP_RANGE)) == 0) {
+            copy_name(name, out, bytes);
+        }
+    }
 }
 
 ps_code ps__offload_optimizer_kind(ps_offload_search *self, ps_error *err)

@@ -115,21 +115,26 @@ static ps_code find_order(const ps_insertion *self, uint32_t **order, ps_error *
 }
 
 /* What goes, by the rows that tasks have now, and where what stays comes to lie. */
+static ps_code drop_rows(ps_insertion *self, bool *drop, uint32_t *row, ps_error *err)
+{
+    const size_t count = self->plan->task.head.count;
+    for (size_t i = 0; i < self->old_count; i++) {
+        drop[self->new_row[i]] = self->drop[i];
+    }
+    PS_TRY(ps__plan_drop_tasks(self->plan, drop, row, err));
+    for (size_t i = 0; i < count; i++) {
+        self->new_row[i] = row[self->new_row[i]];
+    }
+    return PS_OK;
+}
+
 static ps_code drop_tasks(ps_insertion *self, ps_error *err)
 {
     const size_t count = self->plan->task.head.count;
     bool *drop = ps_calloc(count, sizeof *drop);
     uint32_t *row = ps_calloc(count, sizeof *row);
-    ps_code code = drop == NULL || row == NULL ? ps_fail_nomem(err) : PS_OK;
-    for (size_t i = 0; i < self->old_count && code == PS_OK; i++) {
-        drop[self->new_row[i]] = self->drop[i];
-    }
-    if (code == PS_OK) {
-        code = ps__plan_drop_tasks(self->plan, drop, row, err);
-    }
-    for (size_t i = 0; i < count && code == PS_OK; i++) {
-        self->new_row[i] = row[self->new_row[i]];
-    }
+    const ps_code code =
+        drop == NULL || row == NULL ? ps_fail_nomem(err) : drop_rows(self, drop, row, err);
     ps_free(drop);
     ps_free(row);
     return code;
