@@ -52,7 +52,7 @@ static void fill_one(const uint64_t *left, uint64_t *after, uint32_t tensors, ui
             choose(has, j, sockets);
         }
         for (uint32_t i = 0; i <= j && i <= most; i++) {
-            after[j - i] += ps_mul_div_u64(left[j], has[i], CERTAIN);
+            after[j - i] += left[j] * has[i] / CERTAIN; /* neither is above CERTAIN */
         }
     }
 }
@@ -71,9 +71,11 @@ static uint64_t fits(uint32_t tensors, uint32_t sockets, uint32_t most)
 /* Expected tensors of the socket that has the most, in parts of CERTAIN. */
 static uint64_t fullest(uint32_t tensors, uint32_t sockets)
 {
-    uint64_t sum = 0;
-    for (uint32_t most = 0; most < tensors; most++) {
-        sum += CERTAIN - fits(tensors, sockets, most);
+    const uint32_t even = (tensors + sockets - 1) / sockets; /* it has no less */
+    uint64_t sum = even * CERTAIN, within = 0;
+    for (uint32_t most = even; most < tensors && within + tensors < CERTAIN; most++) {
+        within = fits(tensors, sockets, most);
+        sum += CERTAIN - within;
     }
     return sum;
 }
