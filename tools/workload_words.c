@@ -35,6 +35,7 @@ static const char *const op_kinds[PS_OP_KIND_COUNT] = {
     [PS_OP_CPU] = "cpu",
     [PS_OP_READ] = "read",
     [PS_OP_WRITE] = "write",
+    [PS_OP_MARK] = "mark",
 };
 
 static const char *const collectives[PS_COLLECTIVE_OP_COUNT] = {

@@ -11,6 +11,7 @@
  *   link   a shared resource; transfer rows say which tasks load it
  *   node   a host with its memory, which devices share
  *   access which tasks read and write which buffers, where that is told
+ *   hold   which tasks a freed buffer still waits for, before its memory is used again
  *
  * Times are integer nanoseconds from the plan's own origin. Rows refer to
  * rows of other tables by index.
@@ -136,6 +137,12 @@
     X(2, buffer, U32, DELTA, "buffer row")                                                      \
     X(3, is_write, U8, PLAIN, "1: written, also in part; 0: read")
 
+/* Of buffers that a FREE_REQUEST gives back and no FREE_COMPLETE ends: it is over at the first ALLOC,
+ * OOM or RELEASE_CACHE behind the ends of all the buffer's tasks here. */
+#define PS_PLAN_HOLD_COLUMNS(X)                                                                 \
+    X(1, buffer, U32, DELTA, "buffer row")                                                      \
+    X(2, task, U32, DELTA, "task of another stream that was handed over before the free")
+
 #define PS_PLAN_META_COLUMNS(X)                                                                 \
     X(1, key, STR, PLAIN, "kebab-case")                                                         \
     X(2, value, STR, PLAIN, "text")
@@ -161,6 +168,7 @@
     X(META, 12, meta, ps_plan_meta_table, PS_PLAN_META_COLUMNS, "facts about the plan")         \
     X(LOSS, 13, loss, ps_plan_loss_table, PS_PLAN_LOSS_COLUMNS, "what was lost on the way")     \
     X(NODE, 14, node, ps_plan_node_table, PS_PLAN_NODE_COLUMNS, "hosts")                        \
-    X(ACCESS, 15, access, ps_plan_access_table, PS_PLAN_ACCESS_COLUMNS, "reads and writes")
+    X(ACCESS, 15, access, ps_plan_access_table, PS_PLAN_ACCESS_COLUMNS, "reads and writes") \
+    X(HOLD, 16, hold, ps_plan_hold_table, PS_PLAN_HOLD_COLUMNS, "what freed memory waits for")
 
 #endif

@@ -56,6 +56,9 @@ static const ps_column_spec node_columns[] = {PS_PLAN_NODE_COLUMNS(COLUMN_SPEC)}
 #define TABLE_TYPE ps_plan_access_table
 static const ps_column_spec access_columns[] = {PS_PLAN_ACCESS_COLUMNS(COLUMN_SPEC)};
 #undef TABLE_TYPE
+#define TABLE_TYPE ps_plan_hold_table
+static const ps_column_spec hold_columns[] = {PS_PLAN_HOLD_COLUMNS(COLUMN_SPEC)};
+#undef TABLE_TYPE
 
 #define TABLE_SPEC(sym, id, name, type, columns, doc) \
     {id, #name, doc, name##_columns, sizeof name##_columns / sizeof name##_columns[0]},

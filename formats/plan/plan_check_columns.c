@@ -44,6 +44,8 @@ static const ps_row_rule row_rules[] = {
     {PS_PLAN_BUFFER, offsetof(ps_plan_buffer_table, device), PS_PLAN_DEVICE, false},
     {PS_PLAN_ACCESS, offsetof(ps_plan_access_table, task), PS_PLAN_TASK, false},
     {PS_PLAN_ACCESS, offsetof(ps_plan_access_table, buffer), PS_PLAN_BUFFER, false},
+    {PS_PLAN_HOLD, offsetof(ps_plan_hold_table, buffer), PS_PLAN_BUFFER, false},
+    {PS_PLAN_HOLD, offsetof(ps_plan_hold_table, task), PS_PLAN_TASK, false},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, device), PS_PLAN_DEVICE, false},
     {PS_PLAN_MEMOP, offsetof(ps_plan_memop_table, task), PS_PLAN_TASK, false},
     {PS_PLAN_SEGMENT, offsetof(ps_plan_segment_table, device), PS_PLAN_DEVICE, false},

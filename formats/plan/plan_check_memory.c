@@ -5,6 +5,8 @@
  *
  *   absent ──ALLOC, or live at the origin──► live ──FREE──────────► gone
  *      └─OOM──► gone                             └─FREE_REQUEST─► requested ──FREE_COMPLETE──► gone
+ *
+ * What a buffer of hold rows waits for ends its free: no FREE_COMPLETE does.
  */
 #include "base/checked.h"
 #include "base/memory.h"
@@ -183,10 +185,25 @@ static ps_code check_lives(const ps_plan *plan, uint8_t *state, ps_error *err)
     return PS_OK;
 }
 
+static ps_code check_holds(const ps_plan *plan, const uint8_t *state, ps_error *err)
+{
+    for (size_t i = 0; i < plan->hold.head.count; i++) {
+        const uint32_t buffer = plan->hold.buffer[i];
+        if (state[buffer] != BUFFER_REQUESTED) {
+            return ps_fail(err, PS_CHECK_FAILED, "hold %zu: buffer %u is %s at the end, must be %s",
+                           i, buffer, state_words(state[buffer]), state_words(BUFFER_REQUESTED));
+        }
+    }
+    return PS_OK;
+}
+
 ps_code ps_plan_check_memory(const ps_plan *plan, ps_error *err)
 {
     uint8_t *state = ps_calloc(plan->buffer.head.count, sizeof *state);
-    const ps_code code = state == NULL ? ps_fail_nomem(err) : check_lives(plan, state, err);
+    ps_code code = state == NULL ? ps_fail_nomem(err) : check_lives(plan, state, err);
+    if (code == PS_OK) {
+        code = check_holds(plan, state, err);
+    }
     ps_free(state);
     return code;
 }

@@ -32,7 +32,9 @@
     X(6, is_saved, U8, PLAIN, "1: kept for the backward pass")                                  \
     X(7, scaling, U8, PLAIN, "ps_scaling: what its size grows with")                            \
     X(8, lane, U8, PLAIN, "ps_workload_lane its memory is asked for in")                        \
-    X(9, memory, U8, PLAIN, "ps_memory_kind it lies in; unknown: the device's")
+    X(9, memory, U8, PLAIN, "ps_memory_kind it lies in; unknown: the device's")                 \
+    X(10, users, U32, PLAIN, "ps_workload_lanes, one bit each, that freed memory waits for too") \
+    X(11, user_mark, U32, PLAIN, "... and the mark whose last run it waits for; 0 none")
 
 #define PS_WORKLOAD_OP_COLUMNS(X)                                                               \
     X(1, name, STR, PLAIN, "operator, kernel or collective")                                    \

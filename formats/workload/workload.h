@@ -57,6 +57,7 @@ typedef enum ps_op_kind {
     PS_OP_CPU = 7,  /* computation of the host: by the bytes it moves in host memory */
     PS_OP_READ = 8, /* the node's disks to host memory */
     PS_OP_WRITE = 9,
+    PS_OP_MARK = 10, /* no work: its mark names what the lane was given last */
     PS_OP_KIND_COUNT
 } ps_op_kind;
 

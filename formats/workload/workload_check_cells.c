@@ -15,6 +15,8 @@ static const ps_value_rule value_rules[] = {
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, scaling), PS_SCALING_COUNT - 1},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, lane), PS_WORKLOAD_LANE_COUNT - 1},
     {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, memory), PS_MEMORY_STORAGE},
+    {PS_WORKLOAD_TENSOR, offsetof(ps_workload_tensor_table, users),
+     (UINT32_C(1) << PS_WORKLOAD_LANE_COUNT) - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, lane), PS_WORKLOAD_LANE_COUNT - 1},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, copy_kind), PS_COPY_HTOH},
     {PS_WORKLOAD_OP, offsetof(ps_workload_op_table, memory), PS_MEMORY_STORAGE},

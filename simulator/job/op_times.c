@@ -82,6 +82,7 @@ static ps_cost_kind cost_kind_of(const ps_workload_op_table *op, size_t i)
     case PS_OP_CPU:
     case PS_OP_READ:
     case PS_OP_WRITE:
+    case PS_OP_MARK:
     case PS_OP_KIND_COUNT:
         break;
     }
@@ -141,7 +142,7 @@ static ps_code device_time(const ps_workload *from, const ps_job_target *target,
 {
     const ps_workload_op_table *op = &from->op;
     if (op->dur_ns[i] > 0 || op->kind[i] == PS_OP_COPY || op->kind[i] == PS_OP_HOST ||
-        op->kind[i] == PS_OP_JOIN || ps_op_is_of_thread(op->kind[i]) ||
+        op->kind[i] == PS_OP_JOIN || op->kind[i] == PS_OP_MARK || ps_op_is_of_thread(op->kind[i]) ||
         op->collective[i] != PS_COLLECTIVE_NONE) {
         out->dur_ns[i] = op->dur_ns[i];
         out->basis[i] = op->basis[i];

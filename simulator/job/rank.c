@@ -57,7 +57,8 @@ static ps_code add_lane(lowering *self, ps_lane_kind kind, const char *name, uin
 static bool is_used(const ps_workload *from, int lane)
 {
     for (size_t i = 0; i < from->op.head.count; i++) {
-        if (from->op.lane[i] == lane && from->op.kind[i] != PS_OP_JOIN) {
+        if (from->op.lane[i] == lane && from->op.kind[i] != PS_OP_JOIN &&
+            from->op.kind[i] != PS_OP_MARK) {
             return true;
         }
     }
@@ -154,29 +155,6 @@ ps_code ps__rank_lane_task(lowering *self, uint8_t lane, ps_task_kind kind, size
         }
     }
     self->last_task[lane] = (uint32_t)*row;
-    return PS_OK;
-}
-
-ps_code ps__rank_requests(lowering *self, size_t end, uint32_t host_task, ps_error *err)
-{
-    const ps_workload_event_table *event = &self->from->event;
-    for (; self->waiting < end; self->waiting++) {
-        const ps_workload_event kind = (ps_workload_event)event->kind[self->waiting];
-        size_t row;
-        if (kind == PS_WORKLOAD_EVENT_OP) {
-            continue;
-        }
-        PS_TRY(ps_plan_add(self->plan, PS_PLAN_MEMOP, &row, err));
-        self->plan->memop.device[row] = self->device;
-        self->plan->memop.task[row] = host_task;
-        if (kind == PS_WORKLOAD_EVENT_RELEASE_CACHE) {
-            self->plan->memop.op[row] = (uint8_t)PS_MEMOP_RELEASE_CACHE;
-            continue;
-        }
-        self->plan->memop.op[row] =
-            (uint8_t)(kind == PS_WORKLOAD_EVENT_ALLOC ? PS_MEMOP_ALLOC : PS_MEMOP_FREE);
-        self->plan->memop.buffer[row] = self->first_buffer + event->ref[self->waiting];
-    }
     return PS_OK;
 }
 
@@ -495,6 +473,10 @@ static ps_code add_op(lowering *self, size_t i, size_t event, ps_error *err)
     }
     if (op->kind[i] == PS_OP_JOIN) {
         join(self, lane, op->awaited[i]);
+        return PS_OK;
+    }
+    if (op->kind[i] == PS_OP_MARK) {
+        self->marked[op->mark[i]] = self->last_task[lane];
         return PS_OK;
     }
     PS_TRY(run_op(self, i, event, &task, err));

@@ -302,6 +302,7 @@ static ps_code drop_rows(removal *self, uint32_t *new_row, bool *keep, ps_error 
     PS_TRY(drop_rows_of(self, PS_PLAN_DEP, plan->dep.task, plan->dep.before, err));
     PS_TRY(drop_rows_of(self, PS_PLAN_TRANSFER, plan->transfer.task, NULL, err));
     PS_TRY(drop_rows_of(self, PS_PLAN_ACCESS, plan->access.task, NULL, err));
+    PS_TRY(drop_rows_of(self, PS_PLAN_HOLD, plan->hold.task, NULL, err));
     ps__plan_keep_rows(plan, PS_PLAN_TASK, keep);
     ps__plan_rename_tasks(plan, new_row);
     return ps_plan_sort_by_task(plan, PS_PLAN_DEP, err);

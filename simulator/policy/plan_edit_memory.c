@@ -106,18 +106,20 @@ static ps_code drop_requests(ps_plan *plan, const uint32_t *new_row, ps_error *e
     return PS_OK;
 }
 
-static ps_code drop_accesses(ps_plan *plan, const uint32_t *new_row, ps_error *err)
+/* Rows of a table that name a buffer in a column of theirs. */
+static ps_code drop_rows_of(ps_plan *plan, ps_plan_table_id id, uint32_t *buffer,
+                            const uint32_t *new_row, ps_error *err)
 {
-    ps_plan_access_table *access = &plan->access;
-    bool *keep = ps_calloc(access->head.count, sizeof *keep);
+    const size_t count = ps_plan_table(plan, id)->count;
+    bool *keep = ps_calloc(count, sizeof *keep);
     if (keep == NULL) {
         return ps_fail_nomem(err);
     }
-    for (size_t i = 0; i < access->head.count; i++) {
-        access->buffer[i] = new_row[access->buffer[i]];
-        keep[i] = access->buffer[i] != PS_EDIT_GONE;
+    for (size_t i = 0; i < count; i++) {
+        buffer[i] = new_row[buffer[i]];
+        keep[i] = buffer[i] != PS_EDIT_GONE;
     }
-    ps__plan_keep_rows(plan, PS_PLAN_ACCESS, keep);
+    ps__plan_keep_rows(plan, id, keep);
     ps_free(keep);
     return PS_OK;
 }
@@ -134,7 +136,8 @@ static ps_code drop_rows(ps_plan *plan, const bool *drop, uint32_t *row, bool *k
     }
     PS_TRY(free_blocks(plan, row, err));
     PS_TRY(drop_requests(plan, row, err));
-    PS_TRY(drop_accesses(plan, row, err));
+    PS_TRY(drop_rows_of(plan, PS_PLAN_ACCESS, plan->access.buffer, row, err));
+    PS_TRY(drop_rows_of(plan, PS_PLAN_HOLD, plan->hold.buffer, row, err));
     ps__plan_keep_rows(plan, PS_PLAN_BUFFER, keep);
     forget_totals(plan);
     return PS_OK;

@@ -32,6 +32,7 @@ void ps__plan_rename_tasks(ps_plan *plan, const uint32_t *new_row)
         {plan->dep.before, plan->dep.head.count},
         {plan->transfer.task, plan->transfer.head.count},
         {plan->access.task, plan->access.head.count},
+        {plan->hold.task, plan->hold.head.count},
         {plan->memop.task, plan->memop.head.count},
         {plan->step.begin_task, plan->step.head.count},
         {plan->step.end_task, plan->step.head.count},

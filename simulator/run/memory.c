@@ -122,14 +122,14 @@ static ps_code free_buffer(ps_memory_walk *walk, uint32_t buffer, bool is_deferr
     walk->live_bytes -= walk->plan->buffer.bytes[buffer];
     if (is_deferred) {
         walk->wait[buffer] = PS_WAIT_REQUESTED;
-    } else {
-        walk->handle[buffer] = (ps_alloc_handle){0};
+        return ps__memory_held_add(walk, buffer, err);
     }
+    walk->handle[buffer] = (ps_alloc_handle){0};
     return PS_OK;
 }
 
-/* Ends a deferred free; nothing is left to end where the model had to wait for it itself. */
-static ps_code complete_free(ps_memory_walk *walk, uint32_t buffer, ps_error *err)
+/* Nothing is left to end where the model had to wait for it itself. */
+ps_code ps__memory_walk_end_free(ps_memory_walk *walk, uint32_t buffer, ps_error *err)
 {
     if (!is_live(walk, buffer)) {
         return PS_OK;
@@ -178,16 +178,19 @@ static ps_code apply_memop(ps_memory_walk *walk, size_t row, ps_error *err)
     walk->out->request_count++;
     switch ((ps_memop)memop->op[row]) {
     case PS_MEMOP_ALLOC:
+        PS_TRY(ps__memory_held_release(walk, walk->chart_ns, err));
         return ps__memory_walk_alloc(walk, buffer, row, err);
     case PS_MEMOP_FREE:
         return free_buffer(walk, buffer, false, err);
     case PS_MEMOP_FREE_REQUEST:
         return free_buffer(walk, buffer, true, err);
     case PS_MEMOP_FREE_COMPLETE:
-        return complete_free(walk, buffer, err);
-    case PS_MEMOP_RELEASE_CACHE:
+        return ps__memory_walk_end_free(walk, buffer, err);
+    case PS_MEMOP_RELEASE_CACHE: /* waits for all of them */
+        PS_TRY(ps__memory_held_release(walk, PS_TIME_NEVER, err));
         return ps_allocator_release_cache(walk->model, err);
     case PS_MEMOP_OOM:
+        PS_TRY(ps__memory_held_release(walk, walk->chart_ns, err));
         return ask_refused(walk, row, err);
     case PS_MEMOP_POOL_DEAD: {
         const ps_pool_id pool = {walk->plan->memop.addr[row], walk->plan->memop.bytes[row]};

@@ -195,6 +195,7 @@ static ps_code end_buffer(ps_memory_walk *walk, uint32_t buffer, ps_error *err)
 static ps_code turn_around(ps_memory_walk *walk, ps_error *err)
 {
     const ps_plan *plan = walk->plan;
+    PS_TRY(ps__memory_held_release(walk, PS_TIME_NEVER, err));
     for (uint32_t b = 0; b < plan->buffer.head.count; b++) {
         if (plan->buffer.device[b] == walk->device && plan->buffer.role[b] != PS_ROLE_BEFORE &&
             is_placed(walk, b)) {
@@ -257,12 +258,14 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
     if (walk->handle == NULL || walk->block_bytes == NULL || walk->wait == NULL) {
         return ps_fail_nomem(err);
     }
+    PS_TRY(ps__memory_held_open(walk, err));
     return start(walk, is_limited, err);
 }
 
 void ps__memory_walk_close(ps_memory_walk *walk)
 {
     ps_allocator_destroy(walk->model);
+    ps__memory_held_close(walk);
     ps_free(walk->handle);
     ps_free(walk->block_bytes);
     ps_free(walk->wait);

@@ -24,6 +24,10 @@ typedef struct ps_memory_walk {
     ps_alloc_handle *handle; /* per buffer; zero: not live */
     uint64_t *block_bytes;   /* per buffer: the block it got, 0 before it was placed */
     uint8_t *wait;           /* per buffer: ps_memory_wait */
+    ps_ns *held_until_ns; /* per buffer: when what its free waits for is done, NONE: told by rows */
+    uint32_t *held;       /* buffers whose freed memory waits so, in the order of their frees */
+    size_t held_count, held_capacity;
+    ps_ns first_release_ns;  /* the earliest end of these waits */
     bool own_sizes;          /* recorded sizes are block sizes: they are what counts as allocated */
     bool compares_addresses; /* the plan places segments where they were recorded */
     size_t memop;            /* row at work */
@@ -57,6 +61,19 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
 /** Places one buffer; memop SIZE_MAX: before the first request. */
 ps_code ps__memory_walk_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memop,
                               ps_error *err) PS_MUST_USE;
+
+/** Ends a deferred free. */
+ps_code ps__memory_walk_end_free(ps_memory_walk *walk, uint32_t buffer, ps_error *err) PS_MUST_USE;
+
+/** Finds until when freed memory is held by the plan's hold rows. Close it also after a failure. */
+ps_code ps__memory_held_open(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
+void ps__memory_held_close(ps_memory_walk *walk);
+
+/** A free was requested; nothing where the plan's own rows end it. */
+ps_code ps__memory_held_add(ps_memory_walk *walk, uint32_t buffer, ps_error *err) PS_MUST_USE;
+
+/** Ends the frees of what is held no longer than `now`. */
+ps_code ps__memory_held_release(ps_memory_walk *walk, ps_ns now, ps_error *err) PS_MUST_USE;
 
 /** Takes the present level into peaks and chart; memop SIZE_MAX: at the origin. */
 void ps__memory_walk_note(ps_memory_walk *walk, size_t memop);

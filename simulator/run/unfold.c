@@ -123,7 +123,7 @@ static ps_code copy_first(unfolding *self, bool with_memory, ps_error *err)
                                                PS_PLAN_STEP,   PS_PLAN_NODE};
     static const ps_plan_table_id of_memory[] = {PS_PLAN_BUFFER, PS_PLAN_MEMOP, PS_PLAN_SEGMENT,
                                                  PS_PLAN_BLOCK,  PS_PLAN_META,  PS_PLAN_LOSS,
-                                                 PS_PLAN_ACCESS};
+                                                 PS_PLAN_ACCESS, PS_PLAN_HOLD};
     for (size_t i = 0; i < sizeof of_time / sizeof of_time[0]; i++) {
         PS_TRY(copy_table(self, of_time[i], err));
     }
@@ -221,6 +221,11 @@ static ps_code add_memory(unfolding *self, ps_error *err)
         PS_TRY(copy_row(self, PS_PLAN_ACCESS, i, &row, err));
         to->access.task[row] = moved(self, &self->task, from->access.task[i]);
         to->access.buffer[row] += buffers;
+    }
+    for (size_t i = 0; i < from->hold.head.count; i++) {
+        PS_TRY(copy_row(self, PS_PLAN_HOLD, i, &row, err));
+        to->hold.task[row] = moved(self, &self->task, from->hold.task[i]);
+        to->hold.buffer[row] += buffers;
     }
     for (size_t i = 0; i < from->segment.head.count; i++) {
         PS_TRY(copy_row(self, PS_PLAN_SEGMENT, i, &row, err));

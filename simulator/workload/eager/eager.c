@@ -489,17 +489,42 @@ void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel)
     ps_eager_note(self, self->sink.kernel(self->sink.context, &told, &self->err));
 }
 
+static uint32_t buffer_of(const ps_eager *self, ps_tensor tensor)
+{
+    const uint32_t slot = self->tensor[tensor].storage;
+    return slot == PS_EAGER_NO_SLOT ? PS_EAGER_NO_BUFFER : self->storage[slot].buffer;
+}
+
 void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write)
 {
     if (self->code != PS_OK || self->is_skipping || tensor == 0 || self->sink.access == NULL) {
         return;
     }
-    const uint32_t slot = self->tensor[tensor].storage;
-    const uint32_t buffer =
-        slot == PS_EAGER_NO_SLOT ? PS_EAGER_NO_BUFFER : self->storage[slot].buffer;
+    const uint32_t buffer = buffer_of(self, tensor);
     if (buffer != PS_EAGER_NO_BUFFER) {
         ps_eager_note(self, self->sink.access(self->sink.context, buffer, is_write, &self->err));
     }
+}
+
+static void share(ps_eager *self, ps_tensor tensor, ps_eager_lane lane, uint32_t mark)
+{
+    if (self->code != PS_OK || self->is_skipping || tensor == 0 || self->sink.shared == NULL) {
+        return;
+    }
+    const uint32_t buffer = buffer_of(self, tensor);
+    if (buffer != PS_EAGER_NO_BUFFER) {
+        self->sink.shared(self->sink.context, buffer, (uint8_t)lane, mark);
+    }
+}
+
+void ps_eager_share(ps_eager *self, ps_tensor tensor, ps_eager_lane lane)
+{
+    share(self, tensor, lane, 0);
+}
+
+void ps_eager_share_with_runs(ps_eager *self, ps_tensor tensor, uint32_t mark)
+{
+    share(self, tensor, PS_EAGER_MAIN, mark);
 }
 
 void ps_eager_release_cache(ps_eager *self)

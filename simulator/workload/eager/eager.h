@@ -46,6 +46,7 @@ typedef enum ps_kernel_kind {
     PS_KERNEL_CPU = 9,    /* none: the host computes, in its own thread or a worker's */
     PS_KERNEL_READ = 10,  /* likewise: it reads the node's disks ... */
     PS_KERNEL_WRITE = 11, /* ... or writes them */
+    PS_KERNEL_MARK = 12,  /* none: an event recorded in the lane, known by its mark */
 } ps_kernel_kind;
 
 /** One kernel. */
@@ -108,6 +109,11 @@ typedef struct ps_eager_sink {
     ps_code (*access)(void *context, uint32_t buffer, bool is_write, ps_error *err);
     /** The framework's allocator gives back what is free. NULL: not interested. */
     ps_code (*release_cache)(void *context, ps_error *err);
+    /**
+     * Freed, a buffer's memory waits for what a lane was given until then, or where a mark is named for
+     * its last run. NULL: not interested.
+     */
+    void (*shared)(void *context, uint32_t buffer, uint8_t lane, uint32_t mark);
 } ps_eager_sink;
 
 typedef struct ps_eager ps_eager;
@@ -283,6 +289,16 @@ ps_memory_kind ps_eager_memory_now(const ps_eager *self);
  * lanes: what offloads and brings back tells its accesses, and plans are checked by them.
  */
 void ps_eager_touch(ps_eager *self, ps_tensor tensor, bool is_write);
+
+/**
+ * Tensor.record_stream(): a lane other than that of its memory uses a tensor too. When the memory is
+ * freed, the framework's allocator keeps it until the lane has done what it had been given by then,
+ * which it notices when it is asked for memory next.
+ */
+void ps_eager_share(ps_eager *self, ps_tensor tensor, ps_eager_lane lane);
+
+/** ... as what runs under a mark does: the exchanges of one communicator, whatever their lanes. */
+void ps_eager_share_with_runs(ps_eager *self, ps_tensor tensor, uint32_t mark);
 
 /** torch.cuda.empty_cache(): what the framework's allocator has and nobody uses goes back. */
 void ps_eager_release_cache(ps_eager *self);

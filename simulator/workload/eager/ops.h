@@ -120,6 +120,7 @@ typedef struct ps_collective {
     bool is_called;     /* by a function of Python, in backward too: ps_eager_set_subclass */
     ps_dtype dtype;
     uint64_t bytes; /* the whole message: see ps_collective_op */
+    uint32_t mark;  /* name of this run; 0 none */
 } ps_collective;
 
 /**
@@ -180,6 +181,9 @@ void ps_op_storage(ps_eager *self, const ps_storage_io *what);
 
 /** The host waits for all a lane has been given so far; for a worker: until it has done its work. */
 void ps_op_wait(ps_eager *self, ps_eager_lane lane);
+
+/** An event: the mark is that of what the lane has been given last, none where it has nothing yet. */
+void ps_op_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark);
 
 /** The host waits for the last run that has the mark; nothing where none has it yet. */
 void ps_op_wait_mark(ps_eager *self, uint32_t mark);

@@ -29,7 +29,8 @@ void ps_op_collective(ps_eager *self, const ps_collective *what)
                                     .dispatches = what->is_called,
                                     .collective = what->op,
                                     .axes = what->axes,
-                                    .peer = what->peer};
+                                    .peer = what->peer,
+                                    .mark = what->mark};
     ps_op_join(self, what->lane, ps_eager_lane_now(self));
     const ps_eager_lane was = ps_eager_set_lane(self, what->lane);
     ps_op_tell(self, &kernel);

@@ -64,6 +64,12 @@ void ps_op_wait_mark(ps_eager *self, uint32_t mark)
     tell_in(self, PS_EAGER_MAIN, &wait);
 }
 
+void ps_op_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark)
+{
+    const ps_eager_kernel event = {.name = "event", .kind = PS_KERNEL_MARK, .mark = mark};
+    tell_in(self, lane, &event);
+}
+
 void ps_op_join_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark)
 {
     const ps_eager_kernel join = {.name = "wait", .kind = PS_KERNEL_JOIN, .mark = mark};

@@ -52,6 +52,8 @@ static ps_op_kind kind_of(ps_kernel_kind kind)
         return PS_OP_READ;
     case PS_KERNEL_WRITE:
         return PS_OP_WRITE;
+    case PS_KERNEL_MARK:
+        return PS_OP_MARK;
     }
     return PS_OP_MEMORY;
 }
@@ -220,6 +222,16 @@ static ps_code on_access(void *context, uint32_t buffer, bool is_write, ps_error
     return PS_OK;
 }
 
+static void on_shared(void *context, uint32_t buffer, uint8_t lane, uint32_t mark)
+{
+    ps_workload_tensor_table *tensor = &((ps_recorder *)context)->out->tensor;
+    if (mark != 0) {
+        tensor->user_mark[buffer] = mark;
+    } else if (tensor->lane[buffer] != lane) {
+        tensor->users[buffer] |= UINT32_C(1) << lane;
+    }
+}
+
 static ps_code on_release_cache(void *context, ps_error *err)
 {
     ps_recorder *self = context;
@@ -228,8 +240,8 @@ static ps_code on_release_cache(void *context, ps_error *err)
 
 ps_eager_sink ps_recorder_sink(ps_recorder *self)
 {
-    return (ps_eager_sink){self,      on_alloc, on_free,   on_kernel,
-                           on_rename, on_saved, on_access, on_release_cache};
+    return (ps_eager_sink){self,     on_alloc,  on_free,          on_kernel, on_rename,
+                           on_saved, on_access, on_release_cache, on_shared};
 }
 
 ps_code ps_recorder_step(ps_recorder *self, int64_t number, bool is_end, ps_error *err)

@@ -72,6 +72,85 @@ static void a_mark_names_its_last_run(void **state)
     scene_fini(&s);
 }
 
+static void mark(ps_workload *w, uint8_t lane, uint32_t name)
+{
+    scene_join_mark(w, lane, name);
+    w->op.kind[w->op.head.count - 1] = PS_OP_MARK;
+}
+
+/* A mark that no run sets itself names what its lane was given last when it was set. */
+static void an_event_names_what_the_lane_was_given_last(void **state)
+{
+    ps_workload *w;
+    scene s = alone(&w);
+    (void)state;
+    mark(w, PS_WORKLOAD_UPLOAD, 5); /* nothing yet */
+    scene_wait_mark(w, 5);
+    copy(w, PS_WORKLOAD_UPLOAD, 50 * MB, 0);
+    mark(w, PS_WORKLOAD_UPLOAD, 5);
+    copy(w, PS_WORKLOAD_UPLOAD, 50 * MB, 0);
+    scene_wait_mark(w, 5);
+    scene_cpu(w, PS_WORKLOAD_MAIN, 32 * MB, 0);
+    lab_run run = lab_simulate(&s, &lab_pair, true);
+    const uint32_t launch = lab_task(&run, "host", PS_TASK_HOST, 2);
+    assert_int_equal(run.start_ns[launch], run.end_ns[copies(&run, "upload", 0)]);
+    lab_end(&run);
+    scene_fini(&s);
+}
+
+/* ---- freed memory ---- */
+
+/* The plan's held tasks of a buffer. */
+static size_t held(const ps_plan *plan, uint32_t buffer, uint32_t task[4])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->hold.head.count; i++) {
+        if (plan->hold.buffer[i] == buffer && count < 4) {
+            task[count++] = plan->hold.task[i];
+        }
+    }
+    return count;
+}
+
+/*
+ * What a lane was given before the free, and what it would wait for next; nothing that came later. A
+ * lane that was given nothing, or the tensor's own, holds nothing.
+ */
+static void freed_memory_waits_for_the_lanes_that_use_it(void **state)
+{
+    ps_workload *w;
+    scene s = alone(&w);
+    uint32_t task[4];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        scene_tensor(w, MB);
+    }
+    w->tensor.users[0] = 1u << PS_WORKLOAD_OFFLOAD;
+    w->tensor.users[1] = 1u << PS_WORKLOAD_COMPUTE;
+    w->tensor.user_mark[2] = 4;
+    copy(w, PS_WORKLOAD_OFFLOAD, 10 * MB, 0);
+    copy(w, PS_WORKLOAD_UPLOAD, 10 * MB, 4);
+    scene_join(w, PS_WORKLOAD_OFFLOAD, PS_WORKLOAD_UPLOAD);
+    for (uint32_t i = 0; i < 3; i++) {
+        scene_free(w, i);
+    }
+    copy(w, PS_WORKLOAD_OFFLOAD, 10 * MB, 0);
+    copy(w, PS_WORKLOAD_UPLOAD, 10 * MB, 4);
+    lab_run run = lab_simulate(&s, &lab_pair, true);
+    assert_int_equal(held(run.plan, 0, task), 2);
+    assert_int_equal(task[0], copies(&run, "offload", 0));
+    assert_int_equal(task[1], copies(&run, "upload", 0));
+    assert_int_equal(held(run.plan, 1, task), 0);
+    assert_int_equal(held(run.plan, 2, task), 1);
+    assert_int_equal(task[0], copies(&run, "upload", 0));
+    const ps_memop ops[] = {PS_MEMOP_FREE_REQUEST, PS_MEMOP_FREE, PS_MEMOP_FREE_REQUEST};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(run.plan->memop.op[3 + i], ops[i]);
+    }
+    lab_end(&run);
+    scene_fini(&s);
+}
+
 /* The host goes on when the marked copy is done, though another still runs. */
 static void the_host_waits_for_a_mark(void **state)
 {
@@ -197,6 +276,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lane_waits_for_the_marked_run_alone),
         cmocka_unit_test(a_mark_names_its_last_run),
+        cmocka_unit_test(an_event_names_what_the_lane_was_given_last),
+        cmocka_unit_test(freed_memory_waits_for_the_lanes_that_use_it),
         cmocka_unit_test(the_host_waits_for_a_mark),
         cmocka_unit_test(a_worker_is_waited_for_and_waits),
         cmocka_unit_test(a_blocking_copy_holds_the_host),

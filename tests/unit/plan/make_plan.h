@@ -132,6 +132,13 @@ static inline size_t plan_memop(ps_plan *plan, ps_memop op, uint32_t device, uin
     return row;
 }
 
+static inline void plan_hold(ps_plan *plan, uint32_t buffer, uint32_t task)
+{
+    const size_t row = plan_row(plan, PS_PLAN_HOLD);
+    plan->hold.buffer[row] = buffer;
+    plan->hold.task[row] = task;
+}
+
 static inline size_t plan_step(ps_plan *plan, uint32_t begin_task, ps_ns begin_ns,
                                uint32_t end_task, ps_ns end_ns)
 {

@@ -47,7 +47,11 @@ static ps_plan *valid_plan(void)
     (void)plan_memop(plan, PS_MEMOP_RELEASE_CACHE, 0, 99, 3, 3); /* 6 */
     (void)plan_memop(plan, PS_MEMOP_PLACE, 0, 99, 3, 3);         /* 7 */
     plan->memop.bytes[7] = 4096;
-    (void)plan_memop(plan, PS_MEMOP_FREE, 0, 4, 3, 3); /* 8 */
+    (void)plan_memop(plan, PS_MEMOP_FREE, 0, 4, 3, 3);         /* 8 */
+    (void)plan_buffer(plan, 0, 512);                           /* 5 */
+    (void)plan_memop(plan, PS_MEMOP_ALLOC, 0, 5, 3, 4);        /* 9 */
+    (void)plan_memop(plan, PS_MEMOP_FREE_REQUEST, 0, 5, 3, 5); /* 10 */
+    plan_hold(plan, 5, 2);
     (void)plan_step(plan, 0, 0, 3, 10);
     (void)plan_step(plan, 3, 10, PS_PLAN_WHOLE, 0);
     ps_error err = {0};
@@ -103,7 +107,9 @@ static const violation violations[] = {
     {PS_PLAN_MEMOP, "task", 1, 4, "memop 1: task is 4"},
     {PS_PLAN_SEGMENT, "device", 1, 2, "segment 1: device is 2"},
     {PS_PLAN_BLOCK, "device", 1, 2, "block 1: device is 2"},
-    {PS_PLAN_BLOCK, "buffer", 1, 6, "block 1: buffer is 6, must be below 6"},
+    {PS_PLAN_BLOCK, "buffer", 1, 7, "block 1: buffer is 7, must be below 7"},
+    {PS_PLAN_HOLD, "buffer", 0, 6, "hold 0: buffer is 6, must be below 6"},
+    {PS_PLAN_HOLD, "task", 0, 4, "hold 0: task is 4, must be below 4"},
     {PS_PLAN_TASK, "gap_ns", 1, UINT64_MAX, "task 1: gap_ns is -1, must be >= 0"},
     {PS_PLAN_TASK, "dur_ns", 1, UINT64_MAX, "task 1: dur_ns is -1"},
     {PS_PLAN_DEP, "lag_ns", 1, UINT64_MAX, "dep 1: lag_ns is -1"},
@@ -136,7 +142,7 @@ static const violation violations[] = {
     {PS_PLAN_BLOCK, "buffer", 2, 1, "block 2 holds buffer 0, as does an earlier one"},
     /* requests */
     {PS_PLAN_MEMOP, "task", 1, 1, "memop 1 happens in task 1, no host task"},
-    {PS_PLAN_MEMOP, "buffer", 1, 5, "memop 1: buffer is 5, must be below 5"},
+    {PS_PLAN_MEMOP, "buffer", 1, 6, "memop 1: buffer is 6, must be below 6"},
     {PS_PLAN_MEMOP, "device", 1, 1, "memop 1 on device 1 names buffer 0 of device 0"},
     {PS_PLAN_MEMOP, "buffer", 0, 0, "memop 0: buffer 0 is live, must be not allocated"},
     {PS_PLAN_MEMOP, "buffer", 0, 4, "memop 0: buffer 4 is live, must be not allocated"},
@@ -146,6 +152,9 @@ static const violation violations[] = {
     {PS_PLAN_MEMOP, "buffer", 5, 0, "memop 5: buffer 0 is freed, must be not allocated"},
     {PS_PLAN_MEMOP, "bytes", 7, 0, "memop 7 places a segment of 0 bytes"},
     {PS_PLAN_MEMOP, "op", 5, PS_MEMOP_RELEASE_CACHE, "buffer 3 is never allocated"},
+    {PS_PLAN_MEMOP, "op", 10, PS_MEMOP_FREE,
+     "hold 0: buffer 5 is freed at the end, must be waiting"},
+    {PS_PLAN_HOLD, "buffer", 0, 2, "hold 0: buffer 2 is freed at the end, must be waiting"},
     /* steps and facts */
     {PS_PLAN_STEP, "begin_task", 0, 1, "step 0 is bounded by task 1, no host task"},
     {PS_PLAN_STEP, "end_task", 0, 4, "step 0 is bounded by task 4, no host task"},
@@ -217,7 +226,7 @@ static void violations_of_several_rows_are_found(void **state)
     expect(plan, "segment 1 lies before the end of segment 0");
     plan = valid_plan();
     (void)plan_buffer(plan, 0, 1);
-    expect(plan, "buffer 5 is never allocated");
+    expect(plan, "buffer 6 is never allocated");
 }
 
 static void valid_plans_pass(void **state)

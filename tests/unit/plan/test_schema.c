@@ -53,7 +53,7 @@ static const ProtobufCEnumDescriptor *const plan_columns[] = {
     &peakstep__plan_segment_column__descriptor, &peakstep__plan_block_column__descriptor,
     &peakstep__plan_step_column__descriptor,    &peakstep__plan_meta_column__descriptor,
     &peakstep__plan_loss_column__descriptor,    &peakstep__plan_node_column__descriptor,
-    &peakstep__plan_access_column__descriptor,
+    &peakstep__plan_access_column__descriptor,  &peakstep__plan_hold_column__descriptor,
 };
 
 static const ProtobufCEnumDescriptor *const workload_columns[] = {
@@ -272,6 +272,7 @@ static void enumerated_values_are_the_programs(void **state)
         {&peakstep__op_kind__descriptor, "OP_KIND_HOST", PS_OP_HOST, PS_OP_KIND_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_JOIN", PS_OP_JOIN, PS_OP_KIND_COUNT},
         {&peakstep__op_kind__descriptor, "OP_KIND_CPU", PS_OP_CPU, PS_OP_KIND_COUNT},
+        {&peakstep__op_kind__descriptor, "OP_KIND_MARK", PS_OP_MARK, PS_OP_KIND_COUNT},
         {&peakstep__task_kind__descriptor, "TASK_KIND_CPU", PS_TASK_CPU, PS_TASK_KIND_COUNT},
         {&peakstep__workload_lane__descriptor, "WORKLOAD_LANE_WORKER", PS_WORKLOAD_WORKER,
          PS_WORKLOAD_LANE_COUNT},

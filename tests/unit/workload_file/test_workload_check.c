@@ -54,7 +54,7 @@ static const violation violations[] = {
     {PS_WORKLOAD_TENSOR, "is_saved", 0, 2, "tensor 0: is_saved is 2, the largest is 1"},
     {PS_WORKLOAD_TENSOR, "scaling", 0, PS_SCALING_COUNT, "tensor 0: scaling is 6"},
     {PS_WORKLOAD_TENSOR, "block", 1, 3, "tensor 1: block is 3, must be below 3"},
-    {PS_WORKLOAD_OP, "kind", 1, PS_OP_KIND_COUNT, "op 1: kind is 10, the largest is 9"},
+    {PS_WORKLOAD_OP, "kind", 1, PS_OP_KIND_COUNT, "op 1: kind is 11, the largest is 10"},
     {PS_WORKLOAD_TENSOR, "memory", 1, 7, "tensor 1: memory is 7, the largest is 6"},
     {PS_WORKLOAD_OP, "copy_kind", 1, 6, "op 1: copy_kind is 6, the largest is 5"},
     {PS_WORKLOAD_OP, "is_blocking", 1, 2, "op 1: is_blocking is 2, the largest is 1"},
