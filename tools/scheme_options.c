@@ -61,6 +61,7 @@ static const setting settings[] = {
     {"stage3_max_reuse_distance", SETTING_SIZE, AT(zero.max_reuse_distance), 0, ZERO3},
     {"sub_group_size", SETTING_SIZE, AT(zero.sub_group_size), 0, ZERO3},
     {"stage3_gather_in_line", SETTING_FLAG, AT(zero.gathers_in_line), 0, ZERO3},
+    {"stage3_reset_in_backward", SETTING_FLAG, AT(zero.resets_in_backward), 0, ZERO3},
     {"offload_optimizer", SETTING_TIER, AT(zero.offloads_optimizer), AT(zero.stores_optimizer),
      ZERO},
     {"pipeline_read", SETTING_FLAG, AT(zero.reads_ahead), 0, ZERO3},

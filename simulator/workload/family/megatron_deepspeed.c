@@ -225,17 +225,14 @@ static ps_tensor run_block(ps_model *m, const void *about, int64_t index, ps_ten
 
 /* ---- model ---- */
 
-/* Measured peaks have one more copy of the head's weight, on one rank too. */
 static ps_tensor multiply_head(ps_model *m, ps_tensor x)
 {
     const decoder *self = own(m);
     const ps_tensor of[PS_MODULE_OWN] = {self->head};
     const int64_t hidden = self->shape.hidden;
     ps_tensor in = ps_model_use(m, of, x);
-    ps_tensor weight = ps_op_copy(m->e, self->head);
-    const ps_tensor out = ps_op_linear(m->e, in, weight, ps_eager_elements(m->e, in) / hidden,
+    const ps_tensor out = ps_op_linear(m->e, in, self->head, ps_eager_elements(m->e, in) / hidden,
                                        hidden, self->shape.vocabulary);
-    ps_eager_clear(m->e, &weight);
     ps_model_unuse(m, of, out);
     ps_eager_clear(m->e, &in);
     return out;

@@ -266,8 +266,13 @@ void ps_scheme_collect(ps_scheme *self, ps_collective_op op, ps_eager_lane lane,
         [PS_COLLECTIVE_SEND] = "send",
         [PS_COLLECTIVE_RECV] = "recv",
     };
-    const ps_collective what = {
-        .name = names[op], .op = op, .lane = lane, .axes = axes, .dtype = dtype, .bytes = bytes};
+    const ps_collective what = {.name = names[op],
+                                .op = op,
+                                .lane = lane,
+                                .axes = axes,
+                                .dtype = dtype,
+                                .bytes = bytes,
+                                .mark = self->runs};
     if (bytes > 0 && self->shards * self->replicas > 1) {
         ps_op_collective(self->e, &what);
     }

@@ -38,6 +38,7 @@ struct ps_scheme {
     int64_t place;    /* among those that share a copy */
     bool is_uneven;   /* ranks differ in what they hold */
     bool syncs;       /* gradients of the micro-batch that runs are exchanged */
+    uint32_t runs;    /* mark of the collectives, where memory waits for them; 0: nobody asked */
     ps_model *of;     /* what the optimizer steps over */
     ps_model_hooks hooks;
     void *state; /* the scheme's own */

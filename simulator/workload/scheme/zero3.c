@@ -91,6 +91,10 @@ static ps_tensor use(void *context, const ps_tensor tensor[PS_MODULE_OWN], ps_te
     if (module.own[0] == PS_UNITS_NONE || ps_eager_is_skipping(self->e)) {
         return owned;
     }
+    if (tensor[0] == self->m->external) {
+        ps_zero3_use_external(&own(self)->gather);
+        return owned;
+    }
     own(self)->units.member[module.own[0]].partner = module.own[1];
     ps_zero3_fetch(&own(self)->gather, &module);
     ps_eager_assign(self->e, &owned,
@@ -102,7 +106,8 @@ static void unuse(void *context, const ps_tensor tensor[PS_MODULE_OWN], ps_tenso
 {
     ps_scheme *self = context;
     const ps_zero3_module module = module_of(self, tensor);
-    if (module.own[0] == PS_UNITS_NONE || ps_eager_is_skipping(self->e)) {
+    if (module.own[0] == PS_UNITS_NONE || ps_eager_is_skipping(self->e) ||
+        tensor[0] == self->m->external) {
         return;
     }
     ps_eager_mark(self->e, out, mark_of(&module, BEFORE_BACKWARD));
@@ -142,21 +147,44 @@ static void leave_block(void *context, uint32_t block, ps_tensor out)
 static void begin_forward(ps_scheme *self)
 {
     ps_op_join(self->e, own(self)->gather.lane, PS_EAGER_MAIN);
-    ps_zero3_gather_reset(&own(self)->gather);
+    if (!self->settings->zero.resets_in_backward) {
+        ps_zero3_gather_reset(&own(self)->gather);
+    }
+    ps_zero3_fetch_model(&own(self)->gather);
     ps_zero3_fetch(&own(self)->gather, &container);
-    ps_zero3_fetch(&own(self)->gather, &container);
+}
+
+static void end_forward(ps_scheme *self, ps_model_output *out)
+{
+    (void)out;
+    if (self->m->external != 0) {
+        ps_zero3_release_model(&own(self)->gather);
+    }
+}
+
+static void begin_backward(ps_scheme *self)
+{
+    if (self->m->external != 0) {
+        ps_zero3_fetch_model(&own(self)->gather);
+    }
 }
 
 /* ---- gradients ---- */
 
-/* What is scattered lies rank by rank, each parameter padded: a copy, but for one that fits. */
+/*
+ * What is scattered lies rank by rank, each parameter padded: a copy, but for one that fits. Its memory
+ * is the reduce stream's, and the exchange runs on the communicator's own.
+ */
 static ps_tensor interleave(ps_scheme *self, int64_t padded)
 {
     const zero3 *z = own(self);
     if (z->bucket_count == 1 && padded == z->bucket_elements) {
         return 0;
     }
+    const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
     const ps_tensor out = ps_scheme_make(self, padded, ps_zero_type(self), PS_ROLE_WORKSPACE);
+    ps_eager_share_with_runs(self->e, out, self->runs);
+    (void)ps_eager_set_lane(self->e, was);
     ps_scheme_kernel(self, "cat", 2 * (uint64_t)padded * ps_dtype_bytes(ps_zero_type(self)));
     return out;
 }
@@ -209,6 +237,7 @@ static void reduce_bucket(ps_scheme *self)
     ps_eager_clear(self->e, &lies);
     (void)ps_eager_set_lane(self->e, was);
     for (size_t i = 0; i < z->held_count; i++) {
+        ps_eager_share(self->e, z->held[i], z->lane);
         ps_eager_clear(self->e, &z->held[i]);
     }
     z->bucket_count = z->held_count = 0;
@@ -234,6 +263,7 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
         const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
         ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, owned));
         (void)ps_eager_set_lane(self->e, was);
+        ps_eager_share(self->e, owned, z->lane);
         ps_eager_drop(self->e, owned);
     } else {
         z->held[z->held_count++] = owned;
@@ -246,6 +276,9 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
 static void end_backward(ps_scheme *self)
 {
     zero3 *z = own(self);
+    if (self->settings->zero.resets_in_backward) {
+        ps_zero3_gather_reset(&z->gather);
+    }
     reduce_bucket(self);
     ps_op_join(self->e, PS_EAGER_MAIN, z->lane);
     if (offloads(self)) {
@@ -476,6 +509,7 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     }
     PS_TRY(make_room(self, err));
     z->lane = ps_zero_overlaps(self, true) ? REDUCE_STREAM : PS_EAGER_MAIN;
+    self->runs = ps_eager_new_mark(self->e);
     for (size_t i = 0; i < self->m->every_count; i++) { /* as they are made */
         const size_t member = ps_units_find(&z->units, self->m->every[i]);
         ps_eager_set_block(self->e, self->m->every_shape[i].block);
@@ -523,6 +557,8 @@ const ps_scheme_ops ps_scheme_zero3 = {.check = ps_zero_check,
                                        .wrap = wrap,
                                        .destroy = destroy,
                                        .begin_forward = begin_forward,
+                                       .end_forward = end_forward,
+                                       .begin_backward = begin_backward,
                                        .end_backward = end_backward,
                                        .step = step,
                                        .has_masters = true};

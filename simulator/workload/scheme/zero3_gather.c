@@ -13,6 +13,12 @@ static ps_tensor tensor_of(const ps_zero3_gather *self, size_t param)
     return self->units->member[param].tensor;
 }
 
+/* What the host still sends of it is waited for where it is used. */
+static bool is_external(const ps_zero3_gather *self, size_t param)
+{
+    return tensor_of(self, param) == self->scheme->m->external;
+}
+
 static int64_t elements_of(const ps_zero3_gather *self, size_t param)
 {
     return ps_eager_elements(self->scheme->e, tensor_of(self, param));
@@ -71,6 +77,27 @@ static void collect(ps_zero3_gather *self, uint64_t bytes)
                       ps_scheme_shard_axes(self->scheme), ps_zero_type(self->scheme), bytes);
 }
 
+/* Memory of gathers is always that of their stream: computation on another uses it too. */
+static void refill(ps_zero3_gather *self, size_t param, uint64_t bytes)
+{
+    ps_eager *e = self->scheme->e;
+    const ps_eager_lane was = ps_eager_set_lane(e, self->memory_lane);
+    ps_eager_refill(e, tensor_of(self, param), bytes, PS_ROLE_PARAMETER);
+    (void)ps_eager_set_lane(e, was);
+}
+
+/* ... and exchanges run on a stream of the communicator's own. */
+static ps_tensor make_flat(ps_zero3_gather *self, int64_t elements)
+{
+    ps_eager *e = self->scheme->e;
+    const ps_eager_lane was = ps_eager_set_lane(e, self->memory_lane);
+    const ps_tensor flat =
+        ps_scheme_make(self->scheme, elements, ps_zero_type(self->scheme), PS_ROLE_WORKSPACE);
+    ps_eager_share_with_runs(e, flat, self->scheme->runs);
+    (void)ps_eager_set_lane(e, was);
+    return flat;
+}
+
 /* One: into its place. More: parts are put together, gathered, and taken apart when asked for. */
 static void launch(ps_zero3_gather *self, size_t count)
 {
@@ -81,7 +108,9 @@ static void launch(ps_zero3_gather *self, size_t count)
     *h = (ps_zero3_handle){.first = self->list[0] + 1, .pending = count};
     for (size_t i = 0; i < count; i++) {
         ps_zero3_param *p = &self->param[self->list[i]];
-        await_sent(self, self->list[i], self->lane);
+        if (!is_external(self, self->list[i])) {
+            await_sent(self, self->list[i], self->lane);
+        }
         part += (uint64_t)ps_zero3_part(self, self->list[i]);
         p->status = PS_ZERO3_IN_FLIGHT;
         p->handle = (size_t)(h - self->handle) + 1;
@@ -90,11 +119,11 @@ static void launch(ps_zero3_gather *self, size_t count)
     }
     const uint64_t whole = part * (uint64_t)self->scheme->shards;
     if (count == 1) {
-        ps_eager_refill(e, tensor_of(self, self->list[0]), whole * bytes, PS_ROLE_PARAMETER);
+        refill(self, self->list[0], whole * bytes);
+        ps_eager_share_with_runs(e, tensor_of(self, self->list[0]), self->scheme->runs);
         bring_up(self, 1, tensor_of(self, self->list[0]));
     } else {
-        h->flat = ps_scheme_make(self->scheme, (int64_t)whole, ps_zero_type(self->scheme),
-                                 PS_ROLE_WORKSPACE);
+        h->flat = make_flat(self, (int64_t)whole);
         bring_up(self, count, h->flat);
         ps_scheme_kernel(self->scheme, "cat", 2 * part * bytes);
     }
@@ -123,12 +152,29 @@ static void take_apart(ps_zero3_gather *self, ps_zero3_handle *h)
     for (size_t at = h->first; at != 0; at = self->param[at - 1].next) {
         const ps_tensor tensor = tensor_of(self, at - 1);
         if (h->flat != 0) {
-            ps_eager_refill(e, tensor, ps_eager_bytes(e, tensor), PS_ROLE_PARAMETER);
+            refill(self, at - 1, ps_eager_bytes(e, tensor));
             ps_scheme_kernel(self->scheme, "cat", 2 * ps_eager_bytes(e, tensor));
         }
         self->param[at - 1].status = PS_ZERO3_WHOLE;
     }
     h->is_done = true;
+}
+
+/* The host is no more than so many parameters ahead of the stream that brings them. */
+static void await_earlier(ps_zero3_gather *self)
+{
+    if (self->fetched[0] == 0) {
+        for (size_t i = 0; i < PS_ZERO3_FETCHES; i++) {
+            self->fetched[i] = ps_eager_new_mark(self->scheme->e);
+        }
+    }
+    ps_op_wait_mark(self->scheme->e, self->fetched[self->turn]);
+}
+
+static void note_fetched(ps_zero3_gather *self)
+{
+    ps_op_mark(self->scheme->e, self->lane, self->fetched[self->turn]);
+    self->turn = (self->turn + 1) % PS_ZERO3_FETCHES;
 }
 
 /* Somebody asks for a parameter that is or was under way. */
@@ -155,6 +201,7 @@ static void drop(ps_zero3_gather *self, size_t param)
 {
     ps_zero3_param *p = &self->param[param];
     if (p->status == PS_ZERO3_WHOLE && !p->is_active) {
+        ps_eager_share(self->scheme->e, tensor_of(self, param), PS_EAGER_MAIN);
         ps_eager_empty(self->scheme->e, tensor_of(self, param));
         p->status = PS_ZERO3_AWAY;
         self->whole_elements -= elements_of(self, param);
@@ -277,13 +324,18 @@ static void run_hooks(ps_zero3_gather *self)
     }
 }
 
+static bool is_known(const ps_zero3_gather *self, size_t param)
+{
+    return param != PS_UNITS_NONE && (self->knows_external || !is_external(self, param));
+}
+
 void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module)
 {
     size_t count = 0;
     run_hooks(self);
     if (is_always_whole(self)) {
         for (int i = 0; i < PS_MODULE_OWN; i++) {
-            if (module->own[i] != PS_UNITS_NONE) {
+            if (module->own[i] != PS_UNITS_NONE && !is_external(self, module->own[i])) {
                 await_sent(self, module->own[i], PS_EAGER_MAIN);
             }
         }
@@ -296,15 +348,19 @@ void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module)
         note(self, module);
     }
     for (int i = 0; i < PS_MODULE_OWN; i++) {
-        if (module->own[i] != PS_UNITS_NONE) {
+        if (is_known(self, module->own[i])) {
             self->list[count++] = module->own[i];
         }
     }
     gather(self, count);
     for (int i = 0; i < PS_MODULE_OWN; i++) {
-        if (module->own[i] != PS_UNITS_NONE) {
+        if (is_known(self, module->own[i])) {
             self->param[module->own[i]].is_active = true;
-            await(self, module->own[i]);
+            if (self->param[module->own[i]].handle != 0) {
+                await_earlier(self);
+                await(self, module->own[i]);
+                note_fetched(self);
+            }
         }
     }
     ps_op_join(self->scheme->e, PS_EAGER_MAIN, self->lane);
@@ -345,9 +401,6 @@ void ps_zero3_release(ps_zero3_gather *self, const ps_zero3_module *module)
         }
         ps_zero3_param *p = &self->param[param];
         p->is_active = false;
-        if (tensor_of(self, param) == self->scheme->m->external) {
-            continue;
-        }
         if (!is_complete ||
             (!p->persists && p->asked_until <= self->step + 1 && !is_reused(self, param))) {
             drop(self, param);
@@ -376,6 +429,60 @@ void ps_zero3_fetch_persistent(ps_zero3_gather *self)
     ps_op_join(self->scheme->e, PS_EAGER_MAIN, self->lane);
 }
 
+/* ---- the model's own ---- */
+
+static ps_zero3_module model_of(const ps_zero3_gather *self)
+{
+    const ps_tensor external = self->scheme->m->external;
+    const size_t own = external == 0 ? PS_UNITS_NONE : ps_units_find(self->units, external);
+    return (ps_zero3_module){{own, PS_UNITS_NONE}};
+}
+
+void ps_zero3_fetch_model(ps_zero3_gather *self)
+{
+    const ps_zero3_module model = model_of(self);
+    ps_zero3_fetch(self, &model);
+}
+
+void ps_zero3_release_model(ps_zero3_gather *self)
+{
+    const ps_zero3_module model = model_of(self);
+    ps_zero3_release(self, &model);
+    ps_eager_clear(self->scheme->e, &self->external_copy);
+}
+
+/* All parts come into one buffer, and from there into a tensor of their own. */
+static void find_out(ps_zero3_gather *self, size_t param)
+{
+    ps_eager *e = self->scheme->e;
+    const ps_dtype dtype = ps_zero_type(self->scheme);
+    const int64_t padded = ps_zero3_part(self, param) * self->scheme->shards;
+    const uint64_t bytes = (uint64_t)padded * ps_dtype_bytes(dtype);
+    self->knows_external = true;
+    ps_tensor flat = ps_scheme_make(self->scheme, padded, dtype, PS_ROLE_WORKSPACE);
+    ps_scheme_collect(self->scheme, PS_COLLECTIVE_ALL_GATHER, PS_EAGER_MAIN,
+                      ps_scheme_shard_axes(self->scheme), dtype, bytes);
+    if (is_always_whole(self)) {
+        self->external_copy =
+            ps_scheme_make(self->scheme, elements_of(self, param), dtype, PS_ROLE_PARAMETER);
+    } else {
+        ps_eager_refill(e, tensor_of(self, param), ps_eager_bytes(e, tensor_of(self, param)),
+                        PS_ROLE_PARAMETER);
+        self->param[param].status = PS_ZERO3_WHOLE;
+    }
+    ps_scheme_kernel(self->scheme, "copy", 2 * bytes);
+    ps_eager_clear(e, &flat);
+}
+
+void ps_zero3_use_external(ps_zero3_gather *self)
+{
+    const size_t param = model_of(self).own[0];
+    if (!self->knows_external) {
+        find_out(self, param);
+    }
+    await_sent(self, param, PS_EAGER_MAIN);
+}
+
 /* ---- making ---- */
 
 ps_code ps_zero3_gather_init(ps_zero3_gather *self, ps_scheme *scheme, ps_units *units,
@@ -383,9 +490,9 @@ ps_code ps_zero3_gather_init(ps_zero3_gather *self, ps_scheme *scheme, ps_units 
 {
     const int64_t threshold = scheme->settings->zero.param_persistence_threshold;
     *self = (ps_zero3_gather){.scheme = scheme, .units = units};
-    self->lane = ps_zero_overlaps(scheme, true) && !scheme->settings->zero.gathers_in_line
-                     ? PS_EAGER_GROUP
-                     : PS_EAGER_MAIN;
+    self->memory_lane = ps_zero_overlaps(scheme, true) ? PS_EAGER_GROUP : PS_EAGER_MAIN;
+    self->trace = scheme->settings->zero.resets_in_backward ? PS_ZERO3_RECORDING : PS_ZERO3_INVALID;
+    self->lane = scheme->settings->zero.gathers_in_line ? PS_EAGER_MAIN : self->memory_lane;
     self->param = ps_calloc(units->member_count + 1, sizeof *self->param);
     self->handle = ps_calloc(units->member_count + 1, sizeof *self->handle);
     self->list = ps_calloc(units->member_count + 1, sizeof *self->list);

@@ -10,6 +10,10 @@
  *
  * Modules without parameters look ahead too: of these the model's, its inner model's and blocks' do.
  *
+ * A parameter that the model uses without calling the module that has it is found out when it is used
+ * first: then it is gathered by itself, on one rank too. From then on it is a parameter of the model,
+ * which fetches it as forward begins and as backward does.
+ *
  * Two or more parameters that are fetched together go through one buffer, which lives until the
  * last of them has been asked for.
  */
@@ -18,6 +22,8 @@
 
 #include "workload/scheme/units.h"
 #include "workload/scheme/zero.h"
+
+#define PS_ZERO3_FETCHES 3 /* parameters that the host asks for before it waits for the first */
 
 typedef enum ps_zero3_status {
     PS_ZERO3_AWAY = 0,
@@ -61,7 +67,7 @@ typedef enum ps_zero3_trace {
 typedef struct ps_zero3_gather {
     ps_scheme *scheme;
     ps_units *units;
-    ps_eager_lane lane;
+    ps_eager_lane lane, memory_lane;
     ps_tensor host_part; /* this rank's parts, where they are offloaded; borrowed */
     ps_zero3_param *param;
     ps_zero3_handle *handle; /* as many as parameters */
@@ -72,6 +78,10 @@ typedef struct ps_zero3_gather {
     ps_zero3_use *use; /* their parameters */
     size_t use_count, use_capacity;
     size_t step, next_use;
+    uint32_t fetched[PS_ZERO3_FETCHES]; /* marks of the newest parameters that came, 0 at first */
+    size_t turn;                        /* the oldest of them */
+    bool knows_external;                /* what another module uses has been used once */
+    ps_tensor external_copy;            /* of one rank's, in the pass that found it out */
     int64_t whole_elements;
 } ps_zero3_gather;
 
@@ -80,8 +90,15 @@ ps_code ps_zero3_gather_init(ps_zero3_gather *self, ps_scheme *scheme, ps_units 
                              ps_error *err) PS_MUST_USE;
 void ps_zero3_gather_fini(ps_zero3_gather *self);
 
-/** A micro-batch begins. */
+/** A micro-batch begins, or its backward has ended: see ps_zero_settings. */
 void ps_zero3_gather_reset(ps_zero3_gather *self);
+
+/** The model itself, before its forward pass and before its backward pass ... */
+void ps_zero3_fetch_model(ps_zero3_gather *self);
+/** ... behind its forward pass ... */
+void ps_zero3_release_model(ps_zero3_gather *self);
+/** ... and where it uses the parameter that another module has. */
+void ps_zero3_use_external(ps_zero3_gather *self);
 
 void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module);
 void ps_zero3_release(ps_zero3_gather *self, const ps_zero3_module *module);

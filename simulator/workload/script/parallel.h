@@ -40,6 +40,9 @@ typedef struct ps_zero_settings {
     uint64_t
         device_bytes; /* that the framework's allocator may have when training begins; 0 unknown */
     bool gathers_in_line; /* computation and gathers wait for one another: one queue for both */
+    bool
+        resets_in_backward; /* DeepSpeed before 0.16: parameters that are whole are counted from the
+                                end of backward, and what the step releases is taken off again */
     /* Offloading. Sizes of what lies on the host follow from the settings above. */
     bool
         offloads_optimizer; /* offload_optimizer: 32-bit copies, moments and gradients on the host */
