@@ -42,6 +42,7 @@ typedef struct zero3 {
     ps_offload offload; /* where the optimizer is the host's: in place of `of` and `grads` */
     size_t *group_of;   /* of each trained parameter */
     size_t *in_bucket;  /* trained parameters whose gradients are there */
+    uint32_t scattered; /* mark: part of the newest bucket has gone to the host */
     uint32_t reduced[PS_ZERO3_AHEAD]; /* marks of the newest buckets, the newest last */
 } zero3;
 
@@ -171,9 +172,16 @@ static void begin_backward(ps_scheme *self)
 
 /* ---- gradients ---- */
 
+static bool scatters_in_line(const ps_scheme *self)
+{
+    return self->settings->zero.gathers_in_line && offloads(self);
+}
+
 /*
  * What is scattered lies rank by rank, each parameter padded: a copy, but for one that fits. Its memory
- * is the reduce stream's, and the exchange runs on the communicator's own.
+ * is the reduce stream's, and the exchange runs on the communicator's own, behind what the reduce
+ * stream has to do with earlier buckets: in line with the computation, which is not behind that, it
+ * is known to be over when something of the bucket itself has gone to the host.
  */
 static ps_tensor interleave(ps_scheme *self, int64_t padded)
 {
@@ -183,13 +191,21 @@ static ps_tensor interleave(ps_scheme *self, int64_t padded)
     }
     const ps_eager_lane was = ps_eager_set_lane(self->e, z->lane);
     const ps_tensor out = ps_scheme_make(self, padded, ps_zero_type(self), PS_ROLE_WORKSPACE);
-    ps_eager_share_with_runs(self->e, out, self->runs);
+    ps_eager_share_with_runs(self->e, out, scatters_in_line(self) ? z->scattered : self->runs);
     (void)ps_eager_set_lane(self->e, was);
     ps_scheme_kernel(self, "cat", 2 * (uint64_t)padded * ps_dtype_bytes(ps_zero_type(self)));
     return out;
 }
 
-/* Gradients of the bucket go to the host; of the buckets before, only so many are still on their way. */
+/* Of the buckets before, only so many are still on their way. */
+static void await_earlier(ps_scheme *self)
+{
+    if (own(self)->reduced[0] != 0) {
+        ps_op_wait_mark(self->e, own(self)->reduced[0]);
+    }
+}
+
+/* Gradients of the bucket go to the host. */
 static void offload_bucket(ps_scheme *self)
 {
     zero3 *z = own(self);
@@ -197,9 +213,9 @@ static void offload_bucket(ps_scheme *self)
     for (size_t i = 0; i < z->bucket_count; i++) {
         ps_offload_take_grad(&z->offload, z->group_of[z->in_bucket[i]], z->part_elements[i],
                              z->adds, self->syncs, mark);
-    }
-    if (z->reduced[0] != 0) {
-        ps_op_wait_mark(self->e, z->reduced[0]);
+        if (i == 0 && scatters_in_line(self)) {
+            ps_op_mark(self->e, z->lane, z->scattered);
+        }
     }
     for (size_t i = 0; i + 1 < PS_ZERO3_AHEAD; i++) {
         z->reduced[i] = z->reduced[i + 1];
@@ -218,6 +234,7 @@ static void reduce_bucket(ps_scheme *self)
     for (size_t i = 0; i < z->bucket_count; i++) {
         part += z->part_elements[i];
     }
+    await_earlier(self);
     const ps_eager_lane lane = self->settings->zero.gathers_in_line ? PS_EAGER_MAIN : z->lane;
     const ps_eager_lane was = ps_eager_set_lane(self->e, lane);
     const uint64_t padded = (uint64_t)(part * self->shards);
@@ -510,6 +527,7 @@ static ps_code wrap(ps_scheme *self, ps_error *err)
     PS_TRY(make_room(self, err));
     z->lane = ps_zero_overlaps(self, true) ? REDUCE_STREAM : PS_EAGER_MAIN;
     self->runs = ps_eager_new_mark(self->e);
+    z->scattered = ps_eager_new_mark(self->e);
     for (size_t i = 0; i < self->m->every_count; i++) { /* as they are made */
         const size_t member = ps_units_find(&z->units, self->m->every[i]);
         ps_eager_set_block(self->e, self->m->every_shape[i].block);
