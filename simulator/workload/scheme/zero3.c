@@ -174,7 +174,7 @@ static void begin_backward(ps_scheme *self)
 
 static bool scatters_in_line(const ps_scheme *self)
 {
-    return self->settings->zero.gathers_in_line && offloads(self);
+    return self->settings->zero.gathers_in_line && offloads(self) && self->shards > 1;
 }
 
 /*

@@ -194,8 +194,8 @@ static uint64_t most_gathered(const ps_workload *w)
 
 /*
  * Counted anew when backward has ended, parameters that are still whole then (words and head) are
- * taken off when the step releases them: so many more are fetched ahead, but for what one too large
- * for the rest of the limit makes of it.
+ * taken off when the step releases them: so many more are fetched ahead, but for what parameters too
+ * large for the rest of the limit make of it.
  */
 static void test_a_count_that_begins_in_backward_lets_more_live(void **state)
 {
@@ -214,7 +214,61 @@ static void test_a_count_that_begins_in_backward_lets_more_live(void **state)
     }
     const uint64_t largest = 2 * 2 * 176 * HIDDEN; /* [bytes] of a gate and its up-projection */
     assert_true(most[1] > most[0] + 2 * HEAD_BYTES - largest);
-    assert_true(most[1] < most[0] + 2 * HEAD_BYTES + largest);
+    assert_true(most[1] < most[0] + 2 * HEAD_BYTES + 2 * largest);
+}
+
+/* ---- blocks that are recomputed ---- */
+
+static size_t products(const ps_workload *w, size_t step, ps_phase phase)
+{
+    size_t count = 0;
+    for (uint32_t at = w->step.begin_event[step]; at < w->step.end_event[step]; at++) {
+        const uint32_t row = w->event.ref[at];
+        count += w->event.kind[at] == PS_WORKLOAD_EVENT_OP && w->op.kind[row] == PS_OP_MATMUL &&
+                 w->op.phase[row] == (uint8_t)phase;
+    }
+    return count;
+}
+
+/* Megatron's checkpoint runs a block again to its end: every product of it three times as a whole in
+ * backward, and the head's gradients. */
+static void test_a_block_is_run_again_to_its_end(void **state)
+{
+    ps_recipe r = recipe(RANKS);
+    (void)state;
+    r.checkpoint_every = 1;
+    ps_workload *w = build(MEGATRON, &r);
+    const size_t head = 1, angles = 1; /* of positions: no gradient */
+    const size_t once = products(w, 1, PS_PHASE_FORWARD) - head - angles;
+    assert_int_equal(once, 6 * 7); /* five linear modules and two products of attention a block */
+    assert_int_equal(products(w, 1, PS_PHASE_BACKWARD), 3 * once + 2 * head);
+    ps_workload_destroy(w);
+}
+
+/* In line with the computation, a bucket's buffer waits for what of it went to the host. */
+static void test_a_bucket_in_line_waits_for_its_own_copies(void **state)
+{
+    ps_recipe r = recipe(RANKS);
+    uint32_t mark[2] = {0};
+    (void)state;
+    for (int in_line = 0; in_line < 2; in_line++) {
+        r.parallel.zero.gathers_in_line = in_line == 1;
+        ps_workload *w = build(LLAMA, &r);
+        size_t events = 0;
+        for (size_t i = 0; i < w->tensor.head.count; i++) {
+            mark[in_line] = w->tensor.user_mark[i] != 0 && w->tensor.lane[i] == REDUCE
+                                ? w->tensor.user_mark[i]
+                                : mark[in_line];
+        }
+        for (size_t i = 0; i < w->event.head.count; i++) {
+            const uint32_t row = w->event.ref[i];
+            events += w->event.kind[i] == PS_WORKLOAD_EVENT_OP && w->op.kind[row] == PS_OP_MARK &&
+                      w->op.lane[row] == REDUCE && w->op.mark[row] == mark[in_line];
+        }
+        assert_int_equal(events, in_line == 1 ? STEPS : 0); /* the model fits one bucket */
+        ps_workload_destroy(w);
+    }
+    assert_int_not_equal(mark[0], mark[1]);
 }
 
 int main(void)
@@ -227,6 +281,8 @@ int main(void)
         cmocka_unit_test(test_a_head_is_found_out_once),
         cmocka_unit_test(test_one_rank_copies_the_head_once),
         cmocka_unit_test(test_a_count_that_begins_in_backward_lets_more_live),
+        cmocka_unit_test(test_a_block_is_run_again_to_its_end),
+        cmocka_unit_test(test_a_bucket_in_line_waits_for_its_own_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
