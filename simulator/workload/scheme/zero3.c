@@ -206,16 +206,38 @@ static void await_earlier(ps_scheme *self)
 }
 
 /* Gradients of the bucket go to the host. */
-static void offload_bucket(ps_scheme *self)
+static void offload_bucket(ps_scheme *self, uint32_t mark)
 {
     zero3 *z = own(self);
-    const uint32_t mark = ps_eager_new_mark(self->e);
     for (size_t i = 0; i < z->bucket_count; i++) {
         ps_offload_take_grad(&z->offload, z->group_of[z->in_bucket[i]], z->part_elements[i],
                              z->adds, self->syncs, mark);
         if (i == 0 && scatters_in_line(self)) {
             ps_op_mark(self->e, z->lane, z->scattered);
         }
+    }
+}
+
+/* ... or are added to this rank's own. */
+static void add_bucket(ps_scheme *self, uint32_t mark)
+{
+    const zero3 *z = own(self);
+    const uint64_t bytes = ps_dtype_bytes(ps_zero_type(self));
+    for (size_t i = 0; i < z->bucket_count; i++) {
+        ps_scheme_kernel(self, z->adds ? "add" : "copy",
+                         (z->adds ? 3u : 2u) * (uint64_t)z->part_elements[i] * bytes);
+    }
+    ps_op_mark(self->e, z->lane, mark);
+}
+
+static void take_bucket(ps_scheme *self)
+{
+    zero3 *z = own(self);
+    const uint32_t mark = ps_eager_new_mark(self->e);
+    if (offloads(self)) {
+        offload_bucket(self, mark);
+    } else {
+        add_bucket(self, mark);
     }
     for (size_t i = 0; i + 1 < PS_ZERO3_AHEAD; i++) {
         z->reduced[i] = z->reduced[i + 1];
@@ -244,13 +266,7 @@ static void reduce_bucket(ps_scheme *self)
                       ps_zero_type(self), padded * bytes);
     ps_op_join(self->e, z->lane, lane);
     (void)ps_eager_set_lane(self->e, z->lane);
-    if (offloads(self)) {
-        offload_bucket(self);
-    }
-    for (size_t i = 0; i < z->bucket_count && !offloads(self); i++) {
-        ps_scheme_kernel(self, z->adds ? "add" : "copy",
-                         (z->adds ? 3u : 2u) * (uint64_t)z->part_elements[i] * bytes);
-    }
+    take_bucket(self);
     ps_eager_clear(self->e, &lies);
     (void)ps_eager_set_lane(self->e, was);
     for (size_t i = 0; i < z->held_count; i++) {
