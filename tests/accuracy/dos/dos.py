@@ -136,7 +136,10 @@ def predict(program, row, extra=(), stride=None):
         before["iteration"] = shorter["steps"][-1]["time_ns"] / 1e6
         for name in ("forward", "backward", "iteration"):
             out[name] += (micro - simulated) * (out[name] - before[name])
-    out["resident"] = phases["forward"]["begin_allocated_bytes"] / GIB
+    # of the last forward pass that there was memory for
+    out["resident"] = [p["begin_allocated_bytes"] for p in device["phases"]
+                       if p["phase"] == "forward" and p["begin_allocated_bytes"] > 0][-1] / GIB
+    out["fits"] = device["fits"]
     for name in PHASES:
         # published are the most of all iterations, the first one's included
         out[f"{name} peak"] = max(p["peak_allocated_bytes"] for p in device["phases"]
@@ -191,6 +194,8 @@ GROUPS = ("H100", "A100, bound", "A100, unbound", "A100, unbound, accumulated",
 
 def report(rows, found):
     groups = {}
+    print(f"{sum(not out['fits'] for out in found)} of {len(rows)} rows, all of which ran, are "
+          "predicted not to fit\n")
     for row, out in zip(rows, found):
         names = [group_of(row), "calibrated on" if is_calibrated(row) else "not calibrated on"]
         for name in names + (["clean"] if is_clean(row) else []) + ["all"]:
