@@ -62,7 +62,7 @@
     X(23, is_blocking, U8, PLAIN, "1: the host goes on when it is done")                        \
     X(24, mark, U32, PLAIN, "name of this run; of JOIN and HOST: of the run that is waited for; 0 none") \
     X(25, access, U8, PLAIN, "ps_access of what multiplies nothing")                              \
-    X(26, dispatches, U32, PLAIN, "calls of it that pass through a tensor subclass's Python")     \
+    X(26, dispatches, U32, PLAIN, "Python of a tensor subclass before it, in calls of one operation")     \
     X(27, elements, U64, PLAIN, "that ROWS and REDUCTION read; 0: half as many as the bytes hold")
 
 /* In program order of the host. */

@@ -479,13 +479,27 @@ static bool is_called(const ps_eager *self)
     return self->phase == PS_EAGER_FORWARD || self->checkpoint != NULL;
 }
 
+/* Calls of Python before a kernel is launched; what waits for a lane launches none. */
+static uint32_t take_calls(ps_eager *self, const ps_eager_kernel *kernel)
+{
+    if (!self->is_subclass || kernel->kind == PS_KERNEL_WAIT || kernel->kind == PS_KERNEL_JOIN) {
+        return 0;
+    }
+    const uint32_t owed = self->owed_calls;
+    self->owed_calls = 0;
+    if (kernel->dispatches > 0) {
+        return owed + kernel->dispatches + self->python.function;
+    }
+    return owed + (is_called(self) ? 1 : 0);
+}
+
 void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel)
 {
     if (self->code != PS_OK || self->is_skipping) {
         return;
     }
     ps_eager_kernel told = *kernel;
-    told.dispatches = self->is_subclass && (kernel->dispatches > 0 || is_called(self)) ? 1 : 0;
+    told.dispatches = take_calls(self, kernel);
     ps_eager_note(self, self->sink.kernel(self->sink.context, &told, &self->err));
 }
 
@@ -622,9 +636,31 @@ bool ps_eager_is_backward(const ps_eager *self)
     return self->is_backward;
 }
 
-void ps_eager_set_subclass(ps_eager *self, bool is_so)
+bool ps_eager_set_subclass(ps_eager *self, bool is_so)
 {
+    const bool was = self->is_subclass;
     self->is_subclass = is_so;
+    return was;
+}
+
+void ps_eager_set_python(ps_eager *self, const ps_eager_python *python)
+{
+    self->python = *python;
+}
+
+void ps_eager_enter_parameters(ps_eager *self)
+{
+    if (self->is_subclass && !self->is_skipping && is_called(self)) {
+        self->owed_calls += self->python.parameters;
+        self->enters_parameters = true;
+    }
+}
+
+void ps_eager_owe_backward(ps_eager *self, const ps_node *node)
+{
+    if (node->is_hooked) {
+        self->owed_calls += self->python.backward;
+    }
 }
 
 void ps_eager_set_reentrant(ps_eager *self, bool is_so)

@@ -59,7 +59,8 @@ typedef struct ps_eager_kernel {
     ps_ns dur_ns;            /* of CPU: before it moves anything */
     uint64_t m, n, k, batch; /* of a matrix product; 0 otherwise */
     uint32_t launches;
-    uint32_t dispatches; /* 1: a Python function calls it in backward too: ps_eager_set_subclass */
+    uint32_t
+        dispatches; /* 1: a function in Python has it, in backward too: ps_eager_set_subclass */
     ps_operand_layout layout;    /* of a matrix product, where it is known */
     ps_access access;            /* of MEMORY */
     uint64_t elements;           /* of MEMORY: that ROWS and REDUCTION read; 0: as the bytes tell */
@@ -243,9 +244,22 @@ void ps_eager_set_reentrant(ps_eager *self, bool is_so);
 /**
  * Parameters are of a Python subclass of tensors, and so is what is made of them: every operation of
  * the program passes through the subclass's Python (__torch_function__), but of backward's those of
- * functions that are written in Python alone.
+ * functions that are written in Python alone. Returns what it was.
  */
-void ps_eager_set_subclass(ps_eager *self, bool is_so);
+bool ps_eager_set_subclass(ps_eager *self, bool is_so);
+
+/** Python that a library runs beside operations on its subclass, in calls of a plain operation. */
+typedef struct ps_eager_python {
+    uint32_t parameters; /* before and after an operation on parameters */
+    uint32_t backward;   /* around its backward, with what takes its parameters' gradients */
+    uint32_t function;   /* of a function written in Python, forward or backward */
+} ps_eager_python;
+
+/** ... from now on; all 0 (the default): a call each of the program's operations, and no more. */
+void ps_eager_set_python(ps_eager *self, const ps_eager_python *python);
+
+/** The program calls an operation on parameters: the next kernel's dispatches have its Python. */
+void ps_eager_enter_parameters(ps_eager *self);
 
 /**
  * cuBLAS works in memory of the framework's allocator: the first matrix product of the program's

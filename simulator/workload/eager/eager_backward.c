@@ -286,6 +286,7 @@ static void run_node(ps_eager *self, uint32_t number, bool retains, queue *ready
     prepare(self, node);
     const bool is_fetched = fetch_saved(self, node);
     check_saved(self, node);
+    ps_eager_owe_backward(self, node);
     node->ops->apply(self, node, node->grad, out);
     if (is_fetched) {
         tell_reads(self, node);

@@ -154,6 +154,8 @@ ps_node *ps_op_record(ps_eager *self, const ps_node_ops *ops, const ps_tensor *i
                       uint32_t count)
 {
     bool is_wanted = false;
+    const bool is_hooked = self->enters_parameters;
+    self->enters_parameters = false;
     for (uint32_t i = 0; i < count; i++) {
         is_wanted = is_wanted || ps_eager_requires_grad(self, inputs[i]);
     }
@@ -167,6 +169,7 @@ ps_node *ps_op_record(ps_eager *self, const ps_node_ops *ops, const ps_tensor *i
     node->ops = ops;
     node->sequence = self->sequence++;
     node->block = self->block;
+    node->is_hooked = is_hooked;
     node->edge_count = count;
     for (uint32_t i = 0; i < count; i++) {
         if (inputs[i] != 0) {

@@ -50,6 +50,7 @@ struct ps_node {
     uint32_t ticket[PS_NODE_SAVED]; /* of what was given to a keeper; 0: it is in `saved` */
     int64_t number[PS_NODE_NUMBERS];
     ps_tensor leaf;                   /* of an accumulation, owned */
+    bool is_hooked;                   /* by a library, as an operation on parameters */
     bool has_views;                   /* it sees its inputs, but for parameters, through views */
     uint32_t block;                   /* that made it */
     uint32_t mark;                    /* told before it runs in backward; 0: none */
@@ -148,6 +149,9 @@ void ps_eager_call_leaf_hook(ps_eager *self);
 void ps_eager_call_end_hook(ps_eager *self);
 void ps_eager_call_mark_hook(ps_eager *self, uint32_t mark);
 void ps_eager_call_grad_hook(ps_eager *self, ps_tensor leaf);
+
+/** A node is about to run: its hooks' Python goes to the next kernel's dispatches. */
+void ps_eager_owe_backward(ps_eager *self, const ps_node *node);
 /** Does something take gradients in place of storing them? */
 bool ps_eager_takes_grads(const ps_eager *self);
 /** Hands a gradient over; false: nobody takes it. */

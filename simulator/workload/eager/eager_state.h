@@ -46,6 +46,9 @@ struct ps_eager {
     uint64_t sequence;
     uint32_t buffer_count;
     bool is_recording, inputs_first, is_subclass, is_reentrant;
+    ps_eager_python python;
+    uint32_t owed_calls;    /* of Python, that the next kernel's host waits for */
+    bool enters_parameters; /* the next node is of an operation on parameters */
     ps_reduce_device device;
     int64_t capability, release;
     uint64_t workspace_bytes;

@@ -42,6 +42,15 @@ ps_tensor ps_op_div_in_place(ps_eager *self, ps_tensor a, ps_tensor b);
 /** where(condition, a, one number): keeps the condition. */
 ps_tensor ps_op_where(ps_eager *self, ps_tensor condition, ps_tensor a);
 
+/** max(a, one number of the host's): keeps `a`. */
+ps_tensor ps_op_maximum_number(ps_eager *self, ps_tensor a);
+
+/**
+ * where(condition, a * number, one number) inside a TorchScript function, which makes one kernel of
+ * it, and one of its gradient's; keeps the condition.
+ */
+ps_tensor ps_op_scale_where(ps_eager *self, ps_tensor condition, ps_tensor a);
+
 ps_tensor ps_op_neg(ps_eager *self, ps_tensor a);
 
 /** a ** number, from 2 on; under autocast in 32 bits. */

@@ -2,6 +2,7 @@
  *
  * Attention of GPTBigCode: heads have a key and a value each, or all share one.
  */
+#include "workload/eager/eager_parts.h"
 #include "workload/family/bigcode.h"
 #include "workload/model/scores.h"
 
@@ -46,7 +47,7 @@ static ps_tensor product(ps_model *m, const factors *of)
     ps_eager *e = m->e;
     const int64_t cells = of->product.batch * of->product.m * of->product.n;
     ps_tensor query = ps_op_narrow(e, of->query), key = ps_op_narrow(e, of->key);
-    ps_tensor nothing = ps_op_plain(e, "empty", cells, ps_eager_dtype(e, query));
+    ps_tensor nothing = ps_op_result(e, cells, ps_eager_dtype(e, query));
     const ps_tensor scores = ps_op_baddbmm(e, query, key, &of->product, shape_of(m)->has_scale);
     ps_eager_clear(e, &nothing);
     ps_eager_clear(e, &query);
@@ -61,16 +62,45 @@ static void make_least(ps_model *m, ps_bigcode_layer *with, ps_dtype dtype)
     }
 }
 
+/*
+ * upcast_masked_softmax, a TorchScript function: one call of Python's, whose factor and mask become
+ * one kernel once it has run twice. The types are arguments, so both changes of type stay kernels of
+ * their own, and softmax is none that the fuser takes.
+ */
+static ps_tensor scripted_shares(ps_model *m, ps_tensor scores, ps_tensor mask)
+{
+    ps_eager *e = m->e;
+    ps_tensor wide = ps_op_to(e, scores, PS_DTYPE_F32);
+    const bool was_subclass = ps_eager_set_subclass(e, false);
+    ps_eager_assign(e, &wide, ps_op_scale_where(e, mask, wide));
+    ps_eager_assign(e, &wide, ps_op_softmax(e, wide));
+    const ps_tensor out = ps_op_to(e, wide, ps_eager_dtype(e, scores));
+    ps_eager_clear(e, &wide);
+    (void)ps_eager_set_subclass(e, was_subclass);
+    return out;
+}
+
+/* Scores become shares. */
+static void make_shares(ps_model *m, ps_tensor *scores, ps_tensor mask)
+{
+    ps_eager *e = m->e;
+    if (ps_eager_dtype(e, *scores) != PS_DTYPE_F32 && shape_of(m)->has_wide_softmax) {
+        ps_eager_assign(e, scores, scripted_shares(m, *scores, mask));
+        return;
+    }
+    ps_eager_assign(e, scores, ps_op_where(e, mask, *scores));
+    ps_tensor wide = ps_op_widen(e, *scores);
+    ps_eager_assign(e, scores, ps_op_softmax(e, wide));
+    ps_eager_clear(e, &wide);
+}
+
 static ps_tensor weights_of(ps_model *m, ps_bigcode_layer *with, const factors *of,
                             const ps_bigcode_pass *about)
 {
     ps_eager *e = m->e;
     ps_tensor weights = product(m, of);
-    make_least(m, with, ps_eager_dtype(e, weights));
-    ps_eager_assign(e, &weights, ps_op_where(e, about->mask, weights));
-    ps_tensor wide = ps_op_widen(e, weights);
-    ps_eager_assign(e, &weights, ps_op_softmax(e, wide));
-    ps_eager_clear(e, &wide);
+    make_least(m, with, shape_of(m)->has_wide_softmax ? PS_DTYPE_F32 : ps_eager_dtype(e, weights));
+    make_shares(m, &weights, about->mask);
     ps_eager_assign(e, &weights, ps_dropout_run(m, weights, shape_of(m)->attention_dropout));
     return weights;
 }

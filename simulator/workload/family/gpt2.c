@@ -4,6 +4,7 @@
  * 4.51 writes it.
  */
 #include "base/memory.h"
+#include "workload/eager/eager_parts.h"
 #include "workload/model/mask_4d.h"
 #include "workload/model/model.h"
 #include "workload/model/model_pieces.h"
@@ -160,7 +161,7 @@ static ps_tensor upcast_scores(ps_model *m, ps_tensor query, ps_tensor key, cons
     const shape *n = &((const gpt2 *)m->state)->shape;
     const ps_bmm_shape product = scores_shape(n, about);
     const bool is_scaled = n->is_scaled || (n->is_scaled_by_layer && index > 0);
-    ps_tensor room = ps_op_plain(e, "empty", product.batch * product.m * product.n, PS_DTYPE_F32);
+    ps_tensor room = ps_op_result(e, product.batch * product.m * product.n, PS_DTYPE_F32);
     *of = (merged){merge_heads(m, query, about), merge_heads(m, key, about)};
     ps_tensor wide[2] = {ps_op_to(e, of->query, PS_DTYPE_F32), ps_op_to(e, of->key, PS_DTYPE_F32)};
     const ps_tensor out = ps_op_baddbmm(e, wide[0], wide[1], &product, is_scaled);

@@ -30,13 +30,13 @@ static ps_code read_shape(const ps_model_config *config, ps_bigcode_shape *n, ps
     return r.code;
 }
 
-/* Scores in 16 bits go through a TorchScript function, which PyTorch fuses after some calls. */
+/* Under autocast a TorchScript function has types of its own. */
 static ps_code refuse_script(const ps_recipe *r, const ps_bigcode_shape *n, ps_error *err)
 {
-    const bool is_narrow = r->parameters != PS_DTYPE_F32 || r->autocast != PS_DTYPE_F32;
-    if (r->attention == PS_ATTENTION_EAGER && is_narrow && n->has_wide_softmax) {
+    const bool is_cast = r->autocast != PS_DTYPE_F32;
+    if (r->attention == PS_ATTENTION_EAGER && is_cast && n->has_wide_softmax) {
         return ps_fail(err, PS_BAD_INPUT,
-                       "GPTBigCode's eager attention in 16 bits runs a kernel that TorchScript "
+                       "GPTBigCode's eager attention under autocast runs a kernel that TorchScript "
                        "makes, which is not modelled: choose another attention");
     }
     return PS_OK;

@@ -89,16 +89,30 @@ static void turn_heads(ps_model *m, const ps_gptj_pass *about, ps_gptj_heads *ow
 
 /* ---- scores ---- */
 
+/* The library of 2023: where(causal, scores, a number that comes from the host each time). */
+static ps_tensor hide_later(ps_model *m, const ps_gptj_layer *with, ps_tensor scores)
+{
+    ps_tensor least = ps_op_from_host(m->e, 1, ps_eager_dtype(m->e, scores));
+    const ps_tensor out = ps_op_where(m->e, with->causal, scores);
+    ps_eager_clear(m->e, &least);
+    return out;
+}
+
 /* Scores over the root of the width (a number on the host), with the mask before it or after. */
-static ps_tensor masked_scores(ps_model *m, const ps_tensor *wide, const ps_gptj_pass *about)
+static ps_tensor masked_scores(ps_model *m, const ps_gptj_layer *with, const ps_tensor *wide,
+                               const ps_gptj_pass *about)
 {
     ps_eager *e = m->e;
-    const bool is_masked_first = ((const ps_gptj *)m->state)->way->masks_before_scale;
+    const bool is_masked_first =
+        !ps_model_is_of_2023(m) && ((const ps_gptj *)m->state)->way->masks_before_scale;
     ps_tensor scores = ps_scores_make(m, wide[0], wide[1], &about->heads);
     if (is_masked_first) {
         ps_op_add_into(e, scores, about->mask);
     }
     ps_eager_assign(e, &scores, ps_op_mul_number(e, scores));
+    if (ps_model_is_of_2023(m)) {
+        ps_eager_assign(e, &scores, hide_later(m, with, scores));
+    }
     if (!is_masked_first) {
         ps_eager_assign(e, &scores, ps_op_add(e, scores, about->mask));
     }
@@ -106,12 +120,13 @@ static ps_tensor masked_scores(ps_model *m, const ps_tensor *wide, const ps_gptj
 }
 
 /* _attn; the weights are returned too, and live as long as attention runs */
-static ps_tensor mix(ps_model *m, ps_gptj_heads *own, const ps_gptj_pass *about)
+static ps_tensor mix(ps_model *m, const ps_gptj_layer *with, ps_gptj_heads *own,
+                     const ps_gptj_pass *about)
 {
     ps_eager *e = m->e;
     const ps_gptj_shape *n = &((const ps_gptj *)m->state)->shape;
     ps_tensor wide[] = {ps_op_to(e, own->query, PS_DTYPE_F32), ps_op_to(e, own->key, PS_DTYPE_F32)};
-    ps_tensor weights = masked_scores(m, wide, about);
+    ps_tensor weights = masked_scores(m, with, wide, about);
     ps_tensor whole = ps_op_widen(e, weights);
     ps_eager_assign(e, &weights, ps_op_softmax(e, whole));
     ps_eager_clear(e, &whole);
@@ -166,7 +181,7 @@ ps_tensor ps_gptj_attend(ps_model *m, ps_gptj_layer *with, ps_tensor x, const ps
     self->way->look_up(m, with, about, &own);
     turn_heads(m, about, &own);
     remember(m, about, index, ps_eager_dtype(e, x), &own);
-    ps_tensor mixed = mix(m, &own, about);
+    ps_tensor mixed = mix(m, with, &own, about);
     ps_heads_merge(m, &mixed, &about->heads);
     ps_eager_assign(e, &mixed, ps_linear_run(m, &with->projection, mixed));
     ps_eager_assign(e, &mixed, ps_dropout_run(m, mixed, self->shape.residual_dropout));

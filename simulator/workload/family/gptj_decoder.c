@@ -50,6 +50,9 @@ static void make_layer(ps_model *m, const ps_gptj *self, ps_gptj_layer *made)
 {
     const ps_gptj_shape *n = &self->shape;
     made->norm = ps_norm_make(m, n->hidden);
+    if (ps_model_is_of_2023(m)) {
+        made->causal = ps_model_buffer(m, n->positions * n->positions, PS_DTYPE_BOOL);
+    }
     self->way->make_projections(m, n, made);
     made->projection = ps_linear_make(m, "out_proj", n->hidden, n->hidden, false);
     made->widen = ps_linear_make(m, "fc_in", n->hidden, n->inner, true);

@@ -18,7 +18,8 @@ typedef struct ps_gptj_shape {
 typedef struct ps_gptj_layer {
     ps_norm norm;
     ps_linear query, key, value, packed, projection, widen, narrow; /* packed, or the first three */
-    ps_tensor table; /* sines and cosines: made on the host, on the device from its first use on */
+    ps_tensor causal; /* of the library of 2023; 0 none */
+    ps_tensor table;  /* sines and cosines: made on the host, on the device from its first use on */
 } ps_gptj_layer;
 
 /* What a block is given besides its input. */

@@ -221,6 +221,9 @@ static ps_tensor eager_attention(ps_model *m, const ps_tensor *own, const pass *
     const ps_attention_shape heads = attention_shape(m, about);
     ps_tensor score = ps_scores_make(m, own[QUERY], own[KEY], &heads);
     ps_eager_assign(e, &score, ps_op_add(e, score, about->given[MASK]));
+    if (ps_model_is_of_2023(m)) { /* no score below the least number */
+        ps_eager_assign(e, &score, ps_op_maximum_number(e, score));
+    }
     ps_tensor soft = ps_op_softmax_wide(e, score);
     ps_eager_assign(e, &score, ps_op_to(e, soft, ps_eager_dtype(e, own[QUERY])));
     ps_eager_clear(e, &soft);

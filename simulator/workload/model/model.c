@@ -315,9 +315,15 @@ static ps_tensor recompute(ps_model *m, const ps_block_call *call, int64_t index
     return ps_eager_checkpoint(m->e, &kept);
 }
 
+bool ps_model_is_of_2023(const ps_model *m)
+{
+    return m->recipe->policy == PS_TRAIN_POLICY_GEMINI;
+}
+
 ps_tensor ps_model_use(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor x)
 {
     (void)ps_eager_hold(m->e, x);
+    ps_eager_enter_parameters(m->e);
     return m->hooks == NULL || m->hooks->use == NULL ? x : m->hooks->use(m->hooks->context, own, x);
 }
 

@@ -310,6 +310,12 @@ ps_tensor ps_model_attention(ps_model *m, ps_block_run run, const void *about, p
 void ps_model_leave_to_block(ps_model *m, ps_tensor owned);
 
 /**
+ * True when models are written as the library had them in 2023 (transformers 4.29), where that is
+ * more than names: with Gemini, whose release needs a library of its time.
+ */
+bool ps_model_is_of_2023(const ps_model *m);
+
+/**
  * A module without children is about to run on x, with its parameters, 0 where it has fewer; and
  * has made `out`. Families call them around modules that model.h does not run for them.
  *

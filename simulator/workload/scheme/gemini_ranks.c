@@ -113,8 +113,8 @@ static void take_grad(void *context, ps_tensor leaf, ps_tensor owned)
 {
     ps_scheme *self = context;
     chunk *c = &own(self)->chunk[chunk_of(self, leaf)];
-    ps_tensor empty = ps_op_plain(self->e, "empty", ps_eager_elements(self->e, owned),
-                                  ps_eager_dtype(self->e, owned));
+    ps_tensor empty =
+        ps_op_result(self->e, ps_eager_elements(self->e, owned), ps_eager_dtype(self->e, owned));
     ps_eager_clear(self->e, &empty);
     ps_scheme_kernel(self, "copy", 2 * ps_eager_bytes(self->e, owned));
     ps_eager_drop(self->e, owned);
@@ -147,11 +147,22 @@ static void make_states(ps_scheme *self)
     }
 }
 
+/* What every rank found is summed, and the host asks for the sum and for the loss's scale. */
+static void ask_for_overflow(ps_scheme *self)
+{
+    ps_scheme_kernel(self, "fill", ps_dtype_bytes(PS_DTYPE_F32));
+    ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, PS_EAGER_MAIN, ps_scheme_all_axes(self),
+                      PS_DTYPE_F32, ps_dtype_bytes(PS_DTYPE_F32));
+    ps_op_read_back(self->e, PS_DTYPE_F32);
+    ps_op_read_back(self->e, PS_DTYPE_F32);
+}
+
 static void step(ps_scheme *self, ps_optimizer *optimizer)
 {
     gemini *g = own(self);
     (void)optimizer;
     ps_eager_set_phase(self->e, PS_EAGER_OPTIMIZER);
+    ask_for_overflow(self);
     if (!g->has_states) {
         make_states(self);
         g->has_states = true;

@@ -39,7 +39,7 @@ static void take_gradient(void *context, ps_tensor leaf, ps_tensor owned)
     ps_model *m = context;
     (void)leaf;
     ps_tensor empty =
-        ps_op_plain(m->e, "empty", ps_eager_elements(m->e, owned), ps_eager_dtype(m->e, owned));
+        ps_op_result(m->e, ps_eager_elements(m->e, owned), ps_eager_dtype(m->e, owned));
     ps_eager_clear(m->e, &empty);
     ps_op_kernel(m->e, "copy", 2 * ps_eager_bytes(m->e, owned));
     ps_eager_drop(m->e, owned);

@@ -102,6 +102,20 @@ static ps_code wrap(ps_script *self, ps_error *err)
     return marks->ranks == NULL ? PS_OK : marks->ranks(marks->context, axis, count, err);
 }
 
+/*
+ * Gemini makes ColoParameters of parameters, on one GPU too, and so activations are ColoTensors. Its
+ * Python beside a plain operation's, in calls of one: ColoTensor, its hooks and GeminiDDP of
+ * Colossal-AI 0.3.0 timed on a CPU, blocks of six families: tools/dev/measure_gemini_python.py.
+ */
+static const ps_eager_python gemini_python = {.parameters = 12, .backward = 59, .function = 7};
+
+static void begin_gemini(ps_eager *e)
+{
+    ps_eager_set_reentrant(e, true); /* PyTorch 2.0 */
+    (void)ps_eager_set_subclass(e, true);
+    ps_eager_set_python(e, &gemini_python);
+}
+
 static ps_code run_script(ps_script *self, ps_error *err)
 {
     ps_model *m = &self->m;
@@ -114,10 +128,8 @@ static ps_code run_script(ps_script *self, ps_error *err)
         ps_eager_set_release(m->e, self->run->device.release);
     }
     if (self->run->recipe->policy == PS_TRAIN_POLICY_GEMINI) {
-        ps_eager_set_reentrant(m->e, true); /* PyTorch 2.0 */
+        begin_gemini(m->e);
     }
-    /* parameters that ranks share are ColoParameters, and activations ColoTensors */
-    ps_eager_set_subclass(m->e, ps_parallel_tensor(&self->run->recipe->parallel) > 1);
     if (self->run->recipe->checkpoints_attention && !m->family->recomputes_attention) {
         return ps_fail(err, PS_USAGE, "attention alone is not recomputed in a \"%s\"",
                        m->family->model_type);
