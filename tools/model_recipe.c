@@ -418,8 +418,12 @@ static bool is_of_ranks(const ps_args *args, const char *option)
     if (strcmp(option, "seed") == 0) {
         return ps_args_has(args, "jitter");
     }
-    if (strcmp(option, "offload-activations") == 0) {
+    if (strcmp(option, "offload-activations") == 0 || strcmp(option, "offload-parameters") == 0) {
         return true; /* of a recording, too */
+    }
+    if (strcmp(option, "offload-prefetch") == 0 || strcmp(option, "offload-keep-first") == 0 ||
+        strcmp(option, "offload-keep-last") == 0) {
+        return ps_args_has(args, "offload-parameters");
     }
     return has_ranks && (strcmp(option, "policy") == 0 || strcmp(option, "scheme-option") == 0);
 }

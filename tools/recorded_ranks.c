@@ -16,6 +16,7 @@
 #include "run/jitter.h"
 #include "run/rank_speed.h"
 #include "scheme_options.h"
+#include "streaming_options.h"
 
 #define DEFAULT_DRAWS 100u
 
@@ -179,7 +180,7 @@ static ps_code apply_rank_change(const ps_args *args, const ps_catalogue *catalo
     return code;
 }
 
-/* A job of one GPU whose activations, or whose optimizer, are in the host. */
+/* A job of one GPU of which something is in the host. */
 static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue, ps_whatif *change,
                              const ps_loaded *input, ps_offload *offload, ps_error *err)
 {
@@ -188,7 +189,9 @@ static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue,
     offload->structure = input->structure;
     if (has_ranks(args)) {
         return ps_fail(err, PS_USAGE, "--%s of a recording is of one GPU: not with --gpus",
-                       offload->activations ? "offload-activations" : "offload-optimizer");
+                       offload->activations ? "offload-activations"
+                       : offload->optimizer ? "offload-optimizer"
+                                            : "offload-parameters");
     }
     PS_TRY(open_network(args, catalogue, gpu_of(args, input->plan), 1, &network, err));
     offload->network = network.network;
@@ -200,12 +203,18 @@ static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue,
 
 static ps_code wants_offload(const ps_args *args, ps_offload *out, ps_error *err)
 {
-    const char *how = ps_args_text(args, "offload-activations");
-    *out = (ps_offload){.activations = how != NULL && strcmp(how, "none") != 0,
-                        .optimizer = ps_args_has(args, "offload-optimizer")};
-    return out->activations && strcmp(how, "streamed") != 0
+    ps_streaming streaming = ps_recipe_default().streaming;
+    PS_TRY(ps_streaming_options_read(args, &streaming, err));
+    *out = (ps_offload){.activations = streaming.activations == PS_ACTIVATION_OFFLOAD_STREAMED,
+                        .optimizer = ps_args_has(args, "offload-optimizer"),
+                        .parameters = streaming.parameters,
+                        .prefetch = (uint32_t)streaming.prefetch,
+                        .keep_first = (uint32_t)streaming.keep_first,
+                        .keep_last = (uint32_t)streaming.keep_last};
+    return streaming.activations == PS_ACTIVATION_OFFLOAD_SAVE_ON_CPU
                ? ps_fail(err, PS_USAGE,
-                         "--offload-activations %s: of a recording they can be streamed", how)
+                         "--offload-activations %s: of a recording they can be streamed",
+                         ps_args_text(args, "offload-activations"))
                : PS_OK;
 }
 
@@ -215,7 +224,7 @@ ps_code ps_recorded_ranks_apply(const ps_args *args, const ps_catalogue *catalog
     ps_offload offload;
     const bool has_several = input->trace != NULL && input->trace->collective.head.count > 0;
     PS_TRY(wants_offload(args, &offload, err));
-    if (offload.activations || offload.optimizer) {
+    if (offload.activations || offload.optimizer || offload.parameters) {
         return apply_offload(args, catalogue, change, input, &offload, err);
     }
     if (has_several && ps_args_has(args, "gpus")) {

@@ -213,6 +213,7 @@ static ps_code read_rank(void *context, uint32_t rank, ps_workload **out, ps_err
 static ps_code build_ranks(const char *input, const ps_args *args, const ps_model_machine *machine,
                            ps_ranks *out, ps_error *err)
 {
+    static const char *const offloads[] = {"offload-activations", "offload-parameters"};
     char path[PATH_BYTES];
     if (ps_model_case_is(input)) {
         return ps_model_case_build(input, args, machine, out, err);
@@ -221,8 +222,10 @@ static ps_code build_ranks(const char *input, const ps_args *args, const ps_mode
         return ps_fail(err, PS_USAGE, "a path of more than %d bytes", PATH_BYTES);
     }
     PS_TRY(refuse_recipe(args, "this workload is built already", err));
-    if (ps_args_has(args, "offload-activations")) {
-        return ps_fail(err, PS_USAGE, "--offload-activations: this workload is built already");
+    for (size_t i = 0; i < sizeof offloads / sizeof offloads[0]; i++) {
+        if (ps_args_has(args, offloads[i])) {
+            return ps_fail(err, PS_USAGE, "--%s: this workload is built already", offloads[i]);
+        }
     }
     return ps_ranks_build(machine->gpus, read_rank, path, out, err);
 }

@@ -342,11 +342,12 @@ static ps_code print_device(const ps_result *result, const ps_result_device *dev
     return PS_OK;
 }
 
-/* Of a recorded job on other numbers of GPUs, or with its optimizer on the host: what was assumed. */
+/* Of a recorded job on other numbers of GPUs, or with tensors on the host: what was assumed. */
 static void print_changes(const ps_result *result, ps_output *out)
 {
     static const char *const keys[] = {PS_PLAN_META_DATA_PARALLEL, PS_PLAN_META_RANK_CHANGE,
-                                       PS_PLAN_META_OFFLOAD_OPTIMIZER};
+                                       PS_PLAN_META_OFFLOAD_OPTIMIZER,
+                                       PS_PLAN_META_OFFLOAD_PARAMETERS};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *how = fact(result, keys[i]);
         if (how[0] != '\0') {

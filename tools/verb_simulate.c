@@ -88,7 +88,9 @@ const ps_verb ps_verb_simulate = {
         "--offload-activations streamed of a recording of one GPU: what blocks keep for backward "
         "waits in host memory, over the links of the GPU's usual machine or of --cluster. "
         "--offload-optimizer takes the optimizer's kernels and states off the device: gradients go "
-        "to the host, which steps, and weights come back (ZeRO-Offload).\n"
+        "to the host, which steps, and weights come back (ZeRO-Offload). --offload-parameters "
+        "streams what blocks work on, found by recorded shapes of operators or by the model's own "
+        "allocations.\n"
         "The result depends on the plan alone: a plan written by --save-plan gives the same "
         "result again.",
     .operands = operands,

@@ -20,7 +20,17 @@
  *   host                         wait ─ [ Adam ] ─ launches
  *   upload                                        [parameters]
  *
- * Its kernels go, and the calls that launched them. All else is as recorded.
+ * Its kernels go, and the calls that launched them.
+ *
+ * Parameters of blocks, until a block runs:
+ *
+ *   upload    [ 0 ][ 1 ]  [ 2 ]          [ 1 ]  [ 0 ]
+ *   compute        F0 ─── F1 ─── F2 ─ ... ─ B2 ─── B1 ─── B0 ─ optimizer
+ *   offload                                                              [ 0 ][ 1 ][ 2 ]
+ *
+ * They come before a block runs, and are let go when it has run. What an
+ * optimizer on the device writes stays from its backward pass until it is
+ * written, and is copied back. All else is as recorded.
  */
 #ifndef PS_POLICY_OFFLOAD_H
 #define PS_POLICY_OFFLOAD_H
@@ -35,6 +45,9 @@ struct ps_network;
 typedef struct ps_offload {
     bool activations;                 /* false: they stay on the device */
     bool optimizer;                   /* false: it stays on the device */
+    bool parameters;                  /* false: those of blocks stay on the device */
+    uint32_t prefetch;                /* blocks whose parameters come ahead of the one that runs */
+    uint32_t keep_first, keep_last;   /* so many blocks' parameters stay on the device */
     const struct ps_network *network; /* whose rank 0 is the recorded GPU */
     const ps_trace *trace;            /* that the plan was lowered from */
     const ps_structure *structure;
@@ -43,5 +56,6 @@ typedef struct ps_offload {
 /** Facts of a plan that was changed so: what moves, in words. */
 #define PS_PLAN_META_OFFLOAD_ACTIVATIONS "offload-activations"
 #define PS_PLAN_META_OFFLOAD_OPTIMIZER "offload-optimizer"
+#define PS_PLAN_META_OFFLOAD_PARAMETERS "offload-parameters"
 
 #endif

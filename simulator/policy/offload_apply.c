@@ -5,6 +5,7 @@
  */
 #include "base/memory.h"
 #include "policy/offload_optimizer.h"
+#include "policy/offload_parameter_parts.h"
 
 /* ---- finding ---- */
 
@@ -18,6 +19,11 @@ static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *er
     if (plan->device.head.count != 1) {
         return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
                        plan->device.head.count);
+    }
+    if (change->optimizer && change->parameters) {
+        return ps_fail(err, PS_USAGE,
+                       "of a recording the optimizer or the parameters are offloaded, not both: "
+                       "which parameters of blocks the host's optimizer writes is not told");
     }
     return plan->memop.head.count > 0
                ? PS_OK
@@ -41,6 +47,13 @@ static ps_code find(const ps_plan *plan, const ps_offload *change, ps_offload_pl
             return ps_fail_nomem(err);
         }
         PS_TRY(ps__offload_optimizer_find(plan, change, out->optimizer, err));
+    }
+    if (change->parameters) {
+        out->parameters = ps_calloc(1, sizeof *out->parameters);
+        if (out->parameters == NULL) {
+            return ps_fail_nomem(err);
+        }
+        PS_TRY(ps__offload_parameters_find(plan, change, out->parameters, err));
     }
     return PS_OK;
 }
@@ -66,8 +79,12 @@ void ps__offload_plan_fini(ps_offload_plan *self)
     if (self->optimizer != NULL) {
         ps__offload_optimizer_fini(self->optimizer);
     }
+    if (self->parameters != NULL) {
+        ps__offload_parameters_fini(self->parameters);
+    }
     ps_free(self->activations);
     ps_free(self->optimizer);
+    ps_free(self->parameters);
     *self = (ps_offload_plan){0};
 }
 
@@ -88,6 +105,9 @@ static ps_code build(ps_offload_building *b, const ps_catalogue *catalogue, ps_h
     if (what->optimizer != NULL) {
         PS_TRY(ps__offload_optimizer(b, what->optimizer, err));
     }
+    if (what->parameters != NULL) {
+        PS_TRY(ps__offload_parameters(b, what->parameters, err));
+    }
     PS_TRY(ps__offload_sort_requests(b, err));
     PS_TRY(ps__insertion_finish(&b->insertion, err));
     return what->optimizer != NULL ? ps__offload_optimizer_memory(b, what->optimizer, err) : PS_OK;
@@ -100,8 +120,9 @@ ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardw
         .plan = plan,
         .change = change,
         .places = what->activations,
-        .compute =
-            what->activations != NULL ? what->activations->compute : what->optimizer->compute,
+        .compute = what->activations != NULL ? what->activations->compute
+                   : what->optimizer != NULL ? what->optimizer->compute
+                                             : what->parameters->compute,
         .old_memops = plan->memop.head.count,
     };
     ps__insertion_init(&b.insertion, plan);

@@ -83,6 +83,9 @@ bool ps__offload_is_over(const ps_offload_stream *self, size_t memop, uint32_t t
  */
 bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out);
 
+/** Likewise; before all launches `before` is NONE, and behind them `behind`. */
+bool ps__offload_any_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out);
+
 /**
  * Finds what can go, in the plan as recorded.
  *
@@ -161,11 +164,13 @@ ps_code ps__offload_sort_requests(ps_offload_building *b, ps_error *err) PS_MUST
 ps_code ps__offload_activations(ps_offload_building *b, ps_error *err) PS_MUST_USE;
 
 struct ps_offload_optimizer;
+struct ps_offload_parameters;
 
 /** What was found to move. */
 typedef struct ps_offload_plan {
-    ps_offload_places *activations;         /* NULL: they stay */
-    struct ps_offload_optimizer *optimizer; /* NULL: it stays */
+    ps_offload_places *activations;           /* NULL: they stay */
+    struct ps_offload_optimizer *optimizer;   /* NULL: it stays */
+    struct ps_offload_parameters *parameters; /* NULL: they stay */
 } ps_offload_plan;
 
 /**

@@ -107,9 +107,11 @@ static ps_code find_order(const ps_insertion *self, uint32_t **order, ps_error *
     }
     for (size_t i = 0; i < count; i++) {
         const uint32_t after = i < self->old_count ? (uint32_t)i : self->after[i - self->old_count];
-        place[i] = after == PS_INSERT_NOWHERE ? (uint32_t)self->old_count : after;
+        place[i] = after == PS_INSERT_NOWHERE ? (uint32_t)self->old_count + 1
+                   : after == PS_INSERT_FIRST ? 0
+                                              : after + 1;
     }
-    const ps_code code = order_of(place, count, self->old_count + 1, order, err);
+    const ps_code code = order_of(place, count, self->old_count + 2, order, err);
     ps_free(place);
     return code;
 }

@@ -11,12 +11,13 @@
 #include "plan/plan.h"
 
 #define PS_INSERT_NOWHERE UINT32_MAX
+#define PS_INSERT_FIRST (UINT32_MAX - 1)
 
 /** Tasks appended to a plan, and where they belong. */
 typedef struct ps_insertion {
     ps_plan *plan;
     size_t old_count; /* tasks before the first appended one */
-    uint32_t *after;  /* per appended task: the old task behind which it goes, or NOWHERE */
+    uint32_t *after;  /* per appended task: the old task behind which it goes, NOWHERE or FIRST */
     size_t capacity;
     bool *drop;        /* per old task: it goes; NULL: none does */
     uint32_t *new_row; /* once finished, per old and appended task: its row, or PS_EDIT_GONE */
@@ -30,7 +31,8 @@ void ps__insertion_fini(ps_insertion *self);
  * Appends a zeroed task.
  *
  * @param after  an old task of the same lane behind which it goes, after what was appended for
- *               there before; PS_INSERT_NOWHERE: behind all, as on a lane that is new
+ *               there before; PS_INSERT_NOWHERE: behind all, as on a lane that is new;
+ *               PS_INSERT_FIRST: before all
  * @param row    its row until ps__insertion_finish
  */
 ps_code ps__insertion_task(ps_insertion *self, uint32_t lane, ps_task_kind kind, uint32_t after,

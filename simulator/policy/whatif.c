@@ -108,7 +108,8 @@ ps_code ps_whatif_apply(ps_plan *plan, const ps_catalogue *catalogue, const ps_w
     if (change->data_parallel != NULL && change->data_parallel->ranks > 1) {
         PS_TRY(change_ranks(plan, catalogue, change, wanted, &is_scaled, err));
     } else if (change->offload != NULL &&
-               (change->offload->activations || change->offload->optimizer)) {
+               (change->offload->activations || change->offload->optimizer ||
+                change->offload->parameters)) {
         PS_TRY(change_offload(plan, catalogue, change, wanted, &is_scaled, err));
     } else {
         PS_TRY(change_work(plan, catalogue, change, wanted, &is_scaled, err));

@@ -72,6 +72,19 @@ static uint32_t flags_of(const char *operator, uint32_t argument)
     return 0;
 }
 
+/* Running means and variances, which forward passes change. */
+static bool is_statistic(const char *operator, uint32_t argument)
+{
+    return strcmp(operator, "batch_norm") == 0 && argument > 2;
+}
+
+bool ps__is_weight(const char *name, uint32_t argument)
+{
+    const char *operator= bare_operator(name);
+    return (flags_of(operator, argument) & PS_EVIDENCE_WEIGHT) != 0 &&
+           !is_statistic(operator, argument);
+}
+
 /* FNV-1a over the dimensions; an equal hash of two shapes would mix their evidence, no more. */
 static uint64_t hash_of(const ps_shape *shape)
 {

@@ -157,6 +157,7 @@ static ps_code add_module_blocks(ps_recovery *self, const char *wanted, const ch
         const ps_structure_block block = {
             .start_ns = range->start_ns[i],
             .end_ns = range->start_ns[i] + range->dur_ns[i],
+            .may_end_ns = range->start_ns[i] + range->dur_ns[i],
             .phase = ps_structure_phase_at(self->out, range->start_ns[i]),
             .step = step,
         };
@@ -293,6 +294,14 @@ static ps_ns begin_of(const ps_range_table *range, const outer_list *outer, ps_n
     return range->start_ns[row] + range->dur_ns[row] > at ? range->start_ns[row] : at;
 }
 
+/* When a piece has begun that this key is the first of, or the sequence has ended. */
+static ps_ns cut_at(const ps_range_table *range, const outer_list *outer, const piece_list *list,
+                    size_t key)
+{
+    return key < list->count ? begin_of(range, outer, list->time[key])
+                             : list->time[list->count - 1] + 1;
+}
+
 static ps_code add_pieces(ps_recovery *self, const outer_list *outer, const piece_list *list,
                           const ps_repeat *repeat, uint32_t step, ps_phase phase, ps_error *err)
 {
@@ -303,13 +312,13 @@ static ps_code add_pieces(ps_recovery *self, const outer_list *outer, const piec
         char name[48];
         const ps_structure_block block = {
             .start_ns = begin_of(range, outer, list->time[first]),
-            .end_ns = end < list->count ? begin_of(range, outer, list->time[end])
-                                        : list->time[list->count - 1] + 1,
+            .end_ns = cut_at(range, outer, list, end),
+            .may_end_ns = cut_at(range, outer, list, end + repeat->rest),
             .phase = phase,
             .step = step,
         };
         (void)snprintf(name, sizeof name, "block %zu", i);
-        PS_TRY(add_block(self, &block, name, "repeated", err));
+        PS_TRY(add_block(self, &block, name, PS_STRUCTURE_REPEATED, err));
     }
     return PS_OK;
 }

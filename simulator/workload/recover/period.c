@@ -32,7 +32,8 @@ ps_repeat ps__longest_repeat(const uint64_t *key, size_t n, size_t min_period, s
             const size_t count = run / p + 1;
             if (count >= 2 && count * p > best_covered && !is_monotone(&key[i - run - p], p)) {
                 best_covered = count * p;
-                best = (ps_repeat){.start = i - run - p, .period = p, .count = count};
+                best =
+                    (ps_repeat){.start = i - run - p, .period = p, .count = count, .rest = run % p};
             }
             run = 0;
         }

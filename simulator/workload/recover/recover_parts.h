@@ -6,6 +6,7 @@
 #define PS_RECOVER_RECOVER_PARTS_H
 
 #include "workload/recover/overrides.h"
+#include "workload/recover/repeat.h"
 #include "workload/recover/structure.h"
 
 #define PS_STRUCTURE_MAX ((size_t)1 << 28)
@@ -59,19 +60,6 @@ bool ps__recover_is_setup_stack(const char *stack);
 
 /** Text of the interned id in the trace. */
 const char *ps__recover_text(const ps_recovery *self, ps_str id);
-
-/** A run of equal pieces in a sequence of keys. */
-typedef struct ps_repeat {
-    size_t start, period, count; /* count pieces of `period` keys from `start`; count 0: none */
-} ps_repeat;
-
-/**
- * Longest run of at least two equal neighbouring pieces of min_period keys or more; of equally
- * long ones that with the shortest piece, then the first. Pieces of a single key do not count.
- *
- * Cost: O(n * max_period).
- */
-ps_repeat ps__longest_repeat(const uint64_t *key, size_t n, size_t min_period, size_t max_period);
 
 /**
  * Shortest period under which the end of a sequence repeats for most of its length: the

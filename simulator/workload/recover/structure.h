@@ -24,6 +24,9 @@
 /** No step, no row. */
 #define PS_STRUCTURE_NONE UINT32_MAX
 
+/** Kind of a block that no module range names: a piece of a run of equal ones. */
+#define PS_STRUCTURE_REPEATED "repeated"
+
 /** Certainty that a finding is as stated: 1000 when it was recorded, 0 when it is a guess. */
 typedef uint32_t ps_permille;
 
@@ -49,8 +52,9 @@ typedef struct ps_structure_phase {
 /** One run of a block (a layer) in one step and phase. */
 typedef struct ps_structure_block {
     ps_str name;            /* module path, or "block 3" */
-    ps_str kind;            /* class, or what repeats */
+    ps_str kind;            /* class, or PS_STRUCTURE_REPEATED */
     ps_ns start_ns, end_ns; /* on the host */
+    ps_ns may_end_ns; /* pieces that repeat: its end had they been cut as late as they could be */
     ps_phase phase;
     uint32_t step;
     uint32_t pair; /* row of the forward block this backward block belongs to + 1; 0 none */

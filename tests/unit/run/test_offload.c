@@ -4,13 +4,13 @@
  * was, the changed plan is proved, memory goes by what moves, and the step
  * takes longer by what the link takes.
  */
+#include "host_network.h"
 #include "make_trace.h"
 
 #include <string.h>
 
 #include "base/memory.h"
 #include "import/import.h"
-#include "job/network.h"
 #include "lower/lower.h"
 #include "plan/hazards.h"
 #include "policy/whatif.h"
@@ -20,53 +20,6 @@
 #define REAL                                                                                       \
     "pytorch+kineto/tb_plugin/samples/resnet50_num_workers_0/worker0.1623143566756.pt.trace.json." \
     "gz"
-
-/* ---- a host behind one link a direction ---- */
-
-static const char *link_name(const void *context, uint32_t link)
-{
-    (void)context;
-    return link == 0 ? "to the GPU" : "from the GPU";
-}
-
-static uint64_t link_rate(const void *context, uint32_t link)
-{
-    (void)link;
-    return *(const uint64_t *)context;
-}
-
-static ps_code host_of(void *context, uint32_t rank, ps_network_host *out, ps_error *err)
-{
-    (void)rank;
-    (void)err;
-    *out = (ps_network_host){0};
-    for (int i = 0; i < PS_HOST_TRAFFIC_COUNT; i++) {
-        out->rate_bytes_per_s[i] = *(const uint64_t *)context;
-        out->basis[i] = PS_BASIS_ANALYTIC;
-    }
-    return PS_OK;
-}
-
-static ps_code host_path(void *context, uint32_t rank, ps_host_traffic traffic,
-                         ps_network_path *out, ps_error *err)
-{
-    (void)context;
-    (void)rank;
-    PS_TRY(ps_grow((void **)&out->link, &out->capacity, 1, 1, sizeof *out->link, err));
-    out->link[0] = traffic == PS_HOST_UPLOAD ? 0 : 1;
-    out->count = 1;
-    return PS_OK;
-}
-
-static ps_network network_of(uint64_t *rate)
-{
-    return (ps_network){.context = rate,
-                        .link_count = 2,
-                        .link_name = link_name,
-                        .link_bytes_per_s = link_rate,
-                        .host = host_of,
-                        .host_path = host_path};
-}
 
 /* ---- a recording and what becomes of it ---- */
 
@@ -98,7 +51,7 @@ static job committed(void)
 
 static ps_code change(job *self, uint64_t rate, bool activations, ps_error *err)
 {
-    const ps_network network = network_of(&rate);
+    const ps_network network = host_network(&rate);
     const ps_offload offload = {.activations = activations,
                                 .network = &network,
                                 .trace = self->trace,
@@ -323,7 +276,7 @@ static void test_memory_that_runs_out(void **state)
         uint64_t rate = 1000000000;
         ps_error err = {0};
         ps_plan *plan;
-        const ps_network network = network_of(&rate);
+        const ps_network network = host_network(&rate);
         const ps_offload offload = {
             .activations = true, .network = &network, .trace = j.trace, .structure = &j.structure};
         const ps_whatif what = {.offload = &offload};

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The blocks of a recorded job, and what they need on the device when.
+ */
+#include <inttypes.h>
+
+#include "alloc/sizes.h"
+#include "base/memory.h"
+#include "policy/offload_parameter_parts.h"
+
+ps_code ps__offload_add_parameter(ps_parameter_search *self, uint32_t block, uint64_t bytes,
+                                  uint32_t buffer, ps_error *err)
+{
+    ps_offload_parameters *out = self->out;
+    ps_offload_block *of = &out->block[block];
+    PS_TRY(ps_grow((void **)&out->parameter, &out->parameter_capacity, out->parameter_count + 1,
+                   PS_TABLE_MAX_ROWS, sizeof *out->parameter, err));
+    of->first = of->count == 0 ? out->parameter_count : of->first;
+    of->count++;
+    out->parameter[out->parameter_count++] = (ps_block_parameter){.bytes = bytes, .buffer = buffer};
+    return PS_OK;
+}
+
+static ps_code find_weights(ps_parameter_search *self, ps_error *err)
+{
+    bool has_any = false;
+    PS_TRY(ps__offload_weights_of_shapes(self, &has_any, err));
+    if (!has_any) {
+        PS_TRY(ps__offload_weights_of_buffers(self, &has_any, err));
+    }
+    return has_any ? PS_OK
+                   : ps_fail(err, PS_USAGE,
+                             "nothing says how large the parameters of blocks are: neither shapes "
+                             "of operators (record_shapes=True) nor parameters that repeat as "
+                             "blocks do are recorded");
+}
+
+/* What lies on the device from before the recording must be able to hold what goes. */
+static ps_code check_resident(const ps_parameter_search *self, ps_error *err)
+{
+    const ps_offload_parameters *out = self->out;
+    const uint64_t resident = self->plan->device.base_live_bytes[0];
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < out->parameter_count; i++) {
+        if (out->parameter[i].goes && out->parameter[i].buffer == PS_OFFLOAD_NONE &&
+            !ps_add_u64(bytes, ps_round_up_u64(out->parameter[i].bytes, PS_ALLOC_GRAIN_BYTES),
+                        &bytes)) {
+            bytes = UINT64_MAX;
+        }
+    }
+    return bytes <= resident
+               ? PS_OK
+               : ps_fail(err, PS_USAGE,
+                         "blocks have %" PRIu64 " bytes of parameters and %" PRIu64
+                         " bytes are resident before the recording: they were not there, or are "
+                         "counted twice",
+                         bytes, resident);
+}
+
+/* Memory for parameters is asked for as the recording's own first request is. */
+static void find_stream(ps_parameter_search *self)
+{
+    const ps_plan *plan = self->plan;
+    for (size_t i = 0; i < plan->memop.head.count; i++) {
+        if (plan->memop.op[i] == PS_MEMOP_ALLOC &&
+            !ps_memory_is_host(plan->buffer.memory[plan->memop.buffer[i]])) {
+            self->out->stream = plan->buffer.stream[plan->memop.buffer[i]];
+            return;
+        }
+    }
+}
+
+static ps_code find(ps_parameter_search *self, ps_error *err)
+{
+    PS_TRY(ps__offload_stream(self->plan, &self->stream, err));
+    self->out->compute = self->stream.lane;
+    find_stream(self);
+    PS_TRY(ps__offload_find_runs(self, err));
+    PS_TRY(find_weights(self, err));
+    PS_TRY(ps__offload_find_trained(self, err));
+    PS_TRY(check_resident(self, err));
+    PS_TRY(ps__offload_find_uses(self, err));
+    return self->out->use_count > 0
+               ? PS_OK
+               : ps_fail(err, PS_USAGE,
+                         "blocks launch nothing in the recording: nothing to stream");
+}
+
+ps_code ps__offload_parameters_find(const ps_plan *plan, const ps_offload *change,
+                                    ps_offload_parameters *out, ps_error *err)
+{
+    ps_offload_parameters found = {0};
+    ps_parameter_search self = {.plan = plan,
+                                .trace = change->trace,
+                                .structure = change->structure,
+                                .change = change,
+                                .out = &found};
+    const ps_code code = find(&self, err);
+    ps__offload_stream_fini(&self.stream);
+    ps_free(self.run);
+    if (code != PS_OK) {
+        ps__offload_parameters_fini(&found);
+        return code;
+    }
+    *out = found;
+    return PS_OK;
+}
+
+void ps__offload_parameters_fini(ps_offload_parameters *self)
+{
+    ps_free(self->parameter);
+    ps_free(self->block);
+    ps_free(self->use);
+    ps_free(self->moment);
+    *self = (ps_offload_parameters){0};
+}
