@@ -49,8 +49,9 @@ static ps_code fill_block(ps_parameter_search *self, const birth_list *births,
         const size_t unsure = piece == which * pieces ? repeat->rest : 0;
         for (size_t i = unsure; i < repeat->period; i++) {
             const uint32_t buffer = births->buffer[repeat->start + piece * repeat->period + i];
-            PS_TRY(ps__offload_add_parameter(self, (uint32_t)which,
-                                             self->plan->buffer.bytes[buffer], buffer, err));
+            const ps_block_parameter what = {.bytes = self->plan->buffer.bytes[buffer],
+                                             .buffer = buffer};
+            PS_TRY(ps__offload_add_parameter(self, (uint32_t)which, what, err));
         }
     }
     return PS_OK;

@@ -45,20 +45,32 @@ static ps_code bring_one(ps_parameter_streaming *self, size_t i, const ps_offloa
     return ps__offload_tell(b, *copy, self->device[i], true, err);
 }
 
-/* What had the memory before is done, and what is read is there. */
+/* What a task of the stream waited for is done when that task is. */
+static bool is_implied(const ps_offload_place *place, uint32_t behind)
+{
+    return place->before != PS_OFFLOAD_NONE && behind != PS_OFFLOAD_NONE && place->before >= behind;
+}
+
+/* What had the memory before is done, and what is read is there. The lane of offloads is in order:
+ * of two of its copies the newer one is enough. */
 static ps_code order_upload(ps_parameter_streaming *self, const ps_streamed_block *state,
                             const ps_offload_place *place, uint32_t copy, ps_error *err)
 {
-    const bool is_first_work = place->before == PS_OFFLOAD_NONE;
-    if (!is_first_work &&
+    uint32_t awaited = PS_OFFLOAD_NONE;
+    if (place->before != PS_OFFLOAD_NONE &&
         (self->upload_awaits == PS_OFFLOAD_NONE || self->upload_awaits < place->before)) {
         PS_TRY(ps__offload_wait(self->b, copy, place->before, err));
         self->upload_awaits = place->before;
     }
-    const bool is_implied = state->offload == PS_OFFLOAD_NONE ||
-                            (state->has_awaited != PS_OFFLOAD_NONE && !is_first_work &&
-                             place->before >= state->has_awaited);
-    return is_implied ? PS_OK : ps__offload_wait(self->b, copy, state->offload, err);
+    if (self->freed != PS_OFFLOAD_NONE && !is_implied(place, self->freed_behind)) {
+        awaited = self->freed;
+    }
+    self->freed = PS_OFFLOAD_NONE;
+    if (state->offload != PS_OFFLOAD_NONE && !is_implied(place, state->has_awaited) &&
+        (awaited == PS_OFFLOAD_NONE || awaited < state->offload)) {
+        awaited = state->offload;
+    }
+    return awaited == PS_OFFLOAD_NONE ? PS_OK : ps__offload_wait(self->b, copy, awaited, err);
 }
 
 ps_code ps__parameters_bring(ps_parameter_streaming *self, uint32_t block,
@@ -101,22 +113,25 @@ static ps_code offload_one(ps_parameter_streaming *self, size_t i, const ps_offl
     return ps__offload_tell(b, *copy, self->pinned[i], true, err);
 }
 
-/* `newest` receives the newest copy, and stays as it is when there is none. */
 ps_code ps__parameters_offload(ps_parameter_streaming *self, uint32_t block,
-                               const ps_offload_moment *at, uint32_t *newest, ps_error *err)
+                               const ps_offload_moment *at, ps_error *err)
 {
     const ps_offload_block *of = &self->what->block[block];
+    ps_streamed_block *state = &self->block[block];
     for (size_t i = of->first; i < of->first + of->count; i++) {
-        const bool is_first = *newest == PS_OFFLOAD_NONE;
+        const bool is_first = self->offload_awaits != at->place.before;
         if (!ps__parameter_is_written(self, i)) {
             continue;
         }
-        PS_TRY(offload_one(self, i, at, newest, err));
+        PS_TRY(offload_one(self, i, at, &state->offload, err));
         if (is_first) {
-            PS_TRY(ps__offload_wait(self->b, *newest, at->place.before, err));
+            PS_TRY(ps__offload_wait(self->b, state->offload, at->place.before, err));
+            self->offload_awaits = at->place.before;
         }
-        self->block[block].offload = *newest;
-        self->block[block].has_awaited = at->place.behind;
+        self->leaving = state->offload;
     }
+    state->is_dirty = false;
+    state->is_leaving = true;
+    state->has_awaited = PS_OFFLOAD_NONE;
     return PS_OK;
 }

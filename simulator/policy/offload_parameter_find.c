@@ -8,8 +8,8 @@
 #include "base/memory.h"
 #include "policy/offload_parameter_parts.h"
 
-ps_code ps__offload_add_parameter(ps_parameter_search *self, uint32_t block, uint64_t bytes,
-                                  uint32_t buffer, ps_error *err)
+ps_code ps__offload_add_parameter(ps_parameter_search *self, uint32_t block,
+                                  ps_block_parameter what, ps_error *err)
 {
     ps_offload_parameters *out = self->out;
     ps_offload_block *of = &out->block[block];
@@ -17,16 +17,30 @@ ps_code ps__offload_add_parameter(ps_parameter_search *self, uint32_t block, uin
                    PS_TABLE_MAX_ROWS, sizeof *out->parameter, err));
     of->first = of->count == 0 ? out->parameter_count : of->first;
     of->count++;
-    out->parameter[out->parameter_count++] = (ps_block_parameter){.bytes = bytes, .buffer = buffer};
+    out->parameter[out->parameter_count++] = what;
     return PS_OK;
+}
+
+/* Without backward and without operators nothing says whether something changes parameters. */
+static ps_code check_told(const ps_parameter_search *self, ps_error *err)
+{
+    return ps__offload_has_phase(self->structure, PS_PHASE_BACKWARD)
+               ? PS_OK
+               : ps_fail(err, PS_USAGE,
+                         "no backward pass and no shapes of operators (record_shapes=True) are "
+                         "recorded: nothing says whether parameters are changed in place");
 }
 
 static ps_code find_weights(ps_parameter_search *self, ps_error *err)
 {
     bool has_any = false;
     PS_TRY(ps__offload_weights_of_shapes(self, &has_any, err));
+    if (has_any && !ps__offload_has_phase(self->structure, PS_PHASE_BACKWARD)) {
+        return ps__offload_find_sweeps(self, err);
+    }
     if (!has_any) {
         PS_TRY(ps__offload_weights_of_buffers(self, &has_any, err));
+        PS_TRY(has_any ? check_told(self, err) : PS_OK);
     }
     return has_any ? PS_OK
                    : ps_fail(err, PS_USAGE,

@@ -7,6 +7,7 @@
  *   weights     of a run, by what operators were given offload_parameter_shapes.c
  *               or by the model's own allocations      offload_parameter_buffers.c
  *   trained     those that an optimizer writes         offload_parameter_trained.c
+ *   sweeps      what changes them without backward     offload_parameter_sweeps.c
  *   uses        forward, backward, optimizer; places   offload_parameter_uses.c
  *   moments     what happens when                      offload_parameters.c
  *   copies      with their waits and memory            offload_parameter_copies.c
@@ -22,8 +23,9 @@
 /** One parameter of one block. */
 typedef struct ps_block_parameter {
     uint64_t bytes;
+    uint64_t matrix; /* ps__shape_hash of one of two dimensions or more; 0: of fewer, or unknown */
     uint32_t buffer; /* of the plan; NONE: part of what was resident before the recording */
-    bool is_trained; /* the recorded optimizer writes it */
+    bool is_trained; /* something recorded writes it */
     bool goes;       /* it lies in the host */
 } ps_block_parameter;
 
@@ -113,8 +115,23 @@ ps_code ps__offload_find_trained(ps_parameter_search *self, ps_error *err) PS_MU
 ps_code ps__offload_find_uses(ps_parameter_search *self, ps_error *err) PS_MUST_USE;
 
 /** Appends a parameter to a block, to which the newest ones belong if any do. */
-ps_code ps__offload_add_parameter(ps_parameter_search *self, uint32_t block, uint64_t bytes,
-                                  uint32_t buffer, ps_error *err) PS_MUST_USE;
+ps_code ps__offload_add_parameter(ps_parameter_search *self, uint32_t block,
+                                  ps_block_parameter what, ps_error *err) PS_MUST_USE;
+
+/** Appends a use, unless it launches nothing. */
+ps_code ps__offload_add_use(ps_parameter_search *self, ps_offload_use use,
+                            ps_error *err) PS_MUST_USE;
+
+/** A phase of that kind is recorded. */
+bool ps__offload_has_phase(const ps_structure *of, ps_phase phase);
+
+/**
+ * Uses of a job without backward that changes parameters in place, block after block (MeZO), and
+ * marks them as trained.
+ *
+ * @return PS_OK, also when there are none · PS_USAGE parameters change in another order · PS_NOMEM
+ */
+ps_code ps__offload_find_sweeps(ps_parameter_search *self, ps_error *err) PS_MUST_USE;
 
 /** Row of the first range that starts at a moment or later. */
 size_t ps__offload_first_range(const ps_trace *trace, ps_ns at_ns);
@@ -135,6 +152,8 @@ void ps__offload_parameters_fini(ps_offload_parameters *self);
 /** Where a block's parameters are, while rows are added. */
 typedef struct ps_streamed_block {
     bool is_here, is_awaited;
+    bool is_dirty;        /* written since it came */
+    bool is_leaving;      /* no longer here, but its memory is: a copy back may still read it */
     uint32_t upload;      /* newest copy to the device */
     uint32_t offload;     /* newest copy back, or NONE */
     uint32_t has_awaited; /* task of the stream that waited for that copy, or NONE */
@@ -145,9 +164,12 @@ typedef struct ps_parameter_streaming {
     ps_offload_building *b;
     const ps_offload_parameters *what;
     ps_streamed_block *block;
-    uint32_t *pinned;       /* per parameter: buffer in host memory */
-    uint32_t *device;       /* per parameter: present buffer on the device */
-    uint32_t upload_awaits; /* newest task that the lane of uploads has awaited, or NONE */
+    uint32_t *pinned;      /* per parameter: buffer in host memory */
+    uint32_t *device;      /* per parameter: present buffer on the device */
+    uint32_t leaving;      /* newest copy back whose memory is still there, or NONE */
+    uint32_t freed;        /* newest one whose memory has gone since an upload came, or NONE */
+    uint32_t freed_behind; /* task of the stream that waits for it, or NONE */
+    uint32_t upload_awaits, offload_awaits; /* newest task that the lane has awaited, or NONE */
     uint64_t up_bytes, down_bytes, host_bytes;
 } ps_parameter_streaming;
 
@@ -162,14 +184,9 @@ ps_code ps__parameter_buffer(const ps_parameter_streaming *self, size_t paramete
 ps_code ps__parameters_bring(ps_parameter_streaming *self, uint32_t block,
                              const ps_offload_moment *at, ps_error *err) PS_MUST_USE;
 
-/**
- * Copies back what was written of a block.
- *
- * @param newest  receives the newest copy; stays as it is when there is none
- */
+/** Copies back what was written of a block, whose memory is then leaving. */
 ps_code ps__parameters_offload(ps_parameter_streaming *self, uint32_t block,
-                               const ps_offload_moment *at, uint32_t *newest,
-                               ps_error *err) PS_MUST_USE;
+                               const ps_offload_moment *at, ps_error *err) PS_MUST_USE;
 
 /** Moves parameters; the building's plan still has what the places name. PS_OK · PS_USAGE · PS_NOMEM */
 ps_code ps__offload_parameters(ps_offload_building *b, const ps_offload_parameters *what,

@@ -36,7 +36,7 @@ static ps_ns end_of(const ps_trace *trace, size_t range)
 /* ---- one operator ---- */
 
 typedef struct weights {
-    uint64_t bytes[PS_SHAPE_TENSORS];
+    uint64_t bytes[PS_SHAPE_TENSORS], matrix[PS_SHAPE_TENSORS];
     size_t count;
 } weights;
 
@@ -54,6 +54,7 @@ static void read_weights(const ps_trace *trace, size_t range, weights *out)
         uint64_t bytes;
         if (ps__is_weight(name, tensor->argument) &&
             ps_mul_u64(ps__shape_elements(tensor), tensor->element_bytes, &bytes) && bytes > 0) {
+            out->matrix[out->count] = tensor->dim_count > 1 ? ps__shape_hash(tensor) : 0;
             out->bytes[out->count++] = bytes;
         }
     }
@@ -91,8 +92,9 @@ static ps_code note_weights(reader *self, const weights *found, ps_error *err)
     const ps_offload_run *run = &search->run[self->run];
     for (size_t i = 0; i < found->count; i++) {
         if (self->is_first) {
-            PS_TRY(ps__offload_add_parameter(search, run->block, found->bytes[i], PS_OFFLOAD_NONE,
-                                             err));
+            const ps_block_parameter what = {
+                .bytes = found->bytes[i], .matrix = found->matrix[i], .buffer = PS_OFFLOAD_NONE};
+            PS_TRY(ps__offload_add_parameter(search, run->block, what, err));
         } else if (run->phase == PS_PHASE_FORWARD) {
             PS_TRY(check_weight(self, found->bytes[i], err));
         }

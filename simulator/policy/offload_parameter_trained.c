@@ -15,7 +15,7 @@
 #include "policy/gradients.h"
 #include "policy/offload_parameter_parts.h"
 
-static bool has_phase(const ps_structure *of, ps_phase phase)
+bool ps__offload_has_phase(const ps_structure *of, ps_phase phase)
 {
     for (size_t i = 0; i < of->phase_count; i++) {
         if (of->phase[i].phase == phase) {
@@ -79,8 +79,8 @@ static ps_code find_trained(ps_parameter_search *self, ps_error *err)
 {
     ps_gradients gradients;
     ps_idmap of_size;
-    if (!has_phase(self->structure, PS_PHASE_BACKWARD) ||
-        !has_phase(self->structure, PS_PHASE_OPTIMIZER)) {
+    if (!ps__offload_has_phase(self->structure, PS_PHASE_BACKWARD) ||
+        !ps__offload_has_phase(self->structure, PS_PHASE_OPTIMIZER)) {
         return PS_OK; /* no recorded kernel writes parameters */
     }
     PS_TRY(ps_gradients_find(self->trace, self->structure, self->plan, &gradients, err));

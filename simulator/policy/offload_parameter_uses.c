@@ -9,7 +9,7 @@
 #include "policy/offload_parameter_parts.h"
 
 /* What launches nothing needs nothing. */
-static ps_code add_use(ps_parameter_search *self, ps_offload_use use, ps_error *err)
+ps_code ps__offload_add_use(ps_parameter_search *self, ps_offload_use use, ps_error *err)
 {
     ps_offload_parameters *out = self->out;
     if (ps__offload_launched_by(&self->stream, use.begin_ns) ==
@@ -55,12 +55,12 @@ static ps_code add_passes(ps_parameter_search *self, const ps_offload_run *run, 
                           .phase = run->phase,
                           .begin_ns = run->begin_ns,
                           .end_ns = run->end_ns};
-    PS_TRY(add_use(self, use, err));
+    PS_TRY(ps__offload_add_use(self, use, err));
     use.phase = PS_PHASE_BACKWARD;
     if (by_sequence) {
         use.begin_ns = run->back_ns;
         use.end_ns = run->back_end_ns;
-        return run->back_end_ns == 0 ? PS_OK : add_use(self, use, err);
+        return run->back_end_ns == 0 ? PS_OK : ps__offload_add_use(self, use, err);
     }
     const uint32_t piece = backward_piece(self, run);
     if (piece == PS_OFFLOAD_NONE) {
@@ -68,7 +68,7 @@ static ps_code add_passes(ps_parameter_search *self, const ps_offload_run *run, 
     }
     use.begin_ns = self->structure->block[piece].start_ns;
     use.end_ns = self->structure->block[piece].may_end_ns;
-    return add_use(self, use, err);
+    return ps__offload_add_use(self, use, err);
 }
 
 static bool has_backward(const ps_structure *of, uint32_t step)
@@ -143,7 +143,7 @@ static ps_code find_updates(ps_parameter_search *self, ps_error *err)
                                     .end_ns = i + 1 < of->phase_count ? of->phase[i + 1].start_ns
                                                                       : of->step[step].end_ns,
                                     .writes = true};
-        PS_TRY(add_use(self, use, err));
+        PS_TRY(ps__offload_add_use(self, use, err));
     }
     return PS_OK;
 }
@@ -203,10 +203,23 @@ static ps_code find_moments(ps_parameter_search *self, ps_error *err)
     return PS_OK;
 }
 
+/* Uses that were found before it was known what goes. */
+static void keep_what_goes(ps_offload_parameters *out)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < out->use_count; i++) {
+        if (goes(out, out->use[i].block)) {
+            out->use[kept++] = out->use[i];
+        }
+    }
+    out->use_count = kept;
+}
+
 ps_code ps__offload_find_uses(ps_parameter_search *self, ps_error *err)
 {
+    keep_what_goes(self->out);
     PS_TRY(find_passes(self, err));
-    if (writes_any(self->out)) {
+    if (writes_any(self->out) && ps__offload_has_phase(self->structure, PS_PHASE_BACKWARD)) {
         PS_TRY(find_updates(self, err));
     }
     qsort(self->out->use, self->out->use_count, sizeof *self->out->use, by_begin);

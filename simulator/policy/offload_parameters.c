@@ -96,7 +96,54 @@ static ps_code load(ps_parameter_streaming *self, ps_error *err)
     return ps__plan_shrink_resident(plan, 0, resident, err);
 }
 
+/* ---- memory that is copied back ---- */
+
+static ps_code free_block(ps_parameter_streaming *self, uint32_t block, const ps_offload_moment *at,
+                          uint32_t call, ps_error *err)
+{
+    const ps_offload_block *of = &self->what->block[block];
+    for (size_t i = of->first; i < of->first + of->count; i++) {
+        if (self->what->parameter[i].goes) {
+            PS_TRY(ps__offload_request(self->b, PS_MEMOP_FREE, self->device[i], call,
+                                       at->place.memop, err));
+        }
+    }
+    return PS_OK;
+}
+
+/* The stream waits for what was copied back, and its memory goes. */
+static ps_code flush(ps_parameter_streaming *self, const ps_offload_moment *at, ps_error *err)
+{
+    uint32_t call;
+    if (self->leaving == PS_OFFLOAD_NONE) {
+        return PS_OK;
+    }
+    PS_TRY(ps__offload_call(self->b, &at->place, "cudaStreamWaitEvent",
+                            self->what->use[at->use].phase, &call, err));
+    for (uint32_t i = 0; i < self->what->block_count; i++) {
+        if (self->block[i].is_leaving) {
+            self->block[i].is_leaving = false;
+            self->block[i].has_awaited = at->place.behind;
+            PS_TRY(free_block(self, i, at, call, err));
+        }
+    }
+    self->freed = self->leaving;
+    self->freed_behind = at->place.behind;
+    self->leaving = PS_OFFLOAD_NONE;
+    return at->place.behind == PS_OFFLOAD_NONE
+               ? PS_OK
+               : ps__offload_wait(self->b, at->place.behind, self->freed, err);
+}
+
 /* ---- coming ---- */
+
+/* What is leaving has gone when it comes again. */
+static ps_code bring(ps_parameter_streaming *self, uint32_t block, const ps_offload_moment *at,
+                     ps_error *err)
+{
+    PS_TRY(self->block[block].is_leaving ? flush(self, at, err) : PS_OK);
+    return ps__parameters_bring(self, block, at, err);
+}
 
 /* The lane of uploads is in order: its newest copy is enough. */
 static ps_code await(ps_parameter_streaming *self, const ps_offload_moment *at, ps_error *err)
@@ -136,7 +183,7 @@ static ps_code begin(ps_parameter_streaming *self, const ps_offload_moment *at, 
     const ps_offload_use *use = &self->what->use[at->use];
     FOR_BLOCKS(self, use, i)
     {
-        PS_TRY(ps__parameters_bring(self, i, at, err));
+        PS_TRY(bring(self, i, at, err));
     }
     PS_TRY(await(self, at, err));
     FOR_BLOCKS(self, use, i)
@@ -154,7 +201,7 @@ static ps_code bring_ahead(ps_parameter_streaming *self, const ps_offload_moment
     for (size_t i = at->use + 1; i < what->use_count && i <= (size_t)at->use + ahead; i++) {
         if (what->use[i].step == what->use[at->use].step &&
             what->use[i].block != PS_OFFLOAD_EVERY_BLOCK) {
-            PS_TRY(ps__parameters_bring(self, what->use[i].block, at, err));
+            PS_TRY(bring(self, what->use[i].block, at, err));
         }
     }
     return PS_OK;
@@ -162,70 +209,58 @@ static ps_code bring_ahead(ps_parameter_streaming *self, const ps_offload_moment
 
 /* ---- going ---- */
 
-/* Needed again before another block would take the place, or about to be written. */
+/* Needed again before another block would take the place, or about to be written with all others. */
 static bool stays(const ps_parameter_streaming *self, uint32_t block, size_t use)
 {
     const ps_offload_parameters *what = self->what;
     const uint32_t ahead = self->b->change->prefetch > 1 ? self->b->change->prefetch : 1;
     for (size_t i = use + 1; i < what->use_count && what->use[i].step == what->use[use].step; i++) {
         if (is_of_use(self, block, &what->use[i])) {
-            return what->use[i].writes || i <= use + ahead;
+            return what->use[i].block == PS_OFFLOAD_EVERY_BLOCK || i <= use + ahead;
         }
     }
     return false;
 }
 
-static ps_code free_block(ps_parameter_streaming *self, uint32_t block, const ps_offload_moment *at,
-                          uint32_t call, ps_error *err)
+/* What was written is copied back, and leaves; the other memory goes at once, for which the host
+ * does nothing that takes time. */
+static ps_code let_go(ps_parameter_streaming *self, const ps_offload_moment *at, ps_error *err)
 {
-    const ps_offload_block *of = &self->what->block[block];
-    for (size_t i = of->first; i < of->first + of->count; i++) {
-        if (self->what->parameter[i].goes) {
-            PS_TRY(ps__offload_request(self->b, PS_MEMOP_FREE, self->device[i], call,
-                                       at->place.memop, err));
-        }
-    }
-    self->block[block].is_here = false;
-    return PS_OK;
-}
-
-/* Memory that is copied back is free when the stream has waited for that; other memory at once, for
- * which the host does nothing that takes time. */
-static ps_code let_go(ps_parameter_streaming *self, const ps_offload_moment *at, uint32_t newest,
-                      ps_error *err)
-{
-    const bool waits = newest != PS_OFFLOAD_NONE;
+    const ps_offload_use *use = &self->what->use[at->use];
     uint32_t call = PS_OFFLOAD_NONE;
-    FOR_BLOCKS(self, &self->what->use[at->use], i)
+    FOR_BLOCKS(self, use, i)
     {
+        ps_streamed_block *state = &self->block[i];
         if (stays(self, i, at->use)) {
             continue;
         }
+        state->is_here = false;
+        if (state->is_dirty) {
+            PS_TRY(ps__parameters_offload(self, i, at, err));
+            continue;
+        }
         if (call == PS_OFFLOAD_NONE) {
-            PS_TRY(ps__offload_call(self->b, &at->place,
-                                    waits ? "cudaStreamWaitEvent" : "parameters are let go",
-                                    self->what->use[at->use].phase, &call, err));
-            self->b->plan->task.dur_ns[call] = waits ? self->b->launch_ns : 0;
+            PS_TRY(ps__offload_call(self->b, &at->place, "parameters are let go", use->phase, &call,
+                                    err));
+            self->b->plan->task.dur_ns[call] = 0;
         }
         PS_TRY(free_block(self, i, at, call, err));
     }
-    return waits && at->place.behind != PS_OFFLOAD_NONE
-               ? ps__offload_wait(self->b, at->place.behind, newest, err)
-               : PS_OK;
+    return PS_OK;
 }
 
+/* One block leaves while the next is used; where all leave at once, they are waited for. */
 static ps_code finish(ps_parameter_streaming *self, const ps_offload_moment *at, ps_error *err)
 {
     const ps_offload_use *use = &self->what->use[at->use];
-    uint32_t newest = PS_OFFLOAD_NONE;
     FOR_BLOCKS(self, use, i)
     {
         PS_TRY(tell(self, i, at->place.before, use->writes, err));
-        if (use->writes) {
-            PS_TRY(ps__parameters_offload(self, i, at, &newest, err));
-        }
+        self->block[i].is_dirty = self->block[i].is_dirty || use->writes;
     }
-    return let_go(self, at, newest, err);
+    PS_TRY(flush(self, at, err));
+    PS_TRY(let_go(self, at, err));
+    return use->block == PS_OFFLOAD_EVERY_BLOCK ? flush(self, at, err) : PS_OK;
 }
 
 /* ---- all ---- */
@@ -292,7 +327,10 @@ ps_code ps__offload_parameters(ps_offload_building *b, const ps_offload_paramete
                                    .block = ps_calloc(what->block_count, sizeof *self.block),
                                    .pinned = ps_calloc(what->parameter_count, sizeof *self.pinned),
                                    .device = ps_calloc(what->parameter_count, sizeof *self.device),
-                                   .upload_awaits = PS_OFFLOAD_NONE};
+                                   .leaving = PS_OFFLOAD_NONE,
+                                   .freed = PS_OFFLOAD_NONE,
+                                   .upload_awaits = PS_OFFLOAD_NONE,
+                                   .offload_awaits = PS_OFFLOAD_NONE};
     const ps_code code = stream(&self, err);
     ps_free(self.block);
     ps_free(self.pinned);

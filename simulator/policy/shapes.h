@@ -35,6 +35,9 @@ void ps__shapes_read(const char *text, ps_shapes *out);
 /** Elements of a tensor; saturates. */
 uint64_t ps__shape_elements(const ps_shape *shape);
 
+/** Of the dimensions; an equal one of two shapes would mix their evidence, no more. */
+uint64_t ps__shape_hash(const ps_shape *shape);
+
 /** True for an argument of a forward operator, "aten::linear", that is a parameter of a layer. */
 bool ps__is_weight(const char *name, uint32_t argument);
 

@@ -85,19 +85,9 @@ bool ps__is_weight(const char *name, uint32_t argument)
            !is_statistic(operator, argument);
 }
 
-/* FNV-1a over the dimensions; an equal hash of two shapes would mix their evidence, no more. */
-static uint64_t hash_of(const ps_shape *shape)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (uint32_t i = 0; i < shape->dim_count; i++) {
-        hash = (hash ^ shape->dim[i]) * 0x100000001b3u;
-    }
-    return hash;
-}
-
 uint32_t ps__scaling_evidence_of(const ps_scaling *self, const ps_shape *shape)
 {
-    const uint32_t flags = ps_idmap_get(&self->evidence, hash_of(shape));
+    const uint32_t flags = ps_idmap_get(&self->evidence, ps__shape_hash(shape));
     return flags == PS_IDMAP_NONE ? 0 : flags;
 }
 
@@ -124,7 +114,7 @@ static ps_code read_text(ps_scaling *self, ps_str text, ps_error *err)
 static ps_code note(ps_scaling *self, const ps_shape *shape, uint32_t flags, ps_error *err)
 {
     return flags == 0 ? PS_OK
-                      : ps_idmap_put(&self->evidence, hash_of(shape),
+                      : ps_idmap_put(&self->evidence, ps__shape_hash(shape),
                                      ps__scaling_evidence_of(self, shape) | flags, err);
 }
 

@@ -134,3 +134,12 @@ uint64_t ps__shape_elements(const ps_shape *shape)
     }
     return product;
 }
+
+uint64_t ps__shape_hash(const ps_shape *shape)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (uint32_t i = 0; i < shape->dim_count; i++) {
+        hash = (hash ^ shape->dim[i]) * 0x100000001b3u;
+    }
+    return hash;
+}

@@ -115,6 +115,20 @@ static void train(maker *m)
     close_range(m, step);
 }
 
+/* Each layer's weight and bias get something added. */
+static void sweep(maker *m, unsigned layers)
+{
+    for (unsigned i = 0; i < layers && m->of->perturbs; i++) {
+        const size_t weight =
+            open_range(m, PS_RANGE_OPERATOR, "aten::add_",
+                       "[[1000,1000],[1000,1000],[]];[\"float\",\"float\",\"Scalar\"]", 0);
+        launch(m, "add", m->of->kernel_ns);
+        close_range(m, weight);
+        close_range(m, open_range(m, PS_RANGE_OPERATOR, "aten::add_",
+                                  "[[1000],[1000],[]];[\"float\",\"float\",\"Scalar\"]", 0));
+    }
+}
+
 ps_trace *layer_job_trace(const layer_job *of)
 {
     maker m = {.trace = trace_new(), .of = of};
@@ -125,9 +139,14 @@ ps_trace *layer_job_trace(const layer_job *of)
         m.host += 20;
         request(&m, PS_ACTION_ALLOC, 1024, 0x1000);
         launch(&m, "embedding", EMBEDDING_NS);
-        for (unsigned i = 0; i < LAYERS; i++) {
-            forward(&m, i);
+        for (unsigned pass = 0; pass < (of->perturbs ? 2 : 1); pass++) {
+            sweep(&m, LAYERS);
+            for (unsigned i = 0; i < LAYERS; i++) {
+                forward(&m, i);
+            }
         }
+        sweep(&m, LAYERS);
+        sweep(&m, of->changes_more ? 1 : 0);
         if (of->trains) {
             train(&m);
         }

@@ -19,6 +19,8 @@ typedef struct layer_job {
     bool has_modules;   /* a range for each layer's forward pass */
     bool trains;        /* backward and an optimizer; else forward alone */
     bool has_adapters;  /* which alone are trained */
+    bool perturbs;      /* forward twice, between changes of all parameters in place */
+    bool changes_more;  /* and of the first layer's weight once more, at the end */
     unsigned steps;
     ps_ns kernel_ns; /* of a layer's pass, and of the optimizer */
     uint64_t resident_bytes;
@@ -27,7 +29,7 @@ typedef struct layer_job {
 /** One step, forward, kernels of 1 ms, everything recorded. */
 extern const layer_job layer_job_forward;
 
-/** A step: "embedding", layers' "gemm", "adam", "last". */
+/** A step: "embedding", layers' "gemm" or "add", "adam", "last". */
 ps_trace *layer_job_trace(const layer_job *of);
 
 #endif
