@@ -20,11 +20,6 @@ static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *er
         return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
                        plan->device.head.count);
     }
-    if (change->optimizer && change->parameters) {
-        return ps_fail(err, PS_USAGE,
-                       "of a recording the optimizer or the parameters are offloaded, not both: "
-                       "which parameters of blocks the host's optimizer writes is not told");
-    }
     return plan->memop.head.count > 0
                ? PS_OK
                : ps_fail(err, PS_USAGE, "no memory is recorded: nothing could be offloaded");
@@ -55,7 +50,9 @@ static ps_code find(const ps_plan *plan, const ps_offload *change, ps_offload_pl
         }
         PS_TRY(ps__offload_parameters_find(plan, change, out->parameters, err));
     }
-    return PS_OK;
+    return change->optimizer && change->parameters
+               ? ps__offload_parameters_join(out->parameters, out->optimizer, err)
+               : PS_OK;
 }
 
 ps_code ps__offload_plan(const ps_plan *plan, const ps_offload *change, ps_offload_plan *out,
@@ -134,5 +131,6 @@ ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardw
     ps_free(b.pinned);
     ps_free(b.copy);
     ps_free(b.move);
+    ps_free(b.update);
     return code;
 }

@@ -169,6 +169,9 @@ static ps_code update(moving *self, ps_error *err)
         ps__offload_bytes(places) * TIMES_TRANSFERRED;
     task->rate_bytes_per_s[work] = b->host.rate_bytes_per_s[PS_HOST_PINNED_COMPUTE];
     task->basis[work] = (uint8_t)b->host.basis[PS_HOST_PINNED_COMPUTE];
+    PS_TRY(ps_grow((void **)&b->update, &b->update_capacity, b->update_count + 1, PS_TABLE_MAX_ROWS,
+                   sizeof *b->update, err));
+    b->update[b->update_count++] = work;
     for (size_t i = 0; i < self->path.count; i++) {
         uint32_t link;
         size_t row;
@@ -204,13 +207,20 @@ static ps_code bring_one(moving *self, size_t i, uint32_t *call, uint32_t *copy,
 static ps_code bring_weights(moving *self, ps_error *err)
 {
     ps_offload_building *b = self->b;
-    uint32_t call = 0, copy = 0;
+    uint32_t call = 0, copy = PS_OFFLOAD_NONE;
     for (size_t i = 0; i < self->places->parameter_count; i++) {
+        const bool is_first = copy == PS_OFFLOAD_NONE;
+        if (self->places->parameter[i].streams) {
+            continue;
+        }
         PS_TRY(bring_one(self, i, &call, &copy, err));
-        if (i == 0) {
+        if (is_first) {
             PS_TRY(ps__offload_wait(b, copy, self->step->before, err));
             PS_TRY(let_rest_go(self, call, err));
         }
+    }
+    if (copy == PS_OFFLOAD_NONE) { /* all come with their blocks */
+        return let_rest_go(self, b->update[b->update_count - 1], err);
     }
     return self->step->behind == PS_OFFLOAD_NONE
                ? PS_OK

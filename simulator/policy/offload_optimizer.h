@@ -33,6 +33,7 @@ typedef struct ps_offload_parameter {
     uint32_t element_bytes;
     uint32_t buffer;     /* of the plan, or NONE: among what was resident before the recording */
     bool keeps_gradient; /* its gradient's memory is from before the recording, too */
+    bool streams; /* it lies in the host, and comes with its block: see offload_parameters.c */
 } ps_offload_parameter;
 
 /** A parameter's gradient in one step, in the order in which they are ready. */

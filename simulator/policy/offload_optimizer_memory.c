@@ -71,7 +71,7 @@ static ps_code name_resident(ps_offload_moving *self, ps_error *err)
         const ps_offload_parameter *of = &self->places->parameter[i];
         self->parameter[i] = of->buffer;
         self->kept[i] = PS_OFFLOAD_NONE;
-        if (of->buffer == PS_OFFLOAD_NONE) {
+        if (of->buffer == PS_OFFLOAD_NONE && !of->streams) {
             PS_TRY(add_buffer(self->b, of->device_bytes, PS_MEMORY_UNKNOWN, PS_ROLE_BEFORE,
                               &self->parameter[i], err));
         }
@@ -83,7 +83,7 @@ static ps_code name_resident(ps_offload_moving *self, ps_error *err)
     return PS_OK;
 }
 
-static ps_code name_node(ps_offload_building *b, ps_error *err)
+ps_code ps__offload_name_node(ps_offload_building *b, ps_error *err)
 {
     char name[32];
     size_t row;
@@ -100,7 +100,7 @@ static ps_code name_node(ps_offload_building *b, ps_error *err)
 ps_code ps__offload_make_memory(ps_offload_moving *self, ps_error *err)
 {
     const uint64_t wide = ps__offload_elements(self->places) * PS_OFFLOAD_WIDE_BYTES;
-    PS_TRY(name_node(self->b, err));
+    PS_TRY(ps__offload_name_node(self->b, err));
     PS_TRY(add_host_buffer(self, ps__offload_bytes(self->places), PS_ROLE_GRADIENT, &self->transfer,
                            err));
     for (uint32_t i = 0; i <= self->places->kind.states; i++) {
@@ -118,7 +118,7 @@ static uint64_t left_residence(const ps_offload_optimizer *places)
     uint64_t bytes = places->resident_bytes;
     for (size_t i = 0; i < places->parameter_count; i++) {
         const ps_offload_parameter *of = &places->parameter[i];
-        bytes += of->buffer == PS_OFFLOAD_NONE ? of->device_bytes : 0;
+        bytes += of->buffer == PS_OFFLOAD_NONE && !of->streams ? of->device_bytes : 0;
         bytes += of->keeps_gradient ? of->device_bytes : 0;
     }
     return bytes;

@@ -19,6 +19,9 @@ ps_code ps__parameter_buffer(const ps_parameter_streaming *self, size_t paramete
     size_t row;
     PS_TRY(ps_plan_add(self->b->plan, PS_PLAN_BUFFER, &row, err));
     buffer->bytes[row] = self->what->parameter[parameter].bytes;
+    if (memory == PS_MEMORY_UNKNOWN) {
+        buffer->bytes[row] = ps__offload_device_bytes(self->b->plan, buffer->bytes[row]);
+    }
     buffer->stream[row] = self->what->stream;
     buffer->role[row] = PS_ROLE_PARAMETER;
     buffer->memory[row] = (uint8_t)memory;

@@ -49,19 +49,26 @@ static ps_code find_weights(ps_parameter_search *self, ps_error *err)
                              "blocks do are recorded");
 }
 
-/* What lies on the device from before the recording must be able to hold what goes. */
-static ps_code check_resident(const ps_parameter_search *self, ps_error *err)
+uint64_t ps__offload_device_bytes(const ps_plan *plan, uint64_t bytes)
 {
-    const ps_offload_parameters *out = self->out;
+    return plan->device.sizes_are_blocks[0] != 0 ? ps_round_up_u64(bytes, PS_ALLOC_GRAIN_BYTES)
+                                                 : bytes;
+}
+
+/* What lies on the device from before the recording must be able to hold what goes. */
+static ps_code check_resident(ps_parameter_search *self, ps_error *err)
+{
+    ps_offload_parameters *out = self->out;
     const uint64_t resident = self->plan->device.base_live_bytes[0];
     uint64_t bytes = 0;
     for (size_t i = 0; i < out->parameter_count; i++) {
         if (out->parameter[i].goes && out->parameter[i].buffer == PS_OFFLOAD_NONE &&
-            !ps_add_u64(bytes, ps_round_up_u64(out->parameter[i].bytes, PS_ALLOC_GRAIN_BYTES),
+            !ps_add_u64(bytes, ps__offload_device_bytes(self->plan, out->parameter[i].bytes),
                         &bytes)) {
             bytes = UINT64_MAX;
         }
     }
+    out->resident_bytes = bytes;
     return bytes <= resident
                ? PS_OK
                : ps_fail(err, PS_USAGE,

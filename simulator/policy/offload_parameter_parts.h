@@ -26,6 +26,7 @@ typedef struct ps_block_parameter {
     uint64_t matrix; /* ps__shape_hash of one of two dimensions or more; 0: of fewer, or unknown */
     uint32_t buffer; /* of the plan; NONE: part of what was resident before the recording */
     bool is_trained; /* something recorded writes it */
+    bool is_updated; /* the host's optimizer does, in place of the recorded one */
     bool goes;       /* it lies in the host */
 } ps_block_parameter;
 
@@ -66,8 +67,9 @@ typedef struct ps_offload_parameters {
     size_t use_count, use_capacity;
     ps_offload_moment *moment; /* in the order of the program */
     size_t moment_count, moment_capacity;
-    uint32_t compute; /* lane */
-    uint64_t stream;  /* whose memory they get */
+    uint32_t compute;        /* lane */
+    uint64_t stream;         /* whose memory they get */
+    uint64_t resident_bytes; /* on the device before the recording, of those that go */
     size_t step_count;
     const char *how; /* the sizes are known; static text */
 } ps_offload_parameters;
@@ -176,6 +178,9 @@ typedef struct ps_parameter_streaming {
 /** The optimizer of the recording writes it, and it lies in the host. */
 bool ps__parameter_is_written(const ps_parameter_streaming *self, size_t parameter);
 
+/** [bytes] that a tensor counts for on a device: of its block, where the plan's sizes are of blocks. */
+uint64_t ps__offload_device_bytes(const ps_plan *plan, uint64_t bytes);
+
 /** Another buffer for a parameter. */
 ps_code ps__parameter_buffer(const ps_parameter_streaming *self, size_t parameter,
                              ps_memory_kind memory, uint32_t *out, ps_error *err) PS_MUST_USE;
@@ -187,6 +192,19 @@ ps_code ps__parameters_bring(ps_parameter_streaming *self, uint32_t block,
 /** Copies back what was written of a block, whose memory is then leaving. */
 ps_code ps__parameters_offload(ps_parameter_streaming *self, uint32_t block,
                                const ps_offload_moment *at, ps_error *err) PS_MUST_USE;
+
+struct ps_offload_optimizer;
+
+/**
+ * Parameters that the host's optimizer writes need not go back to the device when it has: they come
+ * with their blocks. Of parameters of one size before the recording it does not matter which is
+ * taken to be which.
+ *
+ * @return PS_OK · PS_USAGE a parameter without a gradient of its own
+ */
+ps_code ps__offload_parameters_join(ps_offload_parameters *self,
+                                    struct ps_offload_optimizer *optimizer,
+                                    ps_error *err) PS_MUST_USE;
 
 /** Moves parameters; the building's plan still has what the places name. PS_OK · PS_USAGE · PS_NOMEM */
 ps_code ps__offload_parameters(ps_offload_building *b, const ps_offload_parameters *what,

@@ -13,6 +13,7 @@
 #include "base/idmap.h"
 #include "base/memory.h"
 #include "policy/gradients.h"
+#include "policy/offload_optimizer.h"
 #include "policy/offload_parameter_parts.h"
 
 bool ps__offload_has_phase(const ps_structure *of, ps_phase phase)
@@ -120,6 +121,11 @@ ps_code ps__offload_find_trained(ps_parameter_search *self, ps_error *err)
 {
     PS_TRY(find_trained(self, err));
     choose(self);
+    for (size_t i = 0; i < self->out->parameter_count && self->change->optimizer; i++) {
+        ps_block_parameter *parameter = &self->out->parameter[i];
+        parameter->is_updated = parameter->is_trained;
+        parameter->is_trained = false;
+    }
     for (size_t i = 0; i < self->out->parameter_count; i++) {
         if (self->out->parameter[i].goes) {
             return PS_OK;
@@ -127,4 +133,34 @@ ps_code ps__offload_find_trained(ps_parameter_search *self, ps_error *err)
     }
     return ps_fail(err, PS_USAGE, "all %zu blocks are kept on the device: nothing to stream",
                    self->out->block_count);
+}
+
+/* ---- with the optimizer on the host ---- */
+
+static bool take_one(const ps_block_parameter *parameter, ps_offload_optimizer *optimizer)
+{
+    for (size_t i = 0; i < optimizer->parameter_count; i++) {
+        ps_offload_parameter *of = &optimizer->parameter[i];
+        if (!of->streams && of->bytes == parameter->bytes && of->buffer == parameter->buffer) {
+            of->streams = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+ps_code ps__offload_parameters_join(ps_offload_parameters *self, ps_offload_optimizer *optimizer,
+                                    ps_error *err)
+{
+    for (size_t i = 0; i < self->parameter_count; i++) {
+        const ps_block_parameter *parameter = &self->parameter[i];
+        if (parameter->goes && parameter->is_updated && !take_one(parameter, optimizer)) {
+            return ps_fail(err, PS_USAGE,
+                           "a parameter of blocks of %" PRIu64
+                           " bytes has no gradient of its own: the host's optimizer would not "
+                           "write it",
+                           parameter->bytes);
+        }
+    }
+    return PS_OK;
 }

@@ -15,7 +15,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "alloc/sizes.h"
 #include "base/memory.h"
 #include "policy/offload_parameter_parts.h"
 #include "policy/plan_edit.h"
@@ -72,7 +71,6 @@ static ps_code load(ps_parameter_streaming *self, ps_error *err)
 {
     ps_plan *plan = self->b->plan;
     const uint32_t host = plan->task.lane[self->what->moment[0].place.host];
-    uint64_t resident = 0;
     uint32_t task;
     PS_TRY(
         ps__insertion_task(&self->b->insertion, host, PS_TASK_HOST, PS_INSERT_FIRST, &task, err));
@@ -89,11 +87,10 @@ static ps_code load(ps_parameter_streaming *self, ps_error *err)
             plan->buffer.memory[from->buffer] = PS_MEMORY_PINNED;
             continue;
         }
-        resident += ps_round_up_u64(from->bytes, PS_ALLOC_GRAIN_BYTES);
         PS_TRY(ps__parameter_buffer(self, i, PS_MEMORY_PINNED, &self->pinned[i], err));
         PS_TRY(ps__offload_request(self->b, PS_MEMOP_ALLOC, self->pinned[i], task, 0, err));
     }
-    return ps__plan_shrink_resident(plan, 0, resident, err);
+    return ps__plan_shrink_resident(plan, 0, self->what->resident_bytes, err);
 }
 
 /* ---- memory that is copied back ---- */
@@ -297,6 +294,20 @@ static ps_code write_facts(const ps_parameter_streaming *self, ps_error *err)
                         self->down_bytes / steps, err);
 }
 
+/* The host's optimizer writes where copies to the device read: its calls come before theirs. */
+static ps_code tell_updates(ps_parameter_streaming *self, ps_error *err)
+{
+    for (size_t u = 0; u < self->b->update_count; u++) {
+        for (size_t i = 0; i < self->what->parameter_count; i++) {
+            const ps_block_parameter *of = &self->what->parameter[i];
+            if (of->goes && of->is_updated) {
+                PS_TRY(ps__offload_tell(self->b, self->b->update[u], self->pinned[i], true, err));
+            }
+        }
+    }
+    return PS_OK;
+}
+
 static ps_code stream(ps_parameter_streaming *self, ps_error *err)
 {
     static ps_code (*const acts[])(ps_parameter_streaming *, const ps_offload_moment *,
@@ -312,10 +323,12 @@ static ps_code stream(ps_parameter_streaming *self, ps_error *err)
     }
     PS_TRY(ps__offload_lane(self->b, "stream of parameter uploads", &self->b->lane[UPLOAD], err));
     PS_TRY(ps__offload_lane(self->b, "stream of parameter offloads", &self->b->lane[OFFLOAD], err));
+    PS_TRY(ps__offload_name_node(self->b, err));
     PS_TRY(load(self, err));
     for (size_t i = 0; i < self->what->moment_count; i++) {
         PS_TRY(acts[self->what->moment[i].kind](self, &self->what->moment[i], err));
     }
+    PS_TRY(tell_updates(self, err));
     return write_facts(self, err);
 }
 

@@ -119,6 +119,8 @@ typedef struct ps_offload_building {
     ps_offload_moved *move;
     size_t move_count, move_capacity;
     size_t old_memops;
+    uint32_t *update; /* tasks of the host that write parameters, in order */
+    size_t update_count, update_capacity;
     uint32_t moved_free; /* a buffer without memory, to which requests go that are made elsewhere */
 } ps_offload_building;
 
@@ -156,6 +158,9 @@ ps_code ps__offload_tell(ps_offload_building *b, uint32_t task, uint32_t buffer,
 /** A new row of the plan's links for one of the network's, or the row it has. */
 ps_code ps__offload_link(ps_offload_building *b, uint32_t link, uint32_t *out,
                          ps_error *err) PS_MUST_USE;
+
+/** The node of the host, with its memory, where the plan has none. */
+ps_code ps__offload_name_node(ps_offload_building *b, ps_error *err) PS_MUST_USE;
 
 /** New requests go to their places; recorded totals no longer hold. */
 ps_code ps__offload_sort_requests(ps_offload_building *b, ps_error *err) PS_MUST_USE;

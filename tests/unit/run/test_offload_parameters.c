@@ -335,11 +335,6 @@ static uint64_t peak_live_bytes(const ps_plan *plan, uint64_t *host)
     return out;
 }
 
-static uint64_t resident_of_block(void)
-{
-    return ps_round_up_u64(WEIGHT_BYTES, 512) + ps_round_up_u64(BIAS_BYTES, 512);
-}
-
 static void two_blocks_are_on_the_device(void **state)
 {
     ps_error err = {0};
@@ -350,7 +345,7 @@ static void two_blocks_are_on_the_device(void **state)
     const uint64_t before = peak_live_bytes(j.recorded, &none);
     assert_int_equal(none, 0);
     assert_int_equal(peak_live_bytes(j.changed, &host),
-                     before - LAYERS * resident_of_block() + 2 * LAYER_BYTES);
+                     before - LAYERS * LAYER_BYTES + 2 * LAYER_BYTES);
     assert_int_equal(host, LAYERS * ((uint64_t)4194304 + 4096)); /* powers of two */
     fini(&j);
 }
@@ -365,7 +360,7 @@ static void blocks_that_are_kept_stay(void **state)
                               &err));
     assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD), LAYER_BYTES);
     const uint64_t before = peak_live_bytes(j.recorded, &host);
-    assert_int_equal(peak_live_bytes(j.changed, &host), before - resident_of_block() + LAYER_BYTES);
+    assert_int_equal(peak_live_bytes(j.changed, &host), before - LAYER_BYTES + LAYER_BYTES);
     fini(&j);
 }
 
@@ -442,6 +437,35 @@ static void both_kinds_go_together(void **state)
     assert_true(peak_live_bytes(k.changed, &host) < peak_live_bytes(j.changed, &alone));
     assert_true(host > alone);
     fini(&j);
+    fini(&k);
+}
+
+/* The host's optimizer writes what lies in the host: nothing goes back to the device behind it but
+ * with its block, and of the device only gradients leave. */
+static void with_the_optimizer_on_the_host(void **state)
+{
+    ps_error err = {0};
+    uint64_t host, none;
+    layer_job of = layer_job_forward;
+    const ps_offload what = {.parameters = true, .optimizer = true, .prefetch = 1};
+    (void)state;
+    of.trains = true;
+    of.steps = 3;
+    job j = loaded(layer_job_trace(&of));
+    assert_ok(&err, change_as(&j, what, &err));
+    assert_proved(j.changed);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD),
+                     of.steps * (2 * LAYERS - 1) * LAYER_BYTES);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_DTOH), of.steps * LAYERS * LAYER_BYTES);
+    /* gone are parameters and two states; gradients are from before, too, and stay */
+    assert_int_equal(peak_live_bytes(j.changed, &host), peak_live_bytes(j.recorded, &none) -
+                                                            3 * LAYERS * LAYER_BYTES +
+                                                            2 * LAYER_BYTES);
+    fini(&j);
+    job k = committed("gpt2-fp32-sdpa-adamw-long");
+    assert_ok(&err, change_as(&k, what, &err));
+    assert_proved(k.changed);
+    assert_true(peak_live_bytes(k.changed, &host) < peak_live_bytes(k.recorded, &none));
     fini(&k);
 }
 
@@ -610,6 +634,7 @@ int main(void)
         cmocka_unit_test(parameters_of_a_recording_are_those_of_its_model),
         cmocka_unit_test(made_jobs_keep_what_was_recorded),
         cmocka_unit_test(both_kinds_go_together),
+        cmocka_unit_test(with_the_optimizer_on_the_host),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(test_memory_that_runs_out),
         cmocka_unit_test(real_recordings),
