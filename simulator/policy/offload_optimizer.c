@@ -219,8 +219,10 @@ static ps_code bring_weights(moving *self, ps_error *err)
             PS_TRY(let_rest_go(self, call, err));
         }
     }
-    if (copy == PS_OFFLOAD_NONE) { /* all come with their blocks */
-        return let_rest_go(self, b->update[b->update_count - 1], err);
+    if (copy == PS_OFFLOAD_NONE) { /* all come with their blocks: the host does nothing more */
+        PS_TRY(step_task(self, PS_TASK_HOST, "gradients are let go", &call, err));
+        b->plan->task.dur_ns[call] = 0;
+        return let_rest_go(self, call, err);
     }
     return self->step->behind == PS_OFFLOAD_NONE
                ? PS_OK

@@ -154,6 +154,7 @@ void ps__offload_parameters_fini(ps_offload_parameters *self);
 /** Where a block's parameters are, while rows are added. */
 typedef struct ps_streamed_block {
     bool is_here, is_awaited;
+    size_t open;          /* uses that have begun and not ended */
     bool is_dirty;        /* written since it came */
     bool is_leaving;      /* no longer here, but its memory is: a copy back may still read it */
     uint32_t upload;      /* newest copy to the device */

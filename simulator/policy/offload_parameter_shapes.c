@@ -161,6 +161,7 @@ static void note_backward(reader *self)
         ps_offload_run *run = &self->search->run[at];
         const ps_ns start = trace->range.start_ns[i], end = end_of(trace, i);
         if (start < run->end_ns ||
+            ps_structure_step_at(self->search->structure, start) != run->step ||
             ps_structure_phase_at(self->search->structure, start) != PS_PHASE_BACKWARD) {
             continue;
         }

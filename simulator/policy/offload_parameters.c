@@ -186,6 +186,7 @@ static ps_code begin(ps_parameter_streaming *self, const ps_offload_moment *at, 
     FOR_BLOCKS(self, use, i)
     {
         PS_TRY(tell(self, i, at->place.behind, false, err));
+        self->block[i].open++;
     }
     return PS_OK;
 }
@@ -228,7 +229,7 @@ static ps_code let_go(ps_parameter_streaming *self, const ps_offload_moment *at,
     FOR_BLOCKS(self, use, i)
     {
         ps_streamed_block *state = &self->block[i];
-        if (stays(self, i, at->use)) {
+        if (state->open > 0 || stays(self, i, at->use)) {
             continue;
         }
         state->is_here = false;
@@ -254,6 +255,7 @@ static ps_code finish(ps_parameter_streaming *self, const ps_offload_moment *at,
     {
         PS_TRY(tell(self, i, at->place.before, use->writes, err));
         self->block[i].is_dirty = self->block[i].is_dirty || use->writes;
+        self->block[i].open--;
     }
     PS_TRY(flush(self, at, err));
     PS_TRY(let_go(self, at, err));

@@ -124,7 +124,7 @@ bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_pl
     return true;
 }
 
-/* The last host task of the lane that had begun at a moment, or NONE. */
+/* The last task of a lane that had begun at a moment, or NONE. */
 static uint32_t last_begun(const ps_offload_stream *self, uint32_t lane, ps_ns at_ns)
 {
     for (size_t i = self->plan->task.head.count; i-- > 0;) {
@@ -140,19 +140,21 @@ bool ps__offload_any_place(const ps_offload_stream *self, ps_ns at_ns, ps_offloa
     const size_t launched = ps__offload_launched_by(self, at_ns);
     if (launched == 0) {
         const uint32_t first = self->previous[self->launch[0]];
-        *out =
-            (ps_offload_place){.before = PS_OFFLOAD_NONE, .behind = self->task[0], .host = first};
+        *out = (ps_offload_place){
+            .before = self->previous[self->task[0]], .behind = self->task[0], .host = first};
         out->memop = first == PS_OFFLOAD_NONE
                          ? 0
                          : ps__offload_first_memop_after(self, self->times.end_ns[first]);
         return first != PS_OFFLOAD_NONE;
     }
     if (launched < self->count) {
-        return ps__offload_place(self, at_ns, out);
+        const bool found = ps__offload_place(self, at_ns, out);
+        out->before = self->previous[self->task[launched]]; /* also work that nobody launches */
+        return found;
     }
     const uint32_t newest = self->launch[self->count - 1];
     const uint32_t host = last_begun(self, self->plan->task.lane[newest], at_ns);
-    *out = (ps_offload_place){.before = self->task[self->count - 1],
+    *out = (ps_offload_place){.before = last_begun(self, self->lane, INT64_MAX),
                               .behind = PS_OFFLOAD_NONE,
                               .host = host == PS_OFFLOAD_NONE || host < newest ? newest : host};
     out->memop = ps__offload_first_memop_after(self, self->times.end_ns[out->host]);

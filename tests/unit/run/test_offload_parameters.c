@@ -525,6 +525,40 @@ static void what_is_missing_is_named(void **state)
     fini(&all_kept);
 }
 
+/* Each range in turn is of something else, or carries another sequence number: what is left is
+ * refused, or gives a plan that is proved. */
+static void spoilt_recordings(void **state)
+{
+    layer_job of = layer_job_forward;
+    size_t refused = 0, rows = 1;
+    (void)state;
+    of.trains = true;
+    of.steps = 2;
+    for (size_t i = 0; i < 2 * rows; i++) {
+        ps_error err = {0};
+        ps_trace *trace = layer_job_trace(&of);
+        rows = trace->range.head.count;
+        if (i < rows) {
+            assert_ok(&err,
+                      ps_strings_put_z(trace->strings, "aten::relu", &trace->range.name[i], &err));
+        } else {
+            trace->range.sequence[i - rows] = (int64_t)(i % 9);
+        }
+        job j = loaded(trace);
+        const ps_code code = change(&j, &err);
+        if (code == PS_OK) {
+            assert_proved(j.changed);
+            assert_recorded_tasks(j.recorded, j.changed);
+        } else {
+            assert_true(code == PS_USAGE || code == PS_BAD_INPUT);
+            assert_true(err.message[0] != '\0');
+            refused++;
+        }
+        fini(&j);
+    }
+    assert_true(refused > 0 && refused < 2 * rows);
+}
+
 static void test_memory_that_runs_out(void **state)
 {
     ps_code code = PS_NOMEM;
@@ -636,6 +670,7 @@ int main(void)
         cmocka_unit_test(both_kinds_go_together),
         cmocka_unit_test(with_the_optimizer_on_the_host),
         cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(spoilt_recordings),
         cmocka_unit_test(test_memory_that_runs_out),
         cmocka_unit_test(real_recordings),
     };
