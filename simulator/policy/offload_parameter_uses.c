@@ -4,6 +4,7 @@
  * program, and where in the plan that is.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "policy/offload_parameter_parts.h"
@@ -35,26 +36,49 @@ static bool goes(const ps_offload_parameters *out, uint32_t block)
 
 /* ---- passes of blocks ---- */
 
+static bool is_piece(const ps_structure *of, uint32_t row)
+{
+    return strcmp(ps_strings_text(of->strings, of->block[row].kind), PS_STRUCTURE_REPEATED) == 0;
+}
+
+/* Backward of a block that runs again in it lasts until the next one does, or backward ends. */
+static ps_ns end_of_rerun(const ps_parameter_search *self, size_t run)
+{
+    const ps_structure *of = self->structure;
+    const ps_offload_run *next = run + 1 < self->run_count ? &self->run[run + 1] : NULL;
+    ps_ns end_ns = self->run[run].end_ns;
+    for (size_t i = 0; i < of->phase_count; i++) {
+        if (of->phase[i].start_ns > self->run[run].begin_ns &&
+            of->phase[i].phase != PS_PHASE_BACKWARD) {
+            end_ns = of->phase[i].start_ns;
+            break;
+        }
+    }
+    return next != NULL && next->begin_ns < end_ns ? next->begin_ns : end_ns;
+}
+
 /* The piece of backward that belongs to a run, or NONE. */
 static uint32_t backward_piece(const ps_parameter_search *self, const ps_offload_run *run)
 {
     const ps_structure *of = self->structure;
     for (uint32_t i = run->row + 1; i < of->block_count; i++) {
-        if (of->block[i].pair == run->row + 1) {
+        if (of->block[i].pair == run->row + 1 && is_piece(of, i)) {
             return i;
         }
     }
     return PS_OFFLOAD_NONE;
 }
 
-static ps_code add_passes(ps_parameter_search *self, const ps_offload_run *run, bool by_sequence,
-                          ps_error *err)
+static ps_code add_passes(ps_parameter_search *self, size_t row, bool by_sequence, ps_error *err)
 {
+    const ps_offload_run *run = &self->run[row];
     ps_offload_use use = {.block = run->block,
                           .step = run->step,
                           .phase = run->phase,
                           .begin_ns = run->begin_ns,
-                          .end_ns = run->end_ns};
+                          .end_ns = run->phase == PS_PHASE_BACKWARD && !by_sequence
+                                        ? end_of_rerun(self, row)
+                                        : run->end_ns};
     PS_TRY(ps__offload_add_use(self, use, err));
     use.phase = PS_PHASE_BACKWARD;
     if (by_sequence) {
@@ -69,6 +93,17 @@ static ps_code add_passes(ps_parameter_search *self, const ps_offload_run *run, 
     use.begin_ns = self->structure->block[piece].start_ns;
     use.end_ns = self->structure->block[piece].may_end_ns;
     return ps__offload_add_use(self, use, err);
+}
+
+static bool runs_again(const ps_parameter_search *self, const ps_offload_run *of)
+{
+    for (size_t i = 0; i < self->run_count; i++) {
+        if (self->run[i].step == of->step && self->run[i].block == of->block &&
+            self->run[i].phase == PS_PHASE_BACKWARD) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool has_backward(const ps_structure *of, uint32_t step)
@@ -90,7 +125,7 @@ static ps_code check_backward(const ps_parameter_search *self, bool by_sequence,
         const ps_offload_run *run = &self->run[i];
         if (run->phase == PS_PHASE_FORWARD && has_backward(self->structure, run->step)) {
             runs++;
-            unknown += backward_piece(self, run) == PS_OFFLOAD_NONE;
+            unknown += backward_piece(self, run) == PS_OFFLOAD_NONE && !runs_again(self, run);
         }
     }
     return unknown == 0
@@ -110,7 +145,7 @@ static ps_code find_passes(ps_parameter_search *self, ps_error *err)
     PS_TRY(check_backward(self, by_sequence, err));
     for (size_t i = 0; i < self->run_count; i++) {
         if (goes(self->out, self->run[i].block)) {
-            PS_TRY(add_passes(self, &self->run[i], by_sequence, err));
+            PS_TRY(add_passes(self, i, by_sequence, err));
         }
     }
     return PS_OK;

@@ -5,10 +5,12 @@
  * Module ranges name them: of the classes that run at least twice in a step,
  * the one that takes most time in all. Without such ranges the longest run of
  * equal pieces of the phase's allocations (kernels, where no allocation was
- * recorded) is cut into its pieces. Backward pieces belong to the forward ones
+ * recorded) is cut into its pieces; so is the backward pass of modules, where
+ * no operators tell it, if as many pieces come out as modules ran. Backward pieces belong to the forward ones
  * in reverse order, or to those whose autograd sequence numbers they share.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/idmap.h"
@@ -323,19 +325,34 @@ static ps_code add_pieces(ps_recovery *self, const outer_list *outer, const piec
     return PS_OK;
 }
 
-static ps_code cut_phase(ps_recovery *self, const outer_list *outer, piece_reader read,
-                         uint32_t step, ps_phase phase, size_t *pieces, ps_error *err)
+/* What is cut, and into how many pieces; 0: as many as there are. */
+typedef struct cutting {
+    piece_reader read;
+    uint32_t step;
+    ps_phase phase;
+    size_t wanted;
+} cutting;
+
+static ps_repeat find_pieces(const piece_list *list, size_t wanted)
+{
+    const size_t longest = wanted == 0 ? LONGEST_PIECE : list->count / wanted;
+    const ps_repeat repeat = ps__longest_repeat(list->key, list->count, LEAST_PIECE,
+                                                longest < LONGEST_PIECE ? longest : LONGEST_PIECE);
+    return wanted == 0 || repeat.count == wanted ? repeat : (ps_repeat){0};
+}
+
+static ps_code cut_phase(ps_recovery *self, const outer_list *outer, cutting what, size_t *pieces,
+                         ps_error *err)
 {
     const size_t capacity = self->trace->memory.head.count + self->trace->kernel.head.count;
     piece_list list = {.key = ps_calloc(capacity + 1, sizeof *list.key),
                        .time = ps_calloc(capacity + 1, sizeof *list.time)};
     ps_code code = list.key == NULL || list.time == NULL ? ps_fail_nomem(err) : PS_OK;
     if (code == PS_OK) {
-        read(self, step, phase, &list);
-        const ps_repeat repeat =
-            ps__longest_repeat(list.key, list.count, LEAST_PIECE, LONGEST_PIECE);
+        what.read(self, what.step, what.phase, &list);
+        const ps_repeat repeat = find_pieces(&list, what.wanted);
         if (repeat.count > 0) {
-            code = add_pieces(self, outer, &list, &repeat, step, phase, err);
+            code = add_pieces(self, outer, &list, &repeat, what.step, what.phase, err);
             *pieces += repeat.count;
         }
     }
@@ -347,22 +364,25 @@ static ps_code cut_phase(ps_recovery *self, const outer_list *outer, piece_reade
 /* Steps beyond these are alike: the search is for the structure, not for a census. */
 #define STEPS_CUT 8u
 
+static const struct {
+    piece_reader read;
+    const char *how;
+} ways[] = {
+    {read_makers, "repeated allocations"},
+    {read_sizes, "repeated sizes of allocations"},
+    {read_kernels, "repeated kernels"},
+};
+
 static ps_code try_ways(ps_recovery *self, const outer_list *outer, ps_error *err)
 {
-    static const struct {
-        piece_reader read;
-        const char *how;
-    } ways[] = {
-        {read_makers, "repeated allocations"},
-        {read_sizes, "repeated sizes of allocations"},
-        {read_kernels, "repeated kernels"},
-    };
     const size_t steps = self->out->step_count < STEPS_CUT ? self->out->step_count : STEPS_CUT;
     for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
         size_t pieces = 0;
         for (uint32_t step = 0; step < steps; step++) {
-            PS_TRY(cut_phase(self, outer, ways[way].read, step, PS_PHASE_FORWARD, &pieces, err));
-            PS_TRY(cut_phase(self, outer, ways[way].read, step, PS_PHASE_BACKWARD, &pieces, err));
+            cutting what = {.read = ways[way].read, .step = step, .phase = PS_PHASE_FORWARD};
+            PS_TRY(cut_phase(self, outer, what, &pieces, err));
+            what.phase = PS_PHASE_BACKWARD;
+            PS_TRY(cut_phase(self, outer, what, &pieces, err));
         }
         if (pieces > 0) {
             return ps__recover_find(self, "blocks", ways[way].how, 600, err,
@@ -378,6 +398,81 @@ static ps_code blocks_of_repetition(ps_recovery *self, ps_error *err)
     ps_code code = list_outer(&self->trace->range, &outer, err);
     if (code == PS_OK) {
         code = try_ways(self, &outer, err);
+    }
+    ps_free(outer.row);
+    return code;
+}
+
+/* ---- backward of modules ---- */
+
+/* Module ranges are of forward passes. Where autograd's operators tell backward, or modules run
+ * again in it, nothing has to be found. */
+static bool lacks_backward(const ps_recovery *self)
+{
+    for (size_t i = 0; i < self->trace->range.head.count; i++) {
+        if (self->trace->range.sequence[i] > 0) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < self->out->block_count; i++) {
+        if (self->out->block[i].phase == PS_PHASE_BACKWARD) {
+            return false;
+        }
+    }
+    return self->out->block_count > 0;
+}
+
+static size_t forward_blocks(const ps_structure *of, uint32_t step)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < of->block_count; i++) {
+        count += of->block[i].step == step && of->block[i].phase == PS_PHASE_FORWARD;
+    }
+    return count;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const ps_structure_block *x = a, *y = b;
+    if (x->start_ns != y->start_ns) {
+        return x->start_ns < y->start_ns ? -1 : 1;
+    }
+    return x->end_ns < y->end_ns ? -1 : x->end_ns > y->end_ns ? 1 : 0;
+}
+
+/* As many equal pieces as blocks ran forward, in every step, or none at all. */
+static ps_code cut_backward(ps_recovery *self, const outer_list *outer, ps_error *err)
+{
+    ps_structure *out = self->out;
+    const size_t modules = out->block_count;
+    for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
+        size_t pieces = 0, wanted = 0;
+        for (uint32_t step = 0; step < out->step_count && pieces == wanted; step++) {
+            const cutting what = {.read = ways[way].read,
+                                  .step = step,
+                                  .phase = PS_PHASE_BACKWARD,
+                                  .wanted = forward_blocks(out, step)};
+            wanted += what.wanted;
+            PS_TRY(what.wanted < 2 ? PS_OK : cut_phase(self, outer, what, &pieces, err));
+        }
+        if (pieces > 0 && pieces == wanted) {
+            qsort(out->block, out->block_count, sizeof *out->block, by_start);
+            return PS_OK;
+        }
+        out->block_count = modules;
+    }
+    return PS_OK;
+}
+
+static ps_code backward_of_modules(ps_recovery *self, ps_error *err)
+{
+    outer_list outer = {0};
+    if (!lacks_backward(self)) {
+        return PS_OK;
+    }
+    ps_code code = list_outer(&self->trace->range, &outer, err);
+    if (code == PS_OK) {
+        code = cut_backward(self, &outer, err);
     }
     ps_free(outer.row);
     return code;
@@ -469,6 +564,7 @@ ps_code ps__recover_blocks(ps_recovery *self, ps_error *err)
 {
     size_t pairs = 0;
     PS_TRY(blocks_of_modules(self, err));
+    PS_TRY(backward_of_modules(self, err));
     if (self->out->block_count == 0) {
         PS_TRY(blocks_of_repetition(self, err));
     }
