@@ -104,9 +104,12 @@ static int64_t release_of(const ps_args *args)
     return releases[ps_args_has(args, "pytorch") ? ps_args_choice(args, "pytorch") : 0];
 }
 
-static uint64_t left_of(uint64_t bytes, uint64_t taken)
+void ps_model_machine_set_memory(ps_model_machine *self, uint64_t bytes)
 {
-    return bytes > taken ? bytes - taken : 1;
+    const uint64_t taken = ps_beyond_outside(&self->beyond);
+    if (bytes > 0) {
+        self->allocator_bytes = bytes > taken ? bytes - taken : 1;
+    }
 }
 
 static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue,
@@ -121,9 +124,7 @@ static ps_code read_device(const ps_args *args, const ps_catalogue *catalogue,
     PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_THREADS_PER_SM, &threads, err));
     PS_TRY(ps_beyond_memory(catalogue, out->gpu, &setup, &out->beyond, err));
     PS_TRY(ps_catalogue_need(catalogue, out->gpu, PS_FIGURE_MEMORY, &memory, err));
-    out->allocator_bytes =
-        left_of(ps_args_has(args, "memory") ? ps_args_quantity(args, "memory") : memory.value,
-                ps_beyond_outside(&out->beyond));
+    ps_model_machine_set_memory(out, memory.value);
     (void)ps_catalogue_get(catalogue, out->gpu, PS_FIGURE_DEVICE_MALLOC, &request);
     (void)ps_catalogue_get(catalogue, out->gpu, PS_FIGURE_DEVICE_FREE, &release);
     out->device = (ps_train_device){.malloc_ns = (ps_ns)request.value,

@@ -45,6 +45,9 @@ ps_code ps_model_machine_cluster(const ps_args *args, const ps_catalogue *catalo
 ps_code ps_model_machine_of(const ps_args *args, const ps_catalogue *catalogue, uint32_t gpus,
                             ps_model_machine *out, ps_error *err) PS_MUST_USE;
 
+/** Another memory of the device than the catalogue's, as --memory gives it; 0: as it is. */
+void ps_model_machine_set_memory(ps_model_machine *self, uint64_t bytes);
+
 void ps_model_machine_fini(ps_model_machine *self);
 
 #endif

@@ -74,6 +74,7 @@ ps_code ps_search_case_read(const char *input, const ps_args *args, const ps_cat
         .args = args, .catalogue = catalogue, .margin = ps_args_quantity(args, "margin")};
     PS_TRY(ps_model_case_config(input, &out->config, err));
     PS_TRY(ps_model_machine_read(args, catalogue, &out->machine, err));
+    ps_model_machine_set_memory(&out->machine, ps_args_quantity(args, "memory"));
     if (!ps_megatron_case_is(args)) {
         PS_TRY(ps_model_recipe_read(args, &out->recipe, err));
     }

@@ -109,6 +109,7 @@ static ps_code look_more_gpus(looking *self, ps_error *err)
         if (ps_model_machine_of(of->args, of->catalogue, gpus, &changed.machine, &why) != PS_OK) {
             return PS_OK; /* no such machine */
         }
+        ps_model_machine_set_memory(&changed.machine, ps_args_quantity(of->args, "memory"));
         const ps_code code = look_gpus(self, &changed, gpus, &fits, err);
         ps_model_machine_fini(&changed.machine);
         PS_TRY(code);

@@ -242,6 +242,7 @@ static ps_code make_plan(const char *input, const ps_args *args, const ps_catalo
                        "--scheme-option offload_optimizer=true");
     }
     PS_TRY(ps_model_machine_read(args, catalogue, &machine, err));
+    ps_model_machine_set_memory(&machine, ps_args_quantity(args, "memory"));
     ps_code code = build_ranks(input, args, &machine, &ranks, err);
     if (code == PS_OK) {
         code = ps_model_case_lower(&ranks, args, catalogue, &machine, out, err);
