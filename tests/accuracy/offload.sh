@@ -24,9 +24,11 @@ cat <<'LSP'
 Times that the scripts of its repository draw with, slow-downs and memory of its paper (docs/MODEL.md,
 section 12). Two figures of the machines come from one published time each, by
 `tests/accuracy/lsp/calibrate.py`: the rate of products of the workstation from the paper's time of a
-layer of llama-7B, the link of the laptop from the row marked so. The rest is predicted. Lengths that no
-command states are assumed as the rows say; GPT-2 is trained on sentences shorter than the limit that
-is taken here.
+layer of llama-7B, the link of the laptop from the row marked so. The rest is predicted. GPT-2 and Llama
+are trained by published commands, which name modules and data: a batch of Alpaca's sentences is as long
+as its longest (their mean is published, that they are spread exponentially is assumed). Lengths that no
+command states are assumed as the rows say. Missed: Llama's ZeRO-Offload, whose host would need nearly
+twice the time for a parameter that the same machine needs for the 6.7 B model's.
 LSP
 fenced python3 "$here/lsp/lsp.py" "$peakstep"
 cat <<'DOS'
