@@ -26,9 +26,9 @@ section 12). Two figures of the machines come from one published time each, by
 `tests/accuracy/lsp/calibrate.py`: the rate of products of the workstation from the paper's time of a
 layer of llama-7B, the link of the laptop from the row marked so. The rest is predicted. GPT-2 and Llama
 are trained by published commands, which name modules and data: a batch of Alpaca's sentences is as long
-as its longest (their mean is published, that they are spread exponentially is assumed). Lengths that no
-command states are assumed as the rows say. Missed: Llama's ZeRO-Offload, whose host would need nearly
-twice the time for a parameter that the same machine needs for the 6.7 B model's.
+as its longest (their mean is published, that they are spread exponentially is assumed), and
+ZeRO-Offload lacks the flag for that baseline's order. Lengths that no command states are assumed as the
+rows say.
 LSP
 fenced python3 "$here/lsp/lsp.py" "$peakstep"
 cat <<'DOS'

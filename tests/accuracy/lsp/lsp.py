@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from machine import (DRAWN_NATIVE, DRAWN_ZERO, HERE, LAPTOP, NATIVE, PROFILED, WORKSTATION, ZERO,
-                     ZERO_SETTINGS, Peakstep, lsp)
+                     Peakstep, lsp)
 
 GB = 1e9
 MICRO_BATCHES_1B, MICRO_BATCHES_7B = 128, 160  # of the times that are published for several
@@ -33,6 +33,11 @@ GALORE = PROFILED + ["--optimizer", "galore", "--optimizer-rank", "256"]
 # adapters are of the weights' type.
 OF_GPT2 = ["c_attn", "c_fc", "c_proj"]
 OF_LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
+
+# Their ZeRO-Offload leaves compression out and does not ask for that baseline's order (no
+# --scheduler-zero), unlike the commands of the other models: each gradient goes, is stepped over and
+# comes back before the next one's.
+WHOLE = "compress=false"
 
 # Alpaca as answered by GPT-4: 28 tokens of prompt and 162 of answer in the mean (recalled: table 1 of
 # "How far can camels go?", 2023) and 12 that the scripts put around them.
@@ -85,13 +90,13 @@ def of_1b(method, published_over, seq, given, note=""):
 # note. Lists of the same method are matched in the table's order.
 TIMES = [
     of_gpt2("LSP d=512 r=8/16/32", on(OF_GPT2, "compress_size=512 nnz=16")),
-    of_gpt2("Zero-Offload", on(OF_GPT2, ZERO_SETTINGS)),
+    of_gpt2("Zero-Offload", on(OF_GPT2, WHOLE)),
     of_gpt2("LoRA rank 16", own_lora(16, OF_GPT2)),
     of_llama("LSP d=256 r=16", on(OF_LLAMA, "compress_size=256 nnz=16")),
     of_llama("LSP d=512 r=16", on(OF_LLAMA, "compress_size=512 nnz=16")),
     of_llama("LSP d=1024 r=16", on(OF_LLAMA, "compress_size=1024 nnz=16")),
     of_llama("LoRA rank 8/16", own_lora(16, OF_LLAMA), "; recomputed, or it would not fit"),
-    of_llama("Zero-Offload", on(OF_LLAMA, ZERO_SETTINGS)),
+    of_llama("Zero-Offload", on(OF_LLAMA, WHOLE)),
     of_1b("LSP d=1280 r=4", MICRO_BATCHES_1B, 1024, lsp(COMMAND_1B),
           "1024 tokens assumed, as of its neighbours; the README's command has 384"),
     of_1b("LoRA rank 8", MICRO_BATCHES_1B, 1024, lora(8),
@@ -128,8 +133,8 @@ MEMORY = [
     ("DeepSeek-Coder-6.7B", "LSP d=2048 r=8", WORKSTATION, 4, 1024, lsp(COMMAND_7B)),
 ]
 
-# [%]; Llama's Zero-Offload is what is worst predicted
-LIMIT_OF_EACH = {"times": 30.0, "slow-downs": 15.0, "means": 20.0, "memory": 10.0}
+# [%]; a time that the script has commented out is what is worst predicted
+LIMIT_OF_EACH = {"times": 27.0, "slow-downs": 15.0, "means": 20.0, "memory": 10.0}
 LIMITS_OF_MEAN = {"times": 15.0, "slow-downs": 15.0, "means": 15.0, "memory": 10.0}
 
 

@@ -32,8 +32,7 @@ def lsp(settings):
 
 
 NATIVE = PROFILED + ["--optimizer", "none"]
-ZERO_SETTINGS = "zero=true compress=false"
-ZERO = lsp(ZERO_SETTINGS)
+ZERO = lsp("zero=true compress=false")
 # shapes of the paper's figure 2: nothing recomputed, 16 bits over the link
 DRAWN = ["--dtype", "fp16", "--mask", "none"]
 DRAWN_NATIVE = DRAWN + ["--optimizer", "none"]
