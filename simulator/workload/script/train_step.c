@@ -163,6 +163,17 @@ static void run_optimizer(ps_script *self)
     ps_scheme_end_step(self->scheme);
 }
 
+/* What goes back to the driver waits for all that the device was given. */
+static void wait_for_device(ps_eager *e)
+{
+    for (int lane = PS_EAGER_MAIN; lane < PS_EAGER_WORKER; lane++) {
+        ps_op_wait(e, (ps_eager_lane)lane);
+    }
+    for (int lane = PS_EAGER_STREAM; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
+        ps_op_wait(e, (ps_eager_lane)lane);
+    }
+}
+
 /* Between the parts of a step: the cache goes, and the host looks at its memory. */
 static void pause(ps_script *self)
 {
@@ -171,6 +182,7 @@ static void pause(ps_script *self)
     const ps_eager_phase phase = ps_eager_phase_now(e);
     ps_eager_set_phase(e, PS_EAGER_LOAD); /* of no part */
     if (r->empties_cache) {
+        wait_for_device(e);
         ps_eager_release_cache(e);
     }
     if (r->report_ns > 0) {
