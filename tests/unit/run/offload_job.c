@@ -63,28 +63,6 @@ void fini(job *self)
     ps_trace_destroy(self->trace);
 }
 
-/* Recorded work is measured, what was added is not. */
-bool is_new(const ps_plan *plan, uint32_t task)
-{
-    return plan->task.basis[task] != PS_BASIS_MEASURED;
-}
-
-void assert_proved(const ps_plan *plan)
-{
-    ps_error err = {0};
-    ps_hazards found;
-    assert_ok(&err, ps_plan_check(plan, &err));
-    assert_ok(&err, ps_plan_hazards(plan, &found, &err));
-    for (int i = 0; i < PS_HAZARD_RULE_COUNT; i++) {
-        char text[512];
-        if (found.count[i] > 0) {
-            ps_hazard_text(plan, &found.first[i], text, sizeof text);
-            fail_msg("%s", text);
-        }
-    }
-    assert_true(plan->access.head.count > 0);
-}
-
 /* [bytes] of the copies one way. */
 uint64_t copied_bytes(const ps_plan *plan, ps_copy_kind kind)
 {
@@ -123,33 +101,6 @@ ps_ns ran_ns(ps_plan *plan, const char *name, unsigned nth)
 }
 
 /* ---- what was recorded stays ---- */
-
-void assert_recorded_tasks(const ps_plan *a, const ps_plan *b)
-{
-    uint32_t *row = calloc(a->task.head.count, sizeof *row), count = 0;
-    size_t dep = 0;
-    assert_non_null(row);
-    for (uint32_t i = 0; i < b->task.head.count; i++) {
-        if (!is_new(b, i)) {
-            assert_true(count < a->task.head.count);
-            assert_int_equal(a->task.lane[count], b->task.lane[i]);
-            assert_int_equal(a->task.dur_ns[count], b->task.dur_ns[i]);
-            assert_int_equal(a->task.gap_ns[count], b->task.gap_ns[i]);
-            assert_int_equal(a->task.bytes[count], b->task.bytes[i]);
-            row[count++] = i;
-        }
-    }
-    assert_int_equal(count, a->task.head.count);
-    for (size_t i = 0; i < b->dep.head.count; i++) {
-        if (!is_new(b, b->dep.task[i]) && !is_new(b, b->dep.before[i])) {
-            assert_int_equal(row[a->dep.task[dep]], b->dep.task[i]);
-            assert_int_equal(row[a->dep.before[dep]], b->dep.before[i]);
-            assert_int_equal(a->dep.lag_ns[dep++], b->dep.lag_ns[i]);
-        }
-    }
-    assert_int_equal(dep, a->dep.head.count);
-    free(row);
-}
 
 /* Requests of what does not move, in their order and at their moments. */
 void assert_recorded_requests(const ps_plan *a, const ps_plan *b)

@@ -7,6 +7,7 @@
 #define PS_TESTS_OFFLOAD_JOB_H
 
 #include "make_trace.h"
+#include "recorded_plans.h"
 
 #include "cluster/catalogue.h"
 #include "policy/offload.h"
@@ -39,12 +40,6 @@ ps_code change(job *self, ps_error *err);
 
 void fini(job *self);
 
-/** Recorded work is measured, what was added is not. */
-bool is_new(const ps_plan *plan, uint32_t task);
-
-/** It passes both checkers, and tells accesses. */
-void assert_proved(const ps_plan *plan);
-
 /** [bytes] of the added copies one way. */
 uint64_t copied_bytes(const ps_plan *plan, ps_copy_kind kind);
 
@@ -56,9 +51,6 @@ ps_ns ran_ns(ps_plan *plan, const char *name, unsigned nth);
 
 /** [bytes] live at the peak; *host is the peak of pinned memory. */
 uint64_t peak_live_bytes(const ps_plan *plan, uint64_t *host);
-
-/** Every recorded task of `a` is in `b`, in its place and as it was, with what it waited for. */
-void assert_recorded_tasks(const ps_plan *a, const ps_plan *b);
 
 /** Requests of recorded tasks, in their order and at their moments. */
 void assert_recorded_requests(const ps_plan *a, const ps_plan *b);

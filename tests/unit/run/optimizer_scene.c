@@ -9,7 +9,6 @@
 #include "base/memory.h"
 #include "import/import.h"
 #include "lower/lower.h"
-#include "plan/hazards.h"
 #include "trace/file.h"
 
 /* ---- a host ---- */
@@ -219,16 +218,6 @@ void fini(job *self)
     ps_plan_destroy(self->recorded);
     ps_plan_destroy(self->changed);
     ps_trace_destroy(self->trace);
-}
-
-void assert_proved(const ps_plan *plan)
-{
-    ps_error err = {0};
-    ps_hazards found;
-    assert_ok(&err, ps_plan_check(plan, &err));
-    assert_ok(&err, ps_plan_hazards(plan, &found, &err));
-    assert_int_equal(found.total, 0);
-    assert_true(plan->access.head.count > 0);
 }
 
 const char *fact(const ps_plan *plan)

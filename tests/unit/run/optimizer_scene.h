@@ -7,6 +7,7 @@
 #define PS_TESTS_OPTIMIZER_SCENE_H
 
 #include "make_trace.h"
+#include "recorded_plans.h"
 
 #include "job/network.h"
 #include "policy/whatif.h"
@@ -60,9 +61,6 @@ extern const ps_network network;
 
 /** Applies nothing to `recorded`, and what is asked for to `changed`. */
 ps_code change(job *self, bool optimizer, bool activations, ps_error *err);
-
-/** The checker passes the plan, and finds no hazard in what it tells. */
-void assert_proved(const ps_plan *plan);
 
 /** What the plan says of its optimizer. */
 const char *fact(const ps_plan *plan);

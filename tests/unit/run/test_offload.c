@@ -6,6 +6,7 @@
  */
 #include "host_network.h"
 #include "make_trace.h"
+#include "recorded_plans.h"
 
 #include <string.h>
 
@@ -71,12 +72,6 @@ static void fini(job *self)
     ps_trace_destroy(self->trace);
 }
 
-/* Recorded work is measured, what was added is not. */
-static bool is_new(const ps_plan *plan, uint32_t task)
-{
-    return plan->task.basis[task] != PS_BASIS_MEASURED;
-}
-
 static bool is_moved(const ps_plan *plan, uint32_t buffer)
 {
     return plan->buffer.memory[buffer] == PS_MEMORY_PINNED;
@@ -126,42 +121,8 @@ static void test_what_was_recorded_stays(void **state)
     (void)state;
     job j = committed();
     assert_ok(&err, change(&j, 10000000000, true, &err));
-    const ps_plan *a = j.recorded, *b = j.changed;
-    uint32_t *row = calloc(a->task.head.count, sizeof *row);
-    uint32_t count = 0;
-    assert_non_null(row);
-    for (uint32_t i = 0; i < b->task.head.count; i++) {
-        if (!is_new(b, i)) {
-            assert_true(count < a->task.head.count);
-            assert_int_equal(a->task.lane[count], b->task.lane[i]);
-            assert_int_equal(a->task.dur_ns[count], b->task.dur_ns[i]);
-            assert_int_equal(a->task.gap_ns[count], b->task.gap_ns[i]);
-            assert_int_equal(a->task.bytes[count], b->task.bytes[i]);
-            row[count++] = i;
-        }
-    }
-    assert_int_equal(count, a->task.head.count);
-    size_t dep = 0;
-    for (size_t i = 0; i < b->dep.head.count; i++) {
-        if (!is_new(b, b->dep.task[i]) && !is_new(b, b->dep.before[i])) {
-            assert_int_equal(row[a->dep.task[dep]], b->dep.task[i]);
-            assert_int_equal(row[a->dep.before[dep]], b->dep.before[i]);
-            assert_int_equal(a->dep.lag_ns[dep++], b->dep.lag_ns[i]);
-        }
-    }
-    assert_int_equal(dep, a->dep.head.count);
-    free(row);
+    assert_recorded_tasks(j.recorded, j.changed);
     fini(&j);
-}
-
-static void assert_proved(const ps_plan *plan)
-{
-    ps_error err = {0};
-    ps_hazards found;
-    assert_ok(&err, ps_plan_check(plan, &err));
-    assert_ok(&err, ps_plan_hazards(plan, &found, &err));
-    assert_int_equal(found.total, 0);
-    assert_true(plan->access.head.count > 0);
 }
 
 static void test_the_plan_is_proved(void **state)

@@ -12,12 +12,6 @@
 
 /* ---- what was recorded ---- */
 
-/* Recorded work is measured, what was added is not. */
-static bool is_new(const ps_plan *plan, uint32_t task)
-{
-    return plan->task.basis[task] != PS_BASIS_MEASURED;
-}
-
 static bool is_same_task(const ps_plan *a, uint32_t i, const ps_plan *b, uint32_t k)
 {
     const ps_table_spec *spec = &ps_plan_specs()[PS_PLAN_TASK];
