@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Rows of "One stream of requests under another allocator" in docs/ACCURACY.md:
-# allocators.sh PROGRAM training|fuzz. Exit status 1 when an allocator model errs.
+# allocators.sh PROGRAM training|drivers|fuzz. Exit status 1 when an allocator model errs.
 #
 #   training  the recordings of traces/allocator-pairs; each peak must be equal cold
+#   drivers   the same, with what they would be on drivers that place segments at random
 #   fuzz      random histories beside the checkout, skipped (77) where they are not
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -24,7 +25,7 @@ training() {
             esac
         done <"$pairs/peaks.csv"
         [ ${#arguments[@]} -eq 12 ] || { echo "$model: not four recordings" >&2; status=3; }
-        "$program" --cold "$pairs" "${arguments[@]}" || status=$?
+        "$program" "$1" "$pairs" "${arguments[@]}" || status=$?
     done
 }
 
@@ -44,7 +45,8 @@ random() {
 }
 
 case $what in
-training) training ;;
+training) training --cold ;;
+drivers) training --drivers ;;
 fuzz)
     [ -d "$fuzz" ] || { echo "skipped: no recordings in $fuzz" >&2; exit 77; }
     random

@@ -66,14 +66,15 @@ No GPU took part: below the allocator is a driver that only counts and hands out
 falling as Linux drivers are seen to do (`tests/standin`). One stream, memory never full,
 `empty_cache` never called. The recordings lie in `traces/allocator-pairs`. A what-if invents
 addresses by the same rule, drawn from the same public recordings: so this shows the allocator's
-rules across settings, and not that real drivers follow that rule. With a driver that does not,
-as in the random histories below, most peaks differ by up to a few percent. No program recorded
-under two settings on a real GPU is at hand.
+rules across settings, and not that real drivers follow that rule. The last three columns tell what
+hangs on it: the same replay on 32 drivers that place segments at random, as far apart as no free
+block reaches. Where all 32 are equal the peak is the allocator's alone, on any driver. No program
+recorded under two settings on a real GPU is at hand.
 
-| recorded under | replayed under | recorded peak reserved | predicted | | with that driver's addresses | |
-| --- | --- | ---: | ---: | --- | ---: | --- |
+| recorded under | replayed under | recorded peak reserved | predicted | | with that driver's addresses | | on drivers at random, equal | lowest | highest |
+| --- | --- | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |
 PAIRS
-"$root/tests/accuracy/allocators.sh" "$programs/accuracy_allocators" training
+"$root/tests/accuracy/allocators.sh" "$programs/accuracy_allocators" drivers
 
 cat <<'IDENTITY'
 
