@@ -554,8 +554,8 @@ void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes)
     ps_op_tell(self, &kernel);
 }
 
-void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, const int64_t size[3],
-                   int64_t batch)
+void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, ps_operand_layout layout,
+                   const int64_t size[3], int64_t batch)
 {
     const uint64_t m = (uint64_t)size[0], n = (uint64_t)size[1], k = (uint64_t)size[2];
     const uint64_t count = (uint64_t)batch;
@@ -569,6 +569,7 @@ void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, const int64
                                     .n = n,
                                     .k = k,
                                     .batch = count,
+                                    .layout = layout,
                                     .launches = 1};
     ps_op_tell(self, &kernel);
 }

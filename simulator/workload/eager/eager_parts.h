@@ -73,9 +73,13 @@ ps_tensor ps_op_view_of(ps_eager *self, ps_tensor tensor, int64_t elements);
 
 /** Notes the kernel that made something. */
 void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes);
-/** A matrix product of m x n results over k, size = {m, n, k}, `batch` times. */
-void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, const int64_t size[3],
-                   int64_t batch);
+/**
+ * A matrix product of m x n results over k, size = {m, n, k}, `batch` times.
+ *
+ * @param layout  of the factors in memory; PS_OPERANDS_UNKNOWN where callers do not know
+ */
+void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, ps_operand_layout layout,
+                   const int64_t size[3], int64_t batch);
 /** Any kernel; nothing while a recomputation skips. */
 void ps_op_tell(ps_eager *self, const ps_eager_kernel *kernel);
 

@@ -299,8 +299,13 @@ ps_tensor ps_op_linear_flat(ps_eager *self, ps_tensor x, ps_tensor weight, int64
 ps_tensor ps_op_linear_bias(ps_eager *self, ps_tensor x, ps_tensor weight, ps_tensor bias,
                             int64_t rows, int64_t in, int64_t out);
 
-/** A matrix product of size[0] x size[1] results over size[2], without a graph. */
-ps_tensor ps_op_multiply(ps_eager *self, ps_dtype dtype, const int64_t size[3]);
+/**
+ * A matrix product of size[0] x size[1] results over size[2], without a graph.
+ *
+ * @param layout  of the factors in memory; PS_OPERANDS_UNKNOWN where callers do not know
+ */
+ps_tensor ps_op_multiply(ps_eager *self, ps_dtype dtype, ps_operand_layout layout,
+                         const int64_t size[3]);
 
 /** A library's own autograd function for linear modules; they are numbered by their maker. */
 typedef struct ps_linear_function {

@@ -8,16 +8,18 @@
 
 enum { ROWS, IN, OUT, NUMBER };
 
-static void multiply(ps_eager *self, ps_dtype dtype, const int64_t size[3])
+static void multiply(ps_eager *self, ps_dtype dtype, ps_operand_layout layout,
+                     const int64_t size[3])
 {
     ps_op_workspace(self);
-    ps_op_product(self, "mm", dtype, size, 1);
+    ps_op_product(self, "mm", dtype, layout, size, 1);
 }
 
-ps_tensor ps_op_multiply(ps_eager *self, ps_dtype dtype, const int64_t size[3])
+ps_tensor ps_op_multiply(ps_eager *self, ps_dtype dtype, ps_operand_layout layout,
+                         const int64_t size[3])
 {
     const ps_tensor out = ps_op_result(self, size[0] * size[1], dtype);
-    multiply(self, dtype, size);
+    multiply(self, dtype, layout, size);
     return out;
 }
 
@@ -28,7 +30,7 @@ static void function_backward(ps_eager *self, ps_node *node, const ps_tensor *gr
     const ps_linear_function *f = node->function;
     if (ps_op_wants(node, 0)) {
         const int64_t size[3] = {n[ROWS], n[IN], n[OUT]};
-        out[0] = ps_op_multiply(self, ps_eager_dtype(self, grads[0]), size);
+        out[0] = ps_op_multiply(self, ps_eager_dtype(self, grads[0]), PS_OPERANDS_NN, size);
     }
     ps_tensor kept = node->saved[node->saved_count - 1];
     node->saved[node->saved_count - 1] = 0; /* it dies with its use, before the rest of the node */
@@ -61,7 +63,8 @@ ps_tensor ps_op_linear_function(ps_eager *self, const ps_linear_call *call)
     if (f->enters_first && !self->is_backward) {
         f->enter(f->context, call->number);
     }
-    const ps_tensor result = ps_op_multiply(self, ps_eager_dtype(self, call->x), size);
+    const ps_tensor result =
+        ps_op_multiply(self, ps_eager_dtype(self, call->x), PS_OPERANDS_TN, size);
     if (!f->enters_first && !self->is_backward) {
         f->enter(f->context, call->number);
     }

@@ -11,25 +11,27 @@
 
 enum { LINEAR_ROWS, LINEAR_IN, LINEAR_OUT, LINEAR_IS_FLAT };
 
-static void multiply(ps_eager *self, ps_dtype dtype, int64_t m, int64_t n, int64_t k)
+static void multiply(ps_eager *self, ps_dtype dtype, ps_operand_layout layout, int64_t m, int64_t n,
+                     int64_t k)
 {
     const int64_t size[3] = {m, n, k};
     ps_op_workspace(self);
-    ps_op_product(self, "mm", dtype, size, 1);
+    ps_op_product(self, "mm", dtype, layout, size, 1);
 }
 
 ps_tensor ps_op_plain_product(ps_eager *self, int64_t elements, ps_dtype dtype)
 {
     const ps_tensor out = ps_op_result(self, elements, dtype);
-    multiply(self, dtype, elements, 1, 1);
+    multiply(self, dtype, PS_OPERANDS_UNKNOWN, elements, 1, 1);
     return out;
 }
 
 /* A product seen through the views around it: nobody may add to it in place. */
-static ps_tensor product_of(ps_eager *self, ps_dtype dtype, int64_t m, int64_t n, int64_t k)
+static ps_tensor product_of(ps_eager *self, ps_dtype dtype, ps_operand_layout layout, int64_t m,
+                            int64_t n, int64_t k)
 {
     const ps_tensor product = ps_op_result(self, m * n, dtype);
-    multiply(self, dtype, m, n, k);
+    multiply(self, dtype, layout, m, n, k);
     const ps_tensor view = ps_op_view_of(self, product, m * n);
     ps_eager_drop(self, product);
     return view;
@@ -37,7 +39,7 @@ static ps_tensor product_of(ps_eager *self, ps_dtype dtype, int64_t m, int64_t n
 
 static ps_tensor weight_gradient(ps_eager *self, const ps_node *node, ps_tensor grad)
 {
-    return product_of(self, ps_eager_dtype(self, grad), node->number[LINEAR_OUT],
+    return product_of(self, ps_eager_dtype(self, grad), PS_OPERANDS_NT, node->number[LINEAR_OUT],
                       node->number[LINEAR_IN], node->number[LINEAR_ROWS]);
 }
 
@@ -47,10 +49,10 @@ static ps_tensor input_gradient(ps_eager *self, const ps_node *node, ps_tensor g
     const ps_dtype dtype = ps_eager_dtype(self, grad);
     /* a function that a library has put in gives the tensor itself on */
     if (n[LINEAR_IS_FLAT] == 0 && !ps_eager_inputs_first(self)) {
-        return product_of(self, dtype, n[LINEAR_ROWS], n[LINEAR_IN], n[LINEAR_OUT]);
+        return product_of(self, dtype, PS_OPERANDS_NN, n[LINEAR_ROWS], n[LINEAR_IN], n[LINEAR_OUT]);
     }
     const ps_tensor product = ps_op_result(self, n[LINEAR_ROWS] * n[LINEAR_IN], dtype);
-    multiply(self, dtype, n[LINEAR_ROWS], n[LINEAR_IN], n[LINEAR_OUT]);
+    multiply(self, dtype, PS_OPERANDS_NN, n[LINEAR_ROWS], n[LINEAR_IN], n[LINEAR_OUT]);
     return product;
 }
 
@@ -92,7 +94,7 @@ static ps_tensor linear(ps_eager *self, ps_tensor x, ps_tensor weight, const int
         node->number[LINEAR_IS_FLAT] = is_flat;
     }
     const ps_tensor result = ps_op_result(self, rows * out, ps_eager_dtype(self, x));
-    multiply(self, ps_eager_dtype(self, x), rows, out, in);
+    multiply(self, ps_eager_dtype(self, x), PS_OPERANDS_TN, rows, out, in);
     ps_op_output(self, node, result, 0);
     return result;
 }
@@ -141,7 +143,7 @@ ps_tensor ps_op_linear_bias(ps_eager *self, ps_tensor x, ps_tensor weight, ps_te
     }
     const ps_tensor result = ps_op_result(self, rows * out, ps_eager_dtype(self, x));
     ps_tensor scratch = ps_eager_make(self, BIAS_WORKSPACE_BYTES, PS_DTYPE_BOOL, PS_ROLE_TEMPORARY);
-    multiply(self, ps_eager_dtype(self, x), rows, out, in);
+    multiply(self, ps_eager_dtype(self, x), PS_OPERANDS_TN, rows, out, in);
     ps_eager_clear(self, &scratch);
     ps_op_output(self, node, result, 0);
     return result;
@@ -156,7 +158,7 @@ static void multiply_many(ps_eager *self, ps_dtype dtype, int64_t batch, int64_t
 {
     const int64_t size[3] = {m, n, k};
     ps_op_workspace(self);
-    ps_op_product(self, "bmm", dtype, size, batch);
+    ps_op_product(self, "bmm", dtype, PS_OPERANDS_UNKNOWN, size, batch);
 }
 
 static void bmm_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)

@@ -141,7 +141,7 @@ static void backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tens
     ps_tensor weight = widen(e, n, dtype);
     out[0] = ps_op_result(e, n[ROWS] * n[IN], dtype);
     ps_op_workspace(e);
-    ps_op_product(e, "mm", dtype, size, 1);
+    ps_op_product(e, "mm", dtype, PS_OPERANDS_NN, size, 1);
     ps_eager_clear(e, &weight);
 }
 

@@ -50,7 +50,7 @@ static ps_tensor estimate_matrix(ps_optimizer *self, size_t parameter, variables
     ps_eager_assign(e, &v->column_mean, ps_op_reduce_first(e, "norm", grad, shape->columns));
     mix(self, v->column_mean);
     const ps_tensor product = ps_optimizer_like(self, parameter);
-    ps_op_product(e, "mm", ps_eager_dtype(e, grad), size, 1);
+    ps_op_product(e, "mm", ps_eager_dtype(e, grad), PS_OPERANDS_UNKNOWN, size, 1);
     ps_tensor mean = ps_op_reduce_all(e, "mean", v->row_mean); /* of a factor just as long */
     ps_op_kernel(e, "clamp", 2 * ps_eager_bytes(e, mean));
     ps_op_kernel(e, "div", 2 * ps_eager_bytes(e, product));

@@ -59,7 +59,7 @@ static void project_back(ps_optimizer *self, size_t parameter, const ps_low_rank
     const int64_t size[3] = {of->is_tall ? of->longer : of->shorter,
                              of->is_tall ? of->shorter : of->longer, of->rank};
     ps_tensor full = ps_low_rank_make(self, parameter, all, "mm", 0);
-    ps_op_product(e, "mm", ps_eager_dtype(e, full), size, 1);
+    ps_op_product(e, "mm", ps_eager_dtype(e, full), PS_OPERANDS_UNKNOWN, size, 1);
     const ps_tensor scaled = ps_low_rank_make(self, parameter, all, "mul", 2);
     ps_eager_clear(e, &full);
     ps_eager_assign(e, &v->update, scaled);

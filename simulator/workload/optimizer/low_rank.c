@@ -45,7 +45,7 @@ void ps_low_rank_project(ps_optimizer *self, size_t parameter, const ps_low_rank
     const int64_t size[3] = {of->is_tall ? of->longer : of->rank,
                              of->is_tall ? of->rank : of->longer, of->shorter};
     v->grad = ps_low_rank_make(self, parameter, ps_low_rank_elements(of), "mm", 0);
-    ps_op_product(self->e, "mm", ps_eager_dtype(self->e, v->grad), size, 1);
+    ps_op_product(self->e, "mm", ps_eager_dtype(self->e, v->grad), PS_OPERANDS_UNKNOWN, size, 1);
 }
 
 void ps_low_rank_adam(ps_optimizer *self, size_t parameter, int64_t elements,

@@ -11,7 +11,8 @@
 static void repeat_product(ps_lsp *self, int64_t m, int64_t n, int64_t k, int64_t times)
 {
     const int64_t size[3] = {m, n, k};
-    ps_op_product(self->e, "fit", ps_eager_dtype(self->e, self->linear[0].weight), size, times);
+    ps_op_product(self->e, "fit", ps_eager_dtype(self->e, self->linear[0].weight),
+                  PS_OPERANDS_UNKNOWN, size, times);
 }
 
 /* Passes over something of `bytes` that all steps of a fit make. */

@@ -32,7 +32,7 @@ static ps_tensor make_dense(ps_lsp *self, const ps_lsp_sketch *of)
 static ps_tensor multiply(ps_lsp *self, ps_dtype dtype, int64_t m, int64_t n, int64_t k)
 {
     const int64_t size[3] = {m, n, k};
-    return ps_op_multiply(self->e, dtype, size);
+    return ps_op_multiply(self->e, dtype, PS_OPERANDS_UNKNOWN, size);
 }
 
 ps_tensor ps_lsp_compress_left(ps_lsp *self, const ps_lsp_linear *of, ps_tensor x)
@@ -55,7 +55,8 @@ ps_tensor ps_lsp_compress_right(ps_lsp *self, const ps_lsp_linear *of, ps_tensor
     const int64_t d = self->settings->compress_size;
     const int64_t rows = ps_eager_elements(e, grad) / of->out;
     if (self->settings->sends_whole) {
-        return multiply(self, dtype, of->in, of->out, rows);
+        const int64_t size[3] = {of->in, of->out, rows};
+        return ps_op_multiply(e, dtype, PS_OPERANDS_NT, size);
     }
     ps_tensor dense = make_dense(self, &of->right);
     ps_tensor narrow = multiply(self, dtype, rows, d, of->out);
