@@ -554,6 +554,17 @@ void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes)
     ps_op_tell(self, &kernel);
 }
 
+void ps_op_kernel_by(ps_eager *self, const char *name, ps_access access, uint64_t moved_bytes,
+                     int64_t elements)
+{
+    const ps_eager_kernel kernel = {.name = name,
+                                    .moved_bytes = moved_bytes,
+                                    .launches = 1,
+                                    .access = access,
+                                    .elements = (uint64_t)elements};
+    ps_op_tell(self, &kernel);
+}
+
 void ps_op_product(ps_eager *self, const char *name, ps_dtype dtype, ps_operand_layout layout,
                    const int64_t size[3], int64_t batch)
 {
@@ -623,7 +634,7 @@ ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns)
         ps_eager_clear(self, &counter);
         ps_eager_clear(self, &partial);
     }
-    ps_op_kernel(self, "sum", ps_eager_bytes(self, matrix));
+    ps_op_kernel_by(self, "sum", PS_ACCESS_REDUCTION, ps_eager_bytes(self, matrix), rows * columns);
     return sum;
 }
 

@@ -90,7 +90,8 @@ static ps_tensor sum_to(ps_eager *self, const ps_edge *edge, ps_tensor grad)
         sum = ps_op_sum_rows(self, grad, edge->elements);
     } else {
         sum = ps_op_result(self, edge->elements, ps_eager_dtype(self, grad));
-        ps_op_kernel(self, "sum", ps_eager_bytes(self, grad));
+        ps_op_kernel_by(self, "sum", PS_ACCESS_REDUCTION, ps_eager_bytes(self, grad),
+                        ps_eager_elements(self, grad));
     }
     ps_eager_drop(self, grad);
     return sum;

@@ -74,6 +74,13 @@ ps_tensor ps_op_view_of(ps_eager *self, ps_tensor tensor, int64_t elements);
 /** Notes the kernel that made something. */
 void ps_op_kernel(ps_eager *self, const char *name, uint64_t moved_bytes);
 /**
+ * The same of one that does not go through its operands one element after another.
+ *
+ * @param elements  of the result; of ROWS and REDUCTION those read
+ */
+void ps_op_kernel_by(ps_eager *self, const char *name, ps_access access, uint64_t moved_bytes,
+                     int64_t elements);
+/**
  * A matrix product of m x n results over k, size = {m, n, k}, `batch` times.
  *
  * @param layout  of the factors in memory; PS_OPERANDS_UNKNOWN where callers do not know

@@ -88,8 +88,9 @@ static ps_tensor add_by_segments(ps_eager *self, int64_t rows, int64_t width, ps
     ps_op_kernel(self, "count_parts", index_bytes(1));
     ps_op_kernel(self, "begin_parts", index_bytes(parts));
     ps_tensor sums = ps_eager_make(self, parts * width, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-    ps_op_kernel(self, "embedding_dense_backward",
-                 ps_eager_bytes(self, grad) + ps_eager_bytes(self, sums));
+    ps_op_kernel_by(self, "embedding_dense_backward", PS_ACCESS_STRIDED,
+                    ps_eager_bytes(self, grad) + ps_eager_bytes(self, sums),
+                    ps_eager_elements(self, grad));
     ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, sums));
     ps_eager_clear(self, &sums);
     ps_eager_clear(self, &part_begin);
@@ -133,7 +134,8 @@ ps_tensor ps_op_embedding_gradient(ps_eager *self, ps_tensor grad, int64_t rows,
         return add_by_segments(self, rows, width, grad);
     }
     const ps_tensor out = ps_op_plain(self, "fill", rows * width, ps_eager_dtype(self, grad));
-    ps_op_kernel(self, "embedding_dense_backward", 2 * ps_eager_bytes(self, grad));
+    ps_op_kernel_by(self, "embedding_dense_backward", PS_ACCESS_STRIDED,
+                    2 * ps_eager_bytes(self, grad), ps_eager_elements(self, grad));
     return out;
 }
 
@@ -160,7 +162,8 @@ static ps_tensor look_up(ps_eager *self, ps_tensor weight, ps_tensor ids, int64_
     const ps_tensor out =
         ps_op_result(self, ps_eager_elements(self, ids) * width, ps_eager_dtype(self, weight));
     if (out != 0) {
-        ps_op_kernel(self, "embedding", 2 * ps_eager_bytes(self, out));
+        ps_op_kernel_by(self, "embedding", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, out),
+                        ps_eager_elements(self, out));
     }
     ps_op_output(self, node, out, 0);
     return out;

@@ -93,7 +93,8 @@ static ps_tensor copy_of(ps_eager *self, ps_tensor tensor)
 {
     const ps_tensor copy =
         ps_op_result(self, ps_eager_elements(self, tensor), ps_eager_dtype(self, tensor));
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, tensor));
+    ps_op_kernel_by(self, "copy", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, tensor),
+                    ps_eager_elements(self, tensor));
     return copy;
 }
 

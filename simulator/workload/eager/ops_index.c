@@ -103,7 +103,8 @@ static void index_backward(ps_eager *self, ps_node *node, const ps_tensor *grads
     work_in(self, ps_scratch_sort_bytes(found, ps_scratch_bits(rows - 1)));
     ps_scratch_tell_sort(self, found, ps_scratch_bits(rows - 1));
     ps_eager_clear(self, &range);
-    ps_op_kernel(self, "index_put", 3 * ps_eager_bytes(self, grads[0]));
+    ps_op_kernel_by(self, "index_put", PS_ACCESS_STRIDED, 3 * ps_eager_bytes(self, grads[0]),
+                    ps_eager_elements(self, grads[0]));
     ps_eager_clear(self, &origin);
     ps_eager_clear(self, &sorted);
     ps_eager_clear(self, &linear);
@@ -158,7 +159,8 @@ static void put_marked_backward(ps_eager *self, ps_node *node, const ps_tensor *
         ps_tensor zeros = ps_op_plain(self, "fill", found * node->number[INDEX_WIDTH], dtype);
         out[0] = ps_op_plain(self, "copy", ps_eager_elements(self, grads[0]), dtype);
         ps_tensor marked = marked_rows(self, marks, found);
-        ps_op_kernel(self, "index_put", 2 * ps_eager_bytes(self, zeros));
+        ps_op_kernel_by(self, "index_put", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, zeros),
+                        ps_eager_elements(self, zeros));
         ps_eager_clear(self, &marked);
         ps_eager_clear(self, &zeros);
     }
@@ -184,7 +186,8 @@ ps_tensor ps_op_put_marked(ps_eager *self, ps_tensor into, ps_tensor mask, ps_te
         node->number[INDEX_MARKS] = marks;
     }
     ps_tensor marked = marked_rows(self, marks, found);
-    ps_op_kernel(self, "index_put", 2 * ps_eager_bytes(self, source));
+    ps_op_kernel_by(self, "index_put", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, source),
+                    ps_eager_elements(self, source));
     ps_eager_clear(self, &marked);
     const ps_tensor out = ps_op_view_of(self, into, ps_eager_elements(self, into));
     ps_op_output(self, node, out, 0);
@@ -213,7 +216,8 @@ ps_tensor ps_op_index_add(ps_eager *self, ps_tensor into, ps_tensor index, ps_te
     ps_node *node = ps_op_record(self, &index_add_ops, inputs, 2);
     ps_op_save(self, node, index);
     ps_op_save(self, node, source);
-    ps_op_kernel(self, "index_add", 3 * ps_eager_bytes(self, source));
+    ps_op_kernel_by(self, "index_add", PS_ACCESS_STRIDED, 3 * ps_eager_bytes(self, source),
+                    ps_eager_elements(self, source));
     const ps_tensor out = ps_op_view_of(self, into, ps_eager_elements(self, into));
     ps_op_output(self, node, out, 0);
     return out;

@@ -11,7 +11,8 @@ static void softmax_backward(ps_eager *self, ps_node *node, const ps_tensor *gra
 {
     (void)node;
     out[0] = ps_op_result(self, ps_eager_elements(self, grads[0]), ps_eager_dtype(self, grads[0]));
-    ps_op_kernel(self, "log_softmax_backward", 3 * ps_eager_bytes(self, grads[0]));
+    ps_op_kernel_by(self, "log_softmax_backward", PS_ACCESS_ROWS,
+                    3 * ps_eager_bytes(self, grads[0]), ps_eager_elements(self, grads[0]));
 }
 
 static const ps_node_ops softmax_ops = {"LogSoftmaxBackward0", softmax_backward};
@@ -30,7 +31,8 @@ ps_tensor ps_op_cross_entropy(ps_eager *self, ps_tensor logits, ps_tensor labels
 {
     ps_node *softmax = ps_op_record(self, &softmax_ops, &logits, 1);
     ps_tensor scores = ps_op_result(self, rows * classes, ps_eager_dtype(self, logits));
-    ps_op_kernel(self, "log_softmax", 2 * ps_eager_bytes(self, logits));
+    ps_op_kernel_by(self, "log_softmax", PS_ACCESS_ROWS, 2 * ps_eager_bytes(self, logits),
+                    rows * classes);
     ps_op_save(self, softmax, scores);
     ps_op_output(self, softmax, scores, 0);
     /* autocast leaves the softmax in the type of the logits, and takes the loss in 32 bits */

@@ -29,7 +29,7 @@ static ps_tensor safe_softmax(ps_eager *self, ps_tensor scores, int64_t width)
     ps_tensor is_hidden = ps_op_plain(self, "isneginf", elements, PS_DTYPE_BOOL);
     ps_tensor is_empty = ps_op_plain(self, "all", elements / width, PS_DTYPE_BOOL);
     ps_tensor zero = ps_op_plain(self, "fill", 1, ps_eager_dtype(self, scores));
-    ps_op_kernel(self, "where", 2 * ps_eager_bytes(self, scores));
+    ps_op_kernel_by(self, "where", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, scores), elements);
     ps_eager_clear(self, &zero);
     ps_eager_clear(self, &is_empty);
     ps_eager_clear(self, &is_hidden);
@@ -59,7 +59,8 @@ static ps_tensor scores_of(ps_eager *self, const ps_tensor wide[2], ps_tensor *q
     ps_eager_clear(self, &left);
     ps_eager_clear(self, &right);
     if (*mask != 0) {
-        ps_op_kernel(self, "add", 2 * ps_eager_bytes(self, out)); /* in place */
+        ps_op_kernel_by(self, "add", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, out),
+                        ps_eager_elements(self, out)); /* in place */
     }
     ps_eager_clear(self, &key);
     return out;

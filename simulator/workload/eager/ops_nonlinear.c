@@ -18,7 +18,8 @@ static void softmax_backward(ps_eager *self, ps_node *node, const ps_tensor *gra
 {
     const int64_t elements = ps_eager_elements(self, grads[0]);
     out[0] = ps_op_result(self, elements, node->edge[0].dtype);
-    ps_op_kernel(self, node->ops->name, 3 * ps_eager_bytes(self, grads[0]));
+    ps_op_kernel_by(self, node->ops->name, PS_ACCESS_ROWS, 3 * ps_eager_bytes(self, grads[0]),
+                    elements);
     ps_tensor product = ps_op_plain(self, "mul", elements, ps_eager_dtype(self, grads[0]));
     ps_eager_clear(self, &product);
 }
@@ -30,11 +31,17 @@ static const ps_node_ops gelu_ops = {"GeluBackward0", one_pass};
 static const ps_node_ops relu_ops = {"ReluBackward0", one_pass};
 static const ps_node_ops silu_ops = {"SiluBackward0", one_pass};
 
+static ps_tensor result_by(ps_eager *self, const char *name, ps_access access, ps_tensor a)
+{
+    const int64_t elements = ps_eager_elements(self, a);
+    const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
+    ps_op_kernel_by(self, name, access, 2 * ps_eager_bytes(self, a), elements);
+    return out;
+}
+
 static ps_tensor result_like(ps_eager *self, const char *name, ps_tensor a)
 {
-    const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), ps_eager_dtype(self, a));
-    ps_op_kernel(self, name, 2 * ps_eager_bytes(self, a));
-    return out;
+    return result_by(self, name, PS_ACCESS_CONTIGUOUS, a);
 }
 
 /* Keeps its input. */
@@ -50,8 +57,9 @@ static ps_tensor from_input(ps_eager *self, const ps_node_ops *ops, const char *
 /* Keeps its result. */
 static ps_tensor from_result(ps_eager *self, const ps_node_ops *ops, const char *name, ps_tensor a)
 {
+    const ps_access access = ops == &softmax_ops ? PS_ACCESS_ROWS : PS_ACCESS_CONTIGUOUS;
     ps_node *node = ps_op_record(self, ops, &a, 1);
-    const ps_tensor out = result_like(self, name, a);
+    const ps_tensor out = result_by(self, name, access, a);
     ps_op_save(self, node, out);
     ps_op_output(self, node, out, 0);
     return out;
@@ -83,7 +91,9 @@ ps_tensor ps_op_softmax_wide(ps_eager *self, ps_tensor a)
     }
     ps_node *node = ps_op_record(self, &softmax_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), PS_DTYPE_F32);
-    ps_op_kernel(self, "softmax", ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
+    ps_op_kernel_by(self, "softmax", PS_ACCESS_ROWS,
+                    ps_eager_bytes(self, a) + ps_eager_bytes(self, out),
+                    ps_eager_elements(self, a));
     ps_op_save(self, node, out);
     ps_op_output(self, node, out, 0);
     return out;

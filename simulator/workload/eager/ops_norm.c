@@ -74,10 +74,12 @@ static void layer_norm_backward(ps_eager *self, ps_node *node, const ps_tensor *
         add_parts(self, parts, columns, out);
     }
     if (out[0] != 0) {
-        ps_op_kernel(self, "native_layer_norm_backward", 3 * ps_eager_bytes(self, grads[0]));
+        ps_op_kernel_by(self, "native_layer_norm_backward", PS_ACCESS_ROWS,
+                        3 * ps_eager_bytes(self, grads[0]), ps_eager_elements(self, grads[0]));
     }
     if (out[1] != 0 || out[2] != 0) {
-        ps_op_kernel(self, "native_layer_norm_backward", 2 * ps_eager_bytes(self, grads[0]));
+        ps_op_kernel_by(self, "native_layer_norm_backward", PS_ACCESS_REDUCTION,
+                        2 * ps_eager_bytes(self, grads[0]), ps_eager_elements(self, grads[0]));
     }
     ps_eager_clear(self, &in_rows);
 }
@@ -101,7 +103,8 @@ ps_tensor ps_op_layer_norm(ps_eager *self, ps_tensor x, ps_tensor weight, ps_ten
     const ps_tensor out = ps_op_result(self, ps_eager_elements(self, x), ps_eager_dtype(self, x));
     ps_tensor mean = ps_op_result(self, rows, PS_DTYPE_F32);
     ps_tensor spread = ps_op_result(self, rows, PS_DTYPE_F32);
-    ps_op_kernel(self, "native_layer_norm", 2 * ps_eager_bytes(self, x));
+    ps_op_kernel_by(self, "native_layer_norm", PS_ACCESS_ROWS, 2 * ps_eager_bytes(self, x),
+                    rows * width);
     ps_op_save(self, node, mean);
     ps_op_save(self, node, spread);
     ps_eager_clear(self, &mean);

@@ -28,12 +28,22 @@ static ps_dtype promoted(const ps_eager *self, ps_tensor a, ps_tensor b)
     return PS_DTYPE_F32;
 }
 
+/* Of one type and size they are gone through as they lie; else each element's place is worked out. */
+static ps_access access_of(const ps_eager *self, ps_tensor a, ps_tensor b, int64_t elements)
+{
+    const bool is_alike = ps_eager_dtype(self, a) == ps_eager_dtype(self, b) &&
+                          ps_eager_elements(self, a) == elements &&
+                          ps_eager_elements(self, b) == elements;
+    return is_alike ? PS_ACCESS_CONTIGUOUS : PS_ACCESS_STRIDED;
+}
+
 static ps_tensor spread(ps_eager *self, const char *name, ps_tensor a, ps_tensor b,
                         int64_t elements)
 {
     const ps_tensor out = ps_op_result(self, elements, promoted(self, a, b));
-    ps_op_kernel(self, name,
-                 ps_eager_bytes(self, a) + ps_eager_bytes(self, b) + ps_eager_bytes(self, out));
+    ps_op_kernel_by(self, name, access_of(self, a, b, elements),
+                    ps_eager_bytes(self, a) + ps_eager_bytes(self, b) + ps_eager_bytes(self, out),
+                    elements);
     return out;
 }
 
@@ -42,13 +52,21 @@ static ps_tensor both(ps_eager *self, const char *name, ps_tensor a, ps_tensor b
     return spread(self, name, a, b, larger(self, a, b));
 }
 
-static ps_tensor like(ps_eager *self, const char *name, ps_tensor a, int64_t elements)
+static ps_tensor like_by(ps_eager *self, const char *name, ps_access access, ps_tensor a,
+                         int64_t elements)
 {
+    const int64_t read = ps_eager_elements(self, a);
     const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
     if (out != 0) {
-        ps_op_kernel(self, name, ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
+        ps_op_kernel_by(self, name, access, ps_eager_bytes(self, a) + ps_eager_bytes(self, out),
+                        access == PS_ACCESS_REDUCTION ? read : elements);
     }
     return out;
+}
+
+static ps_tensor like(ps_eager *self, const char *name, ps_tensor a, int64_t elements)
+{
+    return like_by(self, name, PS_ACCESS_CONTIGUOUS, a, elements);
 }
 
 ps_tensor ps_op_plain(ps_eager *self, const char *name, int64_t elements, ps_dtype dtype)
@@ -88,7 +106,8 @@ ps_tensor ps_op_from_host(ps_eager *self, int64_t elements, ps_dtype dtype)
 ps_tensor ps_op_masked_fill(ps_eager *self, int64_t elements, ps_dtype dtype)
 {
     const ps_tensor out = ps_op_plain(self, "copy", elements, dtype);
-    ps_op_kernel(self, "masked_fill", 2 * (uint64_t)elements * ps_dtype_bytes(dtype));
+    ps_op_kernel_by(self, "masked_fill", PS_ACCESS_STRIDED,
+                    2 * (uint64_t)elements * ps_dtype_bytes(dtype), elements);
     return out;
 }
 
@@ -117,19 +136,26 @@ ps_tensor ps_op_add(ps_eager *self, ps_tensor a, ps_tensor b)
     return ps_op_add_spread(self, a, b, larger(self, a, b));
 }
 
+static void add_to(ps_eager *self, ps_tensor a, ps_tensor b)
+{
+    const int64_t elements = ps_eager_elements(self, a);
+    ps_op_kernel_by(self, "add", access_of(self, a, b, elements),
+                    2 * ps_eager_bytes(self, a) + ps_eager_bytes(self, b), elements);
+}
+
 ps_tensor ps_op_add_in_place(ps_eager *self, ps_tensor a, ps_tensor b)
 {
     const ps_tensor inputs[] = {a, b};
     ps_node *node = ps_op_record(self, &add_ops, inputs, 2);
     const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
-    ps_op_kernel(self, "add", 2 * ps_eager_bytes(self, a) + ps_eager_bytes(self, b));
+    add_to(self, a, b);
     ps_op_output(self, node, out, 0);
     return out;
 }
 
 void ps_op_add_into(ps_eager *self, ps_tensor a, ps_tensor b)
 {
-    ps_op_kernel(self, "add", 2 * ps_eager_bytes(self, a) + ps_eager_bytes(self, b));
+    add_to(self, a, b);
 }
 
 ps_tensor ps_op_add_number(ps_eager *self, ps_tensor a)
@@ -243,7 +269,8 @@ ps_tensor ps_op_div_in_place(ps_eager *self, ps_tensor a, ps_tensor b)
         ps_op_save(self, node, before);
         ps_eager_clear(self, &before);
     }
-    ps_op_kernel(self, "div", 2 * ps_eager_bytes(self, a));
+    ps_op_kernel_by(self, "div", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, a),
+                    ps_eager_elements(self, a));
     const ps_tensor out = ps_op_view_of(self, a, ps_eager_elements(self, a));
     ps_op_output(self, node, out, 0);
     return out;
@@ -255,7 +282,7 @@ ps_tensor ps_op_div_rows(ps_eager *self, ps_tensor a, ps_tensor b)
     ps_node *node = ps_op_record(self, &div_rows_ops, inputs, 2);
     ps_op_save(self, node, b);
     ps_op_save(self, node, a);
-    const ps_tensor out = like(self, "div", a, ps_eager_elements(self, a));
+    const ps_tensor out = like_by(self, "div", PS_ACCESS_STRIDED, a, ps_eager_elements(self, a));
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -362,7 +389,8 @@ ps_tensor ps_op_rsqrt(ps_eager *self, ps_tensor a)
 static void to_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     out[0] = ps_op_result(self, ps_eager_elements(self, grads[0]), node->edge[0].dtype);
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, grads[0]));
+    ps_op_kernel_by(self, "copy", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, grads[0]),
+                    ps_eager_elements(self, grads[0]));
 }
 
 static const ps_node_ops to_ops = {"ToCopyBackward0", to_backward};
@@ -372,7 +400,9 @@ ps_tensor ps_op_copy_to(ps_eager *self, ps_tensor a, ps_dtype dtype)
     ps_node *node = ps_op_record(self, &to_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), dtype);
     if (out != 0) {
-        ps_op_kernel(self, "copy", ps_eager_bytes(self, a) + ps_eager_bytes(self, out));
+        ps_op_kernel_by(self, "copy", PS_ACCESS_STRIDED,
+                        ps_eager_bytes(self, a) + ps_eager_bytes(self, out),
+                        ps_eager_elements(self, a));
     }
     ps_op_output(self, node, out, 0);
     return out;
@@ -395,7 +425,7 @@ static const ps_node_ops sum_ops = {"SumBackward1", sum_backward};
 ps_tensor ps_op_sum(ps_eager *self, ps_tensor a, int64_t rows)
 {
     ps_node *node = ps_op_record(self, &sum_ops, &a, 1);
-    const ps_tensor out = like(self, "sum", a, rows);
+    const ps_tensor out = like_by(self, "sum", PS_ACCESS_REDUCTION, a, rows);
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -403,7 +433,7 @@ ps_tensor ps_op_sum(ps_eager *self, ps_tensor a, int64_t rows)
 /* The gradient spread over what was averaged, divided by how many. */
 static void mean_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
-    out[0] = like(self, "div", grads[0], node->edge[0].elements);
+    out[0] = like_by(self, "div", PS_ACCESS_STRIDED, grads[0], node->edge[0].elements);
 }
 
 static const ps_node_ops mean_ops = {"MeanBackward1", mean_backward};
@@ -411,7 +441,7 @@ static const ps_node_ops mean_ops = {"MeanBackward1", mean_backward};
 ps_tensor ps_op_mean(ps_eager *self, ps_tensor a, int64_t rows)
 {
     ps_node *node = ps_op_record(self, &mean_ops, &a, 1);
-    const ps_tensor out = like(self, "mean", a, rows);
+    const ps_tensor out = like_by(self, "mean", PS_ACCESS_REDUCTION, a, rows);
     ps_op_output(self, node, out, 0);
     return out;
 }

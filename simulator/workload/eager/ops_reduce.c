@@ -24,7 +24,8 @@ ps_tensor ps_op_reduce_last(ps_eager *self, const char *name, ps_tensor a, int64
 {
     const ps_tensor result = ps_op_result(self, rows, ps_eager_dtype(self, a));
     meet(self, ps_reduce_last(rows, ps_eager_elements(self, a) / rows, self->device));
-    ps_op_kernel(self, name, ps_eager_bytes(self, a));
+    ps_op_kernel_by(self, name, PS_ACCESS_REDUCTION, ps_eager_bytes(self, a),
+                    ps_eager_elements(self, a));
     return result;
 }
 
@@ -37,6 +38,7 @@ ps_tensor ps_op_reduce_first(ps_eager *self, const char *name, ps_tensor a, int6
 {
     const ps_tensor result = ps_op_result(self, columns, ps_eager_dtype(self, a));
     meet(self, ps_reduce_rows(ps_eager_elements(self, a) / columns, columns, self->device));
-    ps_op_kernel(self, name, ps_eager_bytes(self, a));
+    ps_op_kernel_by(self, name, PS_ACCESS_REDUCTION, ps_eager_bytes(self, a),
+                    ps_eager_elements(self, a));
     return result;
 }

@@ -7,6 +7,13 @@
 
 enum { VIEW_STRIDED };
 
+/* A copy of what lies otherwise than its copy will. */
+static void copy_places(ps_eager *self, ps_tensor of)
+{
+    ps_op_kernel_by(self, "copy", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(self, of),
+                    ps_eager_elements(self, of));
+}
+
 /* The gradient takes the input's shape: a view, after a copy when it does not lie in rows. */
 static void view_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
@@ -14,7 +21,7 @@ static void view_backward(ps_eager *self, ps_node *node, const ps_tensor *grads,
     if (node->number[VIEW_STRIDED] != 0) {
         const ps_tensor copy =
             ps_op_result(self, ps_eager_elements(self, source), ps_eager_dtype(self, source));
-        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, source));
+        copy_places(self, source);
         ps_eager_assign(self, &source, copy);
     }
     out[0] = ps_op_view_of(self, source, ps_eager_elements(self, source));
@@ -38,7 +45,7 @@ static void slice_backward(ps_eager *self, ps_node *node, const ps_tensor *grads
 {
     out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
     ps_op_kernel(self, "fill", ps_eager_bytes(self, out[0]));
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, grads[0]));
+    copy_places(self, grads[0]);
 }
 
 static const ps_node_ops slice_ops = {"SliceBackward0", slice_backward};
@@ -54,7 +61,7 @@ ps_tensor ps_op_slice(ps_eager *self, ps_tensor a, int64_t elements)
 static void pad_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, out[0]));
+    copy_places(self, out[0]);
 }
 
 static const ps_node_ops pad_ops = {"ConstantPadNdBackward0", pad_backward};
@@ -64,7 +71,7 @@ ps_tensor ps_op_pad(ps_eager *self, ps_tensor a, int64_t elements)
     ps_node *node = ps_op_record(self, &pad_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
     ps_op_kernel(self, "fill", ps_eager_bytes(self, out));
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
+    copy_places(self, a);
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -87,8 +94,8 @@ ps_tensor ps_op_cat(ps_eager *self, ps_tensor a, ps_tensor b)
     const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
     const bool is_mixed = b != 0 && ps_eager_dtype(self, a) != ps_eager_dtype(self, b);
     if (is_mixed) { /* one kernel for all takes one type only */
-        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
-        ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, b));
+        copy_places(self, a);
+        copy_places(self, b);
     } else if (out != 0) {
         ps_op_kernel(self, "cat", 2 * ps_eager_bytes(self, out));
     }
@@ -108,7 +115,7 @@ ps_tensor ps_op_copy(ps_eager *self, ps_tensor a)
 {
     ps_node *node = ps_op_record(self, &copy_ops, &a, 1);
     const ps_tensor out = ps_op_result(self, ps_eager_elements(self, a), ps_eager_dtype(self, a));
-    ps_op_kernel(self, "copy", 2 * ps_eager_bytes(self, a));
+    copy_places(self, a);
     ps_op_output(self, node, out, 0);
     return out;
 }
@@ -154,7 +161,8 @@ void ps_op_split_sizes(ps_eager *self, ps_tensor a, const int64_t *elements, ps_
 static void expand_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     out[0] = ps_op_result(self, node->edge[0].elements, ps_eager_dtype(self, grads[0]));
-    ps_op_kernel(self, "sum", ps_eager_bytes(self, grads[0]));
+    ps_op_kernel_by(self, "sum", PS_ACCESS_REDUCTION, ps_eager_bytes(self, grads[0]),
+                    ps_eager_elements(self, grads[0]));
 }
 
 static const ps_node_ops expand_ops = {"ExpandBackward0", expand_backward};

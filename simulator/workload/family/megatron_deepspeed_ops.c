@@ -48,7 +48,8 @@ ps_tensor ps_megatron_copy_to_parts(ps_eager *e, ps_tensor x, int64_t parts)
 static void softmax_backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
     (void)node;
-    ps_op_kernel(e, "masked_softmax_backward", 3 * ps_eager_bytes(e, grads[0]));
+    ps_op_kernel_by(e, "masked_softmax_backward", PS_ACCESS_ROWS, 3 * ps_eager_bytes(e, grads[0]),
+                    ps_eager_elements(e, grads[0]));
     out[0] = ps_eager_hold(e, grads[0]);
 }
 
@@ -58,7 +59,8 @@ ps_tensor ps_megatron_masked_softmax(ps_eager *e, ps_tensor scores)
 {
     ps_node *node = ps_op_record(e, &softmax_ops, &scores, 1);
     const ps_tensor out = ps_op_result(e, ps_eager_elements(e, scores), ps_eager_dtype(e, scores));
-    ps_op_kernel(e, "masked_softmax", 2 * ps_eager_bytes(e, scores));
+    ps_op_kernel_by(e, "masked_softmax", PS_ACCESS_ROWS, 2 * ps_eager_bytes(e, scores),
+                    ps_eager_elements(e, scores));
     ps_op_save(e, node, out);
     ps_op_output(e, node, out, 0);
     return out;
@@ -68,7 +70,8 @@ static void entropy_backward(ps_eager *e, ps_node *node, const ps_tensor *grads,
 {
     (void)grads;
     const ps_tensor shares = node->saved[0];
-    ps_op_kernel(e, "mul", 2 * ps_eager_bytes(e, shares));
+    ps_op_kernel_by(e, "mul", PS_ACCESS_STRIDED, 2 * ps_eager_bytes(e, shares),
+                    ps_eager_elements(e, shares));
     out[0] = ps_eager_hold(e, shares);
 }
 
@@ -78,13 +81,14 @@ ps_tensor ps_megatron_cross_entropy(ps_eager *e, ps_tensor logits, ps_tensor lab
 {
     ps_node *node = ps_op_record(e, &entropy_ops, &logits, 1);
     const uint64_t bytes = ps_eager_bytes(e, logits);
-    ps_op_kernel(e, "max", bytes);
-    ps_tensor shares = ps_op_result(e, ps_eager_elements(e, logits), ps_eager_dtype(e, logits));
-    ps_op_kernel(e, "sub", 2 * bytes);
+    const int64_t elements = ps_eager_elements(e, logits);
+    ps_op_kernel_by(e, "max", PS_ACCESS_REDUCTION, bytes, elements);
+    ps_tensor shares = ps_op_result(e, elements, ps_eager_dtype(e, logits));
+    ps_op_kernel_by(e, "sub", PS_ACCESS_STRIDED, 2 * bytes, elements);
     ps_op_kernel(e, "exp", 2 * bytes);
-    ps_op_kernel(e, "sum", bytes);
+    ps_op_kernel_by(e, "sum", PS_ACCESS_REDUCTION, bytes, elements);
     const ps_tensor out = ps_op_result(e, rows, PS_DTYPE_F32);
-    ps_op_kernel(e, "div", 2 * bytes);
+    ps_op_kernel_by(e, "div", PS_ACCESS_STRIDED, 2 * bytes, elements);
     ps_op_save(e, node, shares);
     ps_op_save(e, node, labels);
     ps_eager_clear(e, &shares);

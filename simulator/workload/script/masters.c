@@ -37,7 +37,8 @@ static ps_tensor make_copy(ps_eager *e, ps_tensor of)
     ps_tensor clone = ps_eager_make(e, elements, ps_eager_dtype(e, of), PS_ROLE_TEMPORARY);
     ps_op_kernel(e, "copy", 2 * ps_eager_bytes(e, of));
     const ps_tensor wide = ps_eager_make(e, elements, PS_DTYPE_F32, PS_ROLE_OPTIMIZER_STATE);
-    ps_op_kernel(e, "copy", ps_eager_bytes(e, of) + ps_eager_bytes(e, wide));
+    ps_op_kernel_by(e, "copy", PS_ACCESS_STRIDED, ps_eager_bytes(e, of) + ps_eager_bytes(e, wide),
+                    elements);
     ps_eager_clear(e, &clone);
     return wide;
 }
@@ -130,7 +131,9 @@ void ps_masters_take_grads(ps_masters *self)
         }
         const ps_tensor wide =
             ps_eager_make(e, ps_eager_elements(e, grad), PS_DTYPE_F32, PS_ROLE_GRADIENT);
-        ps_op_kernel(e, "copy", ps_eager_bytes(e, grad) + ps_eager_bytes(e, wide));
+        ps_op_kernel_by(e, "copy", PS_ACCESS_STRIDED,
+                        ps_eager_bytes(e, grad) + ps_eager_bytes(e, wide),
+                        ps_eager_elements(e, grad));
         if (wide != 0) {
             ps_eager_forget_grad(e, self->of.parameter[i]);
             ps_eager_set_grad(e, self->of.parameter[i], wide);
@@ -144,9 +147,10 @@ void ps_masters_take_grads(ps_masters *self)
 static void write_back(ps_masters *self, size_t i)
 {
     ps_eager *e = self->of.e;
-    ps_op_kernel(e, "copy",
-                 ps_eager_bytes(e, self->of.parameter[i]) +
-                     ps_eager_bytes(e, self->model->parameter[i]));
+    ps_op_kernel_by(e, "copy", PS_ACCESS_STRIDED,
+                    ps_eager_bytes(e, self->of.parameter[i]) +
+                        ps_eager_bytes(e, self->model->parameter[i]),
+                    ps_eager_elements(e, self->model->parameter[i]));
 }
 
 void ps_masters_write_back(ps_masters *self)

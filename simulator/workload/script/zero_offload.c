@@ -156,7 +156,9 @@ static void upload_one(ps_zero_offload *self, ps_tensor parameter, int side)
                                .to = arrived};
     ps_op_host_copy(e, &copy);
     if (is_narrowed) {
-        ps_op_kernel(e, "copy", ps_eager_bytes(e, arrived) + ps_eager_bytes(e, parameter));
+        ps_op_kernel_by(e, "copy", PS_ACCESS_STRIDED,
+                        ps_eager_bytes(e, arrived) + ps_eager_bytes(e, parameter),
+                        ps_eager_elements(e, parameter));
         ps_eager_touch(e, arrived, false);
         ps_eager_touch(e, parameter, true);
     }

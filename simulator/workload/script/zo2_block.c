@@ -83,7 +83,8 @@ static void copy_down(ps_zo2 *self, ps_tensor from, ps_tensor to)
 static void cast(ps_zo2 *self, ps_tensor from, ps_tensor to)
 {
     ps_eager *e = self->m->e;
-    ps_op_kernel(e, "copy", ps_eager_bytes(e, from) + ps_eager_bytes(e, to));
+    ps_op_kernel_by(e, "copy", PS_ACCESS_STRIDED, ps_eager_bytes(e, from) + ps_eager_bytes(e, to),
+                    ps_eager_elements(e, to));
     ps_eager_touch(e, from, false);
     ps_eager_touch(e, to, true);
 }
