@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows of a figure table are kept in the order of reading; the last row about
- * a figure is the one that holds. Tables are small, so look-ups walk them.
+ * Rows of a figure table are kept in the order of reading, each linked to the
+ * row before it about the same thing; the last row about a figure is the one
+ * that holds. A thing has few rows, so look-ups walk them.
  */
 #include "cluster/figure_table.h"
 
@@ -44,13 +45,11 @@ const ps_figure_row *ps_figure_own_row(const ps_figure_table *self, uint32_t id,
                                        const char *quantity)
 {
     const int64_t name = ps_strings_find(self->strings, quantity, strlen(quantity));
-    for (size_t i = self->row_count; name >= 0 && i > 0; i--) {
-        const ps_figure_row *row = &self->row[i - 1];
-        if (row->thing == id && row->quantity == (ps_str)name) {
-            return row;
-        }
+    uint32_t at = name >= 0 ? self->thing[id].last : 0;
+    while (at > 0 && self->row[at - 1].quantity != (ps_str)name) {
+        at = self->row[at - 1].before;
     }
-    return NULL;
+    return at > 0 ? &self->row[at - 1] : NULL;
 }
 
 /* The thing that this one is like; false at the end of the chain. */

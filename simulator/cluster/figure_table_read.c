@@ -158,8 +158,10 @@ static ps_code on_row(void *context, const char *const *field, size_t count, uin
     PS_TRY(ps_strings_put_z(table->strings, field[4], &row.origin, err));
     PS_TRY(ps_grow((void **)&table->row, &table->row_capacity, table->row_count + 1, MAX_ROWS,
                    sizeof *table->row, err));
+    row.before = table->thing[row.thing].last;
     table->row[table->row_count] = row;
     table->row_count++;
+    table->thing[row.thing].last = (uint32_t)table->row_count;
     return PS_OK;
 }
 

@@ -12,6 +12,7 @@ typedef struct ps_figure_row {
     uint32_t thing;
     uint32_t text_number; /* of the file */
     uint32_t line;
+    uint32_t before; /* the thing's row before this one, counted from 1; 0: this is its first */
     ps_str quantity, text, origin;
     ps_quality quality;
     uint64_t value;
@@ -21,6 +22,7 @@ typedef struct ps_figure_thing {
     ps_str name, key;
     ps_str file;
     uint32_t line;
+    uint32_t last; /* its last row, counted from 1; 0: none */
 } ps_figure_thing;
 
 struct ps_figure_table {

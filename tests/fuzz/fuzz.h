@@ -4,7 +4,8 @@
  *
  * A target either gets an error from the library or a result that holds; what
  * must hold is said with fuzz_require. It allocates through ps_calloc only
- * what it frees, keeps no state between calls, prints nothing.
+ * what it frees, keeps nothing between calls that an input could change, prints
+ * nothing.
  */
 #ifndef PS_TESTS_FUZZ_H
 #define PS_TESTS_FUZZ_H
