@@ -134,13 +134,13 @@ static void on_rename(void *context, uint32_t buffer, ps_role role)
 
 /* ---- the recording ---- */
 
-static char *read_text(const char *path)
+/* @param text  MAX_TEXT bytes and a NUL */
+static void read_text(const char *path, char *text)
 {
     ps_source *source;
     ps_error err;
     size_t got = 0;
-    char *text = calloc(1, MAX_TEXT + 1);
-    if (text == NULL || ps_source_open(path, &source, &err) != PS_OK) {
+    if (ps_source_open(path, &source, &err) != PS_OK) {
         (void)fprintf(stderr, "sequences: cannot read %s\n", path);
         exit(4);
     }
@@ -148,7 +148,7 @@ static char *read_text(const char *path)
         exit(3);
     }
     ps_source_close(source);
-    return text;
+    text[got] = '\0';
 }
 
 static char *next_line(char **text)
@@ -196,29 +196,51 @@ static bool compare(const char *name, const events *made, const events *recorded
     return false;
 }
 
-static events no_events(void)
+/* Room for the largest recording, taken once: a sanitizer clears every block that is handed out. */
+typedef struct room {
+    char *text;
+    events made, recorded;
+    uint64_t *number;
+} room;
+
+static void *take(size_t count, size_t bytes)
 {
-    events made = {.at = calloc(MAX_EVENTS, sizeof(event)),
-                   .bytes = calloc(MAX_EVENTS, sizeof(uint64_t))};
-    if (made.at == NULL || made.bytes == NULL) {
+    void *block = malloc(count * bytes);
+    if (block == NULL) {
         abort();
     }
-    return made;
+    return block;
 }
 
-static events read_events(char **text)
+static events no_events(void)
 {
-    events recorded = no_events();
+    return (events){.at = take(MAX_EVENTS, sizeof(event)),
+                    .bytes = take(MAX_EVENTS, sizeof(uint64_t))};
+}
+
+static void forget(events *self)
+{
+    *self = (events){.at = self->at, .bytes = self->bytes};
+}
+
+static void release(events *self)
+{
+    free(self->at);
+    free(self->bytes);
+}
+
+static void read_events(char **text, events *recorded)
+{
+    forget(recorded);
     for (char *line = next_line(text); line != NULL; line = next_line(text)) {
         if (line[0] != '#') {
-            add(&recorded, line[0] == 'F', strtoull(line + 2, NULL, 10));
+            add(recorded, line[0] == 'F', strtoull(line + 2, NULL, 10));
         }
     }
-    settle(&recorded);
-    return recorded;
+    settle(recorded);
 }
 
-static bool make(const char *config_line, const char *recipe_line, events *out)
+static bool make(const char *config_line, const char *recipe_line, room *in)
 {
     recipe_words told;
     ps_error err = {0};
@@ -228,10 +250,8 @@ static bool make(const char *config_line, const char *recipe_line, events *out)
         abort();
     }
     const ps_recipe recipe = recipe_of_line(recipe_line, &told);
-    making self = {.made = no_events(), .number = calloc(MAX_EVENTS, sizeof(uint64_t))};
-    if (self.number == NULL) {
-        abort();
-    }
+    forget(&in->made);
+    making self = {.made = in->made, .number = in->number};
     const ps_family *family = NULL;
     ps_code code = ps_family_of(config, &family, &err);
     const ps_training run = {.family = family,
@@ -253,33 +273,35 @@ static bool make(const char *config_line, const char *recipe_line, events *out)
         (void)printf("       refused: %s %s\n", ps_code_name(code), words);
     }
     ps_model_config_destroy(config);
-    free(self.number);
     settle(&self.made);
-    *out = self.made;
+    in->made = self.made;
     return code == PS_OK;
 }
 
-static bool check(const char *path)
+static bool check(const char *path, room *in)
 {
-    char *whole = read_text(path), *text = whole;
+    char *text = in->text;
+    read_text(path, text);
     char *config = next_line(&text), *recipe = next_line(&text);
     const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
-    events made, recorded = read_events(&text);
-    const bool is_made = make(config + strlen("# config "), recipe, &made);
-    const bool is_equal = compare(name, &made, &recorded) && is_made;
-    free(made.at);
-    free(made.bytes);
-    free(recorded.at);
-    free(recorded.bytes);
-    free(whole);
-    return is_equal;
+    read_events(&text, &in->recorded);
+    const bool is_made = make(config + strlen("# config "), recipe, in);
+    return compare(name, &in->made, &in->recorded) && is_made;
 }
 
 int main(int argc, char **argv)
 {
     bool are_equal = argc > 1;
+    room in = {.text = take(MAX_TEXT + 1, 1),
+               .made = no_events(),
+               .recorded = no_events(),
+               .number = take(MAX_EVENTS, sizeof(uint64_t))};
     for (int i = 1; i < argc; i++) {
-        are_equal = check(argv[i]) && are_equal;
+        are_equal = check(argv[i], &in) && are_equal;
     }
+    release(&in.made);
+    release(&in.recorded);
+    free(in.number);
+    free(in.text);
     return are_equal ? 0 : 1;
 }
