@@ -31,4 +31,13 @@ if(PS_COVERAGE)
   add_compile_options(--coverage)
   add_link_options(--coverage)
 endif()
+# Some two hundred test programs: where lld is installed it links those that carry the most debug
+# information in a fraction of the time. Optimised builds keep the distribution's linker.
+if(PS_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  find_program(PS_LLD ld.lld)
+  mark_as_advanced(PS_LLD)
+  if(PS_LLD)
+    add_link_options(-fuse-ld=lld)
+  endif()
+endif()
 target_include_directories(ps_options INTERFACE ${PROJECT_SOURCE_DIR}/formats)

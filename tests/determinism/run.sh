@@ -4,8 +4,10 @@
 # version on the sample traces, and compares the SHA-256 of every output. Verbs that use threads
 # run with one thread and with several.
 #
-#   run.sh [BUILD]      folder for the four builds (default build/determinism)
+#   run.sh [BUILD [VARIANT=PEAKSTEP]...]
 #
+# BUILD is the folder for the four builds (default build/determinism). A command that is already built
+# by that compiler at that level stands in for a variant: gcc-O0=build/gcc-debug/tools/peakstep.
 # PS_DETERMINISM_INPUTS names further inputs, separated by spaces. Ends with "N compared, N differ".
 set -euo pipefail
 
@@ -17,7 +19,17 @@ variants=(gcc-O0 gcc-O3 clang-O0 clang-O3)
 
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
+declare -A binary=()
+for given in "${@:2}"; do
+    if [[ " ${variants[*]} " != *" ${given%%=*} "* ]] || [ ! -x "${given#*=}" ]; then
+        echo "not a variant and its command: $given"
+        exit 2
+    fi
+    binary[${given%%=*}]=$(realpath "${given#*=}")
+done
 for variant in "${variants[@]}"; do
+    [ -z "${binary[$variant]:-}" ] || continue
+    binary[$variant]=$build/$variant/tools/peakstep
     compiler=${variant%-*}
     cxx=g++
     [ "$compiler" = clang ] && cxx=clang++
@@ -53,15 +65,25 @@ fi
 # --- runs ------------------------------------------------------------------------------------
 
 has_verb() {
-    "$build/gcc-O0/tools/peakstep" "$1" --help >/dev/null 2>&1
+    "${binary[gcc-O0]}" "$1" --help >/dev/null 2>&1
 }
 
 # The help is read whole first: grep -q closes the pipe at the first match, and the verb then fails.
 has_option() {
     local help
-    help=$("$build/gcc-O0/tools/peakstep" "$1" --help 2>/dev/null) || return 1
+    help=$("${binary[gcc-O0]}" "$1" --help 2>/dev/null) || return 1
     [[ $help == *"$2"* ]]
 }
+
+readers=() # verbs that print a trace for people and as JSON
+for verb in info check; do
+    has_verb "$verb" && readers+=("$verb")
+done
+dumps=no simulates=no saves=no threads=()
+has_verb dump && dumps=yes
+has_verb simulate && simulates=yes
+has_option simulate --save-plan && saves=yes
+has_option simulate --threads && threads=(1 2 7)
 
 # keep NAME COMMAND...: standard output, standard error and exit status of a command, as three files
 keep() {
@@ -73,46 +95,43 @@ keep() {
 
 # All outputs of one binary on one input, in files of the current folder.
 run_verbs() {
-    local peakstep=$1 input=$2 artefact=x.pstrace verb threads
+    local peakstep=$1 input=$2 artefact=x.pstrace verb number more=()
     if [[ $input == *.pstrace ]]; then
         cp "$input" "$artefact"
     else
         keep import "$peakstep" import "$input" -o "$artefact"
     fi
     [ -f "$artefact" ] || return 0
-    for verb in info check; do
-        if has_verb "$verb"; then
-            keep "$verb" "$peakstep" "$verb" "$artefact"
-            keep "$verb-json" "$peakstep" "$verb" --json "$artefact"
-        fi
+    for verb in "${readers[@]}"; do
+        keep "$verb" "$peakstep" "$verb" "$artefact"
+        keep "$verb-json" "$peakstep" "$verb" --json "$artefact"
     done
-    if has_verb dump; then
-        keep dump "$peakstep" dump "$artefact"
-    fi
-    if has_verb simulate; then
-        local more=()
-        has_option simulate --save-plan && more=(--save-plan x.psplan)
-        keep simulate "$peakstep" simulate --json "${more[@]}" "$artefact"
-        if has_option simulate --threads; then
-            for threads in 1 2 7; do
-                keep "simulate-threads-$threads" \
-                    "$peakstep" simulate --json --threads "$threads" "$artefact"
-                cmp -s simulate.out "simulate-threads-$threads.out" ||
-                    echo "differs from the run without --threads" >>"simulate-threads-$threads.status"
-            done
-        fi
-    fi
+    [ "$dumps" = no ] || keep dump "$peakstep" dump "$artefact"
+    [ "$simulates" = yes ] || return 0
+    [ "$saves" = no ] || more=(--save-plan x.psplan)
+    keep simulate "$peakstep" simulate --json "${more[@]}" "$artefact"
+    for number in "${threads[@]}"; do
+        keep "simulate-threads-$number" \
+            "$peakstep" simulate --json --threads "$number" "$artefact"
+        cmp -s simulate.out "simulate-threads-$number.out" ||
+            echo "differs from the run without --threads" >>"simulate-threads-$number.status"
+    done
 }
 
 compared=0
 differ=0
 for input in "${inputs[@]}"; do
     label=${input#"$root"/}
+    running=()
     for variant in "${variants[@]}"; do
         work=$build/run/$variant
         rm -rf "$work"
         mkdir -p "$work"
-        (cd "$work" && run_verbs "$build/$variant/tools/peakstep" "$input" && sha256sum ./* >sums)
+        (cd "$work" && run_verbs "${binary[$variant]}" "$input" && sha256sum ./* >sums) &
+        running+=($!)
+    done
+    for id in "${running[@]}"; do
+        wait "$id"
     done
     reference=$build/run/${variants[0]}/sums
     compared=$((compared + $(wc -l <"$reference")))
