@@ -243,14 +243,14 @@ case_unasked() {
     [ "$(ls "$parts")" = control ] || fail "something was written"
 }
 
-case_budget() { # little memory: rows may be lost, and are counted
+case_budget() { # little memory: rows may be lost, many times over, and are counted
     local lost
     export PEAKSTEP_BUDGET_BYTES=1MiB
-    observed_as_plain 6000 0 --threads 4 --leak-free
+    observed_as_plain 1500 0 --threads 4 --leak-free
     "$PEAKSTEP" check --quiet "$(trace)" || fail "peakstep check"
     lost=$(rows loss dropped-records)
-    echo "$(figure kernel) of 48000 kernels, $lost losses"
-    [ "$(figure kernel)" = 48000 ] || [ "$lost" -gt 0 ] || fail "a silent loss"
+    echo "$(figure kernel) of 12000 kernels, $lost losses"
+    [ "$(figure kernel)" = 12000 ] || [ "$lost" -gt 0 ] || fail "a silent loss"
 }
 
 case_max_bytes() {
