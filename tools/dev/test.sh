@@ -14,4 +14,4 @@ if ! { cmake --preset gcc-release -DPS_WERROR=OFF &&
     echo "the build failed; all of it is in $log"
     exit 1
 fi
-ctest --preset gcc-release --parallel "$(nproc)" "$@"
+ctest --preset gcc-release --parallel "${CTEST_PARALLEL_LEVEL:-$(nproc)}" "$@"
