@@ -3,7 +3,11 @@
  * The eager model from inside: what operations are made of. For the files of
  * this folder that define operations; families use ops.h.
  *
- *   eager.c           tensors, storages, graph nodes, their owners
+ *   eager.c           the model's life, its failure, its settings
+ *   eager_tensor.c    tensors and their owners
+ *   eager_storage.c   the memory of tensors
+ *   eager_graph.c     graph nodes and their owners
+ *   eager_kernel.c    what is told of kernels
  *   eager_backward.c  the engine that walks the graph
  *   ops_*.c           operations with their backward
  */

@@ -80,4 +80,13 @@ struct ps_eager {
 /** Keeps the first failure. */
 void ps_eager_note(ps_eager *self, ps_code code);
 
+/** A storage that nobody owns yet; PS_EAGER_NO_SLOT after a failure. No memory for 0 bytes. */
+uint32_t ps_eager_new_storage(ps_eager *self, uint64_t bytes, ps_role role);
+/** One owner less; PS_EAGER_NO_SLOT is fine. */
+void ps_eager_disown_storage(ps_eager *self, uint32_t slot);
+
+/** A tensor on a storage, or on none (PS_EAGER_NO_SLOT). Owned by the caller. */
+ps_tensor ps_eager_new_tensor(ps_eager *self, uint32_t storage_slot, int64_t elements,
+                              ps_dtype dtype);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reductions that optimizers make, without a graph: a result in the tensor's
- * type, then the buffers in which blocks meet.
+ * Reductions without a graph, of optimizers and of backward: a result in the
+ * tensor's type, then the buffers in which blocks meet.
  */
 #include "workload/eager/eager_state.h"
 #include "workload/eager/ops.h"
@@ -41,4 +41,9 @@ ps_tensor ps_op_reduce_first(ps_eager *self, const char *name, ps_tensor a, int6
     ps_op_kernel_by(self, name, PS_ACCESS_REDUCTION, ps_eager_bytes(self, a),
                     ps_eager_elements(self, a));
     return result;
+}
+
+ps_tensor ps_op_sum_rows(ps_eager *self, ps_tensor matrix, int64_t columns)
+{
+    return ps_op_reduce_first(self, "sum", matrix, columns);
 }
