@@ -24,7 +24,7 @@ typedef struct ps_t5_shape {
 
 typedef struct ps_t5_scoring {
     ps_linear query, key, value, out;
-    ps_tensor buckets; /* relative_attention_bias; 0 but in the first ps_t5_layer */
+    ps_tensor buckets; /* relative_attention_bias; 0 but in the first layer */
 } ps_t5_scoring;
 
 typedef struct ps_t5_layer {
