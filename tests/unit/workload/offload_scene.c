@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "cluster/catalogue.h"
+#include "support/eager_sinks.h"
 
 /* ---- a host ---- */
 
@@ -235,54 +236,14 @@ void assert_refused(const ps_recipe *recipe, const char *beginning)
 
 /* ---- a sink that fails ---- */
 
-typedef struct failing {
-    size_t at, seen;
-} failing;
-
-static ps_code count(failing *self, ps_error *err)
-{
-    return self->seen++ == self->at ? ps_fail(err, PS_IO, "the sink is full") : PS_OK;
-}
-
-static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
-{
-    (void)buffer;
-    (void)bytes;
-    (void)role;
-    return count(context, err);
-}
-
-static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
-{
-    (void)buffer;
-    return count(context, err);
-}
-
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    (void)kernel;
-    return count(context, err);
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    (void)context;
-    (void)buffer;
-    (void)role;
-}
-
-static ps_code train(const ps_recipe *recipe, failing *sink, ps_error *err)
+static ps_code train(const void *recipe, const ps_eager_sink *sink, ps_error *err)
 {
     ps_model_config *config = config_of(err);
     const ps_training training = {.family = ps_family_find("llama"),
                                   .config = config,
                                   .recipe = recipe,
                                   .device = {.sm_count = 4, .threads_per_sm = 1024},
-                                  .sink = {.context = sink,
-                                           .alloc = on_alloc,
-                                           .free = on_free,
-                                           .kernel = on_kernel,
-                                           .rename = on_rename}};
+                                  .sink = *sink};
     const ps_code code = ps_train(&training, err);
     ps_model_config_destroy(config);
     return code;
@@ -290,14 +251,5 @@ static ps_code train(const ps_recipe *recipe, failing *sink, ps_error *err)
 
 void assert_every_failure_ends_the_run(const ps_recipe *recipe)
 {
-    ps_error err = {0};
-    failing all = {.at = SIZE_MAX};
-    assert_ok(&err, train(recipe, &all, &err));
-    for (size_t at = 0; at < all.seen; at += 7) {
-        failing one = {.at = at};
-        err = (ps_error){0};
-        assert_int_equal(train(recipe, &one, &err), PS_IO);
-        assert_string_equal(err.message, "the sink is full");
-        assert_int_equal(one.seen, at + 1);
-    }
+    assert_every_failure_ends(train, recipe, 7);
 }

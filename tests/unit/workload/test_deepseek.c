@@ -4,6 +4,7 @@
  * member has, how many tokens experts take, and what its keys change. That the
  * rest is right rests on the parts it shares with recorded families.
  */
+#include "support/eager_sinks.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -69,14 +70,6 @@ static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role 
     return PS_OK;
 }
 
-static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
-{
-    (void)context;
-    (void)buffer;
-    (void)err;
-    return PS_OK;
-}
-
 static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
 {
     account *self = context;
@@ -85,13 +78,6 @@ static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error 
         self->expert_rows += kernel->m;
     }
     return PS_OK;
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    (void)context;
-    (void)buffer;
-    (void)role;
 }
 
 static ps_code train(const char *text, bool is_forward_only, account *into, ps_error *err)
@@ -109,9 +95,9 @@ static ps_code train(const char *text, bool is_forward_only, account *into, ps_e
                              .device = {.sm_count = 8, .threads_per_sm = 1024},
                              .sink = {.context = into,
                                       .alloc = on_alloc,
-                                      .free = on_free,
+                                      .free = deaf_free,
                                       .kernel = on_kernel,
-                                      .rename = on_rename}};
+                                      .rename = deaf_rename}};
     assert_non_null(run.family);
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);

@@ -3,6 +3,7 @@
  * Who owns what in the eager model: the rules that sequences rest on, one by
  * one, and that nothing is left when all owners are gone.
  */
+#include "support/eager_sinks.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -45,14 +46,6 @@ static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
     return PS_OK;
 }
 
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    (void)context;
-    (void)kernel;
-    (void)err;
-    return PS_OK;
-}
-
 static void on_rename(void *context, uint32_t buffer, ps_role role)
 {
     ((ledger *)context)->role[buffer] = role;
@@ -64,7 +57,7 @@ static ps_eager *open_eager(ledger *book)
     const ps_eager_sink sink = {.context = book,
                                 .alloc = on_alloc,
                                 .free = on_free,
-                                .kernel = on_kernel,
+                                .kernel = deaf_kernel,
                                 .rename = on_rename};
     ps_eager *eager = ps_eager_create(&sink);
     assert_non_null(eager);

@@ -4,6 +4,7 @@
  * same run, and what a family does not model is refused in one sentence. What
  * a run allocates is held against PyTorch by `sequences`.
  */
+#include "support/eager_sinks.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -24,29 +25,6 @@ static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role 
     self->count++;
     self->sum = self->sum * UINT64_C(1099511628211) + bytes;
     return PS_OK;
-}
-
-static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
-{
-    (void)context;
-    (void)buffer;
-    (void)err;
-    return PS_OK;
-}
-
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    (void)context;
-    (void)kernel;
-    (void)err;
-    return PS_OK;
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    (void)context;
-    (void)buffer;
-    (void)role;
 }
 
 static ps_recipe small_recipe(void)
@@ -71,9 +49,9 @@ static ps_code run(const char *type, const char *text, const ps_recipe *recipe, 
         .device = {.workspace_bytes = 0, .sm_count = 8, .threads_per_sm = 1024},
         .sink = {.context = out,
                  .alloc = on_alloc,
-                 .free = on_free,
-                 .kernel = on_kernel,
-                 .rename = on_rename}};
+                 .free = deaf_free,
+                 .kernel = deaf_kernel,
+                 .rename = deaf_rename}};
     assert_non_null(training.family);
     const ps_code code = ps_train(&training, err);
     ps_model_config_destroy(config);

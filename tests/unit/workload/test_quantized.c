@@ -3,6 +3,7 @@
  * Weights of 4 bits: bytes that a loaded model keeps, by formula, and what is
  * refused. Sequences are held against recordings elsewhere.
  */
+#include "support/eager_sinks.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -40,21 +41,6 @@ static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
     return PS_OK;
 }
 
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    (void)context;
-    (void)kernel;
-    (void)err;
-    return PS_OK;
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    (void)context;
-    (void)buffer;
-    (void)role;
-}
-
 static ps_code on_loaded(void *context, const ps_model *m, ps_error *err)
 {
     watch *self = context;
@@ -81,8 +67,8 @@ static ps_code train(const char *text, ps_recipe recipe, watch *seen, ps_error *
                              .sink = {.context = seen,
                                       .alloc = on_alloc,
                                       .free = on_free,
-                                      .kernel = on_kernel,
-                                      .rename = on_rename},
+                                      .kernel = deaf_kernel,
+                                      .rename = deaf_rename},
                              .marks = {.context = seen, .loaded = on_loaded}};
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);

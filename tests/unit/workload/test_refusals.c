@@ -3,44 +3,12 @@
  * What a configuration asks for and a family does not model is refused in one
  * sentence, before a step; what changes nothing is accepted.
  */
+#include "support/eager_sinks.h"
 #include "support/test.h"
 
 #include <string.h>
 
 #include "workload/script/train.h"
-
-static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
-{
-    (void)context;
-    (void)buffer;
-    (void)bytes;
-    (void)role;
-    (void)err;
-    return PS_OK;
-}
-
-static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
-{
-    (void)context;
-    (void)buffer;
-    (void)err;
-    return PS_OK;
-}
-
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    (void)context;
-    (void)kernel;
-    (void)err;
-    return PS_OK;
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    (void)context;
-    (void)buffer;
-    (void)role;
-}
 
 /* Two steps of two short sequences of a small model. */
 static ps_code train(const char *family, const char *text, ps_recipe recipe, ps_error *err)
@@ -55,11 +23,7 @@ static ps_code train(const char *family, const char *text, ps_recipe recipe, ps_
                              .config = config,
                              .recipe = &recipe,
                              .device = {.sm_count = 132, .threads_per_sm = 2048},
-                             .sink = {.context = NULL,
-                                      .alloc = on_alloc,
-                                      .free = on_free,
-                                      .kernel = on_kernel,
-                                      .rename = on_rename}};
+                             .sink = deaf_sink()};
     assert_non_null(run.family);
     const ps_code result = ps_train(&run, err);
     ps_model_config_destroy(config);

@@ -4,6 +4,7 @@
  * words and leaves nothing behind (the address sanitizer counts), and models or recipes that
  * cannot be are refused with a sentence.
  */
+#include "support/eager_sinks.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -15,44 +16,8 @@
     "{\"model_type\":\"gpt2\",\"vocab_size\":97,\"n_positions\":32,\"n_embd\":24," \
     "\"n_layer\":2,\"n_head\":3"
 
-/* Fails at the event with this number. */
-typedef struct failing {
-    size_t at, seen;
-} failing;
-
-static ps_code count(failing *self, ps_error *err)
-{
-    return self->seen++ == self->at ? ps_fail(err, PS_IO, "the sink is full") : PS_OK;
-}
-
-static ps_code on_alloc(void *context, uint32_t buffer, uint64_t bytes, ps_role role, ps_error *err)
-{
-    (void)buffer;
-    (void)bytes;
-    (void)role;
-    return count(context, err);
-}
-
-static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
-{
-    (void)buffer;
-    return count(context, err);
-}
-
-static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
-{
-    (void)kernel;
-    return count(context, err);
-}
-
-static void on_rename(void *context, uint32_t buffer, ps_role role)
-{
-    (void)context;
-    (void)buffer;
-    (void)role;
-}
-
-static ps_code train(const char *config_text, const ps_recipe *recipe, failing *sink, ps_error *err)
+static ps_code train(const char *config_text, const ps_recipe *recipe, const ps_eager_sink *sink,
+                     ps_error *err)
 {
     ps_model_config *config = NULL;
     ps_error parse_err = {0};
@@ -63,11 +28,7 @@ static ps_code train(const char *config_text, const ps_recipe *recipe, failing *
         .config = config,
         .recipe = recipe,
         .device = {.workspace_bytes = 4096, .sm_count = 4, .threads_per_sm = 1024},
-        .sink = {.context = sink,
-                 .alloc = on_alloc,
-                 .free = on_free,
-                 .kernel = on_kernel,
-                 .rename = on_rename}};
+        .sink = *sink};
     const ps_code code = ps_train(&run, err);
     ps_model_config_destroy(config);
     return code;
@@ -82,20 +43,15 @@ static ps_recipe small_recipe(void)
     return r;
 }
 
+static ps_code train_small(const void *recipe, const ps_eager_sink *sink, ps_error *err)
+{
+    return train(SMALL "}", recipe, sink, err);
+}
+
 /* Every event of a run fails once. */
 static void fail_everywhere(const ps_recipe *recipe)
 {
-    ps_error err = {0};
-    failing whole = {.at = SIZE_MAX};
-    assert_ok(&err, train(SMALL "}", recipe, &whole, &err));
-    assert_true(whole.seen > 100);
-    for (size_t at = 0; at < whole.seen; at++) {
-        failing sink = {.at = at};
-        memset(&err, 0, sizeof err);
-        assert_int_equal(train(SMALL "}", recipe, &sink, &err), PS_IO);
-        assert_string_equal(err.message, "the sink is full");
-        assert_int_equal(sink.seen, at + 1); /* nothing is told after a failure */
-    }
+    assert_every_failure_ends(train_small, recipe, 1);
 }
 
 static void test_a_failing_sink_ends_a_plain_run(void **state)
@@ -138,7 +94,7 @@ static void test_a_failing_sink_ends_a_run_under_autocast(void **state)
 static void refuse(const char *config, const ps_recipe *recipe, ps_code code, const char *words)
 {
     ps_error err = {0};
-    failing sink = {.at = SIZE_MAX};
+    const ps_eager_sink sink = deaf_sink();
     assert_int_equal(train(config, recipe, &sink, &err), code);
     assert_non_null(strstr(err.message, words));
 }
