@@ -3,36 +3,12 @@
  * Kinds of nodes: the built-in ones, the one that a GPU's name means, user's
  * rows, and everything that is refused.
  */
-#include "support/test.h"
+#include "cluster_scene.h"
 
 #include <string.h>
 
 #include "base/memory.h"
 #include "cluster/builtin.h"
-#include "cluster/cluster.h"
-
-static ps_catalogue *catalogue;
-
-static int setup(void **state)
-{
-    (void)state;
-    return ps_catalogue_create(&catalogue, NULL) == PS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ps_catalogue_destroy(catalogue);
-    return 0;
-}
-
-static ps_cluster *make(const char *name, uint32_t gpus)
-{
-    ps_error err = {0};
-    ps_cluster *out = NULL;
-    assert_ok(&err, ps_cluster_create(catalogue, name, gpus, NULL, &out, &err));
-    return out;
-}
 
 static void refused(const char *name, uint32_t gpus, const char *csv, ps_code code,
                     const char *message)

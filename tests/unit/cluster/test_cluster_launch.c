@@ -3,11 +3,9 @@
  * What a launch decides: which GPU is which rank, and what ranks reach of
  * their host's memory when no threads are bound.
  */
-#include "support/test.h"
+#include "cluster_scene.h"
 
 #include <string.h>
-
-#include "cluster/cluster.h"
 
 static const char csv[] = "node,quantity,value,unit,origin\n"
                           "four,like,dgx-a100-80,,given: test\n"
@@ -19,29 +17,11 @@ static const char csv[] = "node,quantity,value,unit,origin\n"
                           "four,unbound-share,0.9,,given: test\n"
                           "four,unbound-crowding,0.8,,given: test\n";
 
-static ps_catalogue *catalogue;
-
-static int setup(void **state)
+static ps_cluster *launch(uint32_t gpus, bool is_unbound, bool is_cyclic)
 {
-    (void)state;
-    return ps_catalogue_create(&catalogue, NULL) == PS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ps_catalogue_destroy(catalogue);
-    return 0;
-}
-
-static ps_cluster *make(uint32_t gpus, bool is_unbound, bool is_cyclic)
-{
-    ps_error err = {0};
-    ps_cluster *out = NULL;
     const ps_cluster_options options = {
         .csv = csv, .csv_bytes = sizeof csv - 1, .is_unbound = is_unbound, .is_cyclic = is_cyclic};
-    assert_ok(&err, ps_cluster_create(catalogue, "four", gpus, &options, &out, &err));
-    return out;
+    return make_with("four", gpus, &options);
 }
 
 static bool crosses(const ps_cluster *cluster, const ps_group *group, const char *name)
@@ -76,7 +56,7 @@ static void ranks_are_dealt_over_nodes(void **state)
     static const uint32_t pair[2] = {2, 3}, others[4] = {7, 3, 5, 1};
     ps_error err = {0};
     ps_group_place at;
-    ps_cluster *block = make(8, false, false), *cyclic = make(8, false, true);
+    ps_cluster *block = launch(8, false, false), *cyclic = launch(8, false, true);
     for (uint32_t rank = 0; rank < 8; rank++) {
         assert_int_equal(ps_cluster_node(block, rank), rank / 4);
         assert_int_equal(ps_cluster_local(block, rank), rank % 4);
@@ -108,7 +88,7 @@ static void a_rank_twice_is_refused_by_its_number(void **state)
     static const uint32_t twice[3] = {6, 0, 6};
     ps_error err = {0};
     ps_group_place at;
-    ps_cluster *cluster = make(8, false, true);
+    ps_cluster *cluster = launch(8, false, true);
     assert_int_equal(ps_cluster_place(cluster, &(ps_group){twice, 3}, &at, &err), PS_USAGE);
     assert_string_equal(err.message, "a group has rank 6 twice");
     ps_cluster_destroy(cluster);
@@ -124,7 +104,7 @@ static void unbound_ranks_share_one_pool(void **state)
         uint64_t pool, pinned; /* MB/s */
     } cases[] = {{1, 144000, 75294}, {2, 115200, 90444}, {3, 103680, 98703}, {4, 92160, 92160}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        ps_cluster *cluster = make(cases[i].gpus, true, false);
+        ps_cluster *cluster = launch(cases[i].gpus, true, false);
         assert_int_equal(rate_of(cluster, "node0.memory0") / 1000000, cases[i].pool);
         assert_int_equal(rate_of(cluster, "node0.memory0.pinned") / 1000000, cases[i].pinned);
         assert_int_equal(rate_of(cluster, "node0.memory1"), 0);
@@ -132,7 +112,7 @@ static void unbound_ranks_share_one_pool(void **state)
                          UINT64_C(64000000000) / cases[i].gpus);
         ps_cluster_destroy(cluster);
     }
-    ps_cluster *bound = make(4, false, false);
+    ps_cluster *bound = launch(4, false, false);
     assert_int_equal(rate_of(bound, "node0.memory3"), 40000000000);
     assert_int_equal(rate_of(bound, "node0.memory3.pinned"), 40000000000);
     assert_int_equal(rate_of(bound, "node0.gpu0.threads"), 16000000000);

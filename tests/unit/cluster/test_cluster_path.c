@@ -3,36 +3,11 @@
  * Where a group lies and which links its traffic crosses, against hand counts:
  * rings in DGX-1's cube mesh, switches and host memory on PCIe, network ports.
  */
-#include "support/test.h"
+#include "cluster_scene.h"
 
 #include <string.h>
 
-#include "cluster/cluster.h"
-
 enum { MAX_LINKS = 512 };
-
-static ps_catalogue *catalogue;
-
-static int setup(void **state)
-{
-    (void)state;
-    return ps_catalogue_create(&catalogue, NULL) == PS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ps_catalogue_destroy(catalogue);
-    return 0;
-}
-
-static ps_cluster *make(const char *name, uint32_t gpus)
-{
-    ps_error err = {0};
-    ps_cluster *out = NULL;
-    assert_ok(&err, ps_cluster_create(catalogue, name, gpus, NULL, &out, &err));
-    return out;
-}
 
 static ps_group_place place(const ps_cluster *cluster, const uint32_t *rank, uint32_t count)
 {
