@@ -31,6 +31,9 @@ if(PS_COVERAGE)
   add_compile_options(--coverage)
   add_link_options(--coverage)
 endif()
+# For the files that are simdjson's templates to the compiler: it neither throws nor asks for types, and
+# unoptimised, calls of a line each are most of an import (clang's -O0 of the determinism check stays).
+set(PS_SIMDJSON_OPTIONS -fno-exceptions -fno-rtti $<$<CONFIG:Debug>:-O1>)
 # Some two hundred test programs: where lld is installed it links those that carry the most debug
 # information in a fraction of the time. Optimised builds keep the distribution's linker.
 if(PS_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
