@@ -33,12 +33,24 @@ static bool is_outlier(int64_t elements, const spread *s)
     return above > 0.0 && above * above > 9.0 * (s->count * s->squares - s->sum * s->sum);
 }
 
+/* The largest that is no outlier: all that are larger are some. */
+static int64_t largest_ordinary(const int64_t *elements, size_t count, const spread *s)
+{
+    int64_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (elements[i] > largest && !is_outlier(elements[i], s)) {
+            largest = elements[i];
+        }
+    }
+    return largest;
+}
+
 /* Unused elements of chunks of a size, but for outliers. */
-static int64_t unused(const int64_t *elements, size_t count, const spread *s, int64_t size)
+static int64_t unused(const int64_t *elements, size_t count, int64_t largest, int64_t size)
 {
     int64_t left = 0, lost = 0;
     for (size_t i = 0; i < count; i++) {
-        if (is_outlier(elements[i], s)) {
+        if (elements[i] > largest) {
             continue;
         }
         if (left < elements[i]) {
@@ -50,14 +62,9 @@ static int64_t unused(const int64_t *elements, size_t count, const spread *s, in
     return lost + left;
 }
 
-static int64_t least_size(const int64_t *elements, size_t count, const spread *s)
+static int64_t least_size(int64_t largest)
 {
-    int64_t least = LEAST_SIZE;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_outlier(elements[i], s) && elements[i] > least) {
-            least = elements[i];
-        }
-    }
+    const int64_t least = largest > LEAST_SIZE ? largest : LEAST_SIZE;
     return (least + SEARCH_STEP - 1) / SEARCH_STEP * SEARCH_STEP;
 }
 
@@ -66,10 +73,10 @@ static int64_t find_size(const int64_t *elements, size_t count, const spread *s)
     if (s->sum < (double)LEAST_SIZE) {
         return s->sum > 0.0 ? (int64_t)s->sum : 1; /* all go into one chunk */
     }
-    const int64_t least = least_size(elements, count, s);
+    const int64_t largest = largest_ordinary(elements, count, s), least = least_size(largest);
     int64_t best = least, fewest = INT64_MAX;
     for (int64_t size = least; size <= least + SEARCH_RANGE; size += SEARCH_STEP) {
-        const int64_t lost = unused(elements, count, s, size);
+        const int64_t lost = unused(elements, count, largest, size);
         if (lost < fewest) {
             fewest = lost;
             best = size;
