@@ -4,6 +4,7 @@
  * the plan as recorded, and put into what has become of it at once.
  */
 #include "base/memory.h"
+#include "plan/hazards.h"
 #include "policy/offload_optimizer.h"
 #include "policy/offload_parameter_parts.h"
 
@@ -110,6 +111,44 @@ static ps_code build(ps_offload_building *b, const ps_catalogue *catalogue, ps_h
     return what->optimizer != NULL ? ps__offload_optimizer_memory(b, what->optimizer, err) : PS_OK;
 }
 
+/* The first of the rule that comes first. */
+static ps_code refuse_hazard(const ps_plan *plan, const ps_hazards *found, ps_error *err)
+{
+    char text[512];
+    int rule = 0;
+    while (found->count[rule] == 0) {
+        rule++;
+    }
+    ps_hazard_text(plan, &found->first[rule], text, sizeof text);
+    return ps_fail(
+        err, PS_USAGE,
+        "nothing proves that tensors of this recording can wait in the host, because its "
+        "events are out of order or incomplete: %s",
+        text);
+}
+
+/* What was found of a recording that contradicts itself need not hold: no plan goes out that the
+ * checkers find anything in. */
+static ps_code prove(const ps_plan *plan, ps_error *err)
+{
+    ps_error why = {0};
+    ps_hazards found;
+    ps_code code = ps_plan_check(plan, &why);
+    if (code == PS_OK) {
+        code = ps_plan_hazards(plan, &found, &why);
+    }
+    if (code == PS_CHECK_FAILED) {
+        return ps_fail(err, PS_USAGE,
+                       "events of the recording contradict each other, so that its tensors cannot "
+                       "be moved: %s",
+                       why.message);
+    }
+    if (code != PS_OK) {
+        return ps_fail(err, code, "%s", why.message);
+    }
+    return found.total > 0 ? refuse_hazard(plan, &found, err) : PS_OK;
+}
+
 ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
                           const ps_offload *change, const ps_offload_plan *what, ps_error *err)
 {
@@ -123,7 +162,7 @@ ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardw
         .old_memops = plan->memop.head.count,
     };
     ps__insertion_init(&b.insertion, plan);
-    const ps_code code = build(&b, catalogue, gpu, what, err);
+    ps_code code = build(&b, catalogue, gpu, what, err);
     ps__insertion_fini(&b.insertion);
     ps_free(b.link);
     ps_free(b.path[PS_HOST_UPLOAD].link);
@@ -132,5 +171,8 @@ ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardw
     ps_free(b.copy);
     ps_free(b.move);
     ps_free(b.update);
-    return code;
+    if (code == PS_CHECK_FAILED) {
+        code = PS_USAGE; /* tasks that wait in a circle: the sentence says so */
+    }
+    return code == PS_OK ? prove(plan, err) : code;
 }

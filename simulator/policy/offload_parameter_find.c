@@ -91,24 +91,9 @@ static void find_stream(ps_parameter_search *self)
     }
 }
 
-/* Places are found by when work is launched. */
-static ps_code check_order(const ps_offload_stream *stream, ps_error *err)
-{
-    for (size_t i = 1; i < stream->count; i++) {
-        if (stream->times.start_ns[stream->launch[i]] <
-            stream->times.start_ns[stream->launch[i - 1]]) {
-            return ps_fail(err, PS_USAGE,
-                           "the stream that computes runs work in another order than it was "
-                           "launched in: where blocks begin and end on it is not known");
-        }
-    }
-    return PS_OK;
-}
-
 static ps_code find(ps_parameter_search *self, ps_error *err)
 {
     PS_TRY(ps__offload_stream(self->plan, &self->stream, err));
-    PS_TRY(check_order(&self->stream, err));
     self->out->compute = self->stream.lane;
     find_stream(self);
     PS_TRY(ps__offload_find_runs(self, err));

@@ -59,7 +59,8 @@ typedef struct ps_offload_stream {
 
 /**
  * @param out  release with ps__offload_stream_fini, also after a failure
- * @return PS_OK · PS_USAGE no kernels are recorded · PS_NOMEM
+ * @return PS_OK · PS_USAGE no kernels are recorded, or in another order than they were launched in ·
+ *         PS_NOMEM
  */
 ps_code ps__offload_stream(const ps_plan *plan, ps_offload_stream *out, ps_error *err) PS_MUST_USE;
 
@@ -194,7 +195,9 @@ void ps__offload_plan_fini(ps_offload_plan *self);
  *
  * @param plan   its tasks and requests are still those that were found; unusable after a failure
  * @param gpu    whose figures say what a launch and the start of a copy take
- * @return PS_OK · PS_NOT_FOUND a host that is not described, a figure that is missing · PS_NOMEM
+ * @return PS_OK the plan is proved (plan/hazards.h) · PS_USAGE a recording whose events contradict
+ *         each other, so that no proof can be given · PS_NOT_FOUND a host that is not described, a
+ *         figure that is missing · PS_NOMEM
  */
 ps_code ps__offload_apply(ps_plan *plan, const ps_catalogue *catalogue, ps_hardware_id gpu,
                           const ps_offload *change, const ps_offload_plan *what,

@@ -180,12 +180,27 @@ bool ps__offload_is_over(const ps_offload_stream *self, size_t row, uint32_t tas
 
 /* ---- all ---- */
 
+/* Places are found by when work is launched. */
+static ps_code check_order(const ps_offload_stream *stream, ps_error *err)
+{
+    for (size_t i = 1; i < stream->count; i++) {
+        if (stream->times.start_ns[stream->launch[i]] <
+            stream->times.start_ns[stream->launch[i - 1]]) {
+            return ps_fail(err, PS_USAGE,
+                           "the stream that computes runs work in another order than it was "
+                           "launched in: what comes before what on it is not known");
+        }
+    }
+    return PS_OK;
+}
+
 ps_code ps__offload_stream(const ps_plan *plan, ps_offload_stream *out, ps_error *err)
 {
     *out = (ps_offload_stream){.plan = plan};
     PS_TRY(find_lane(out, err));
     PS_TRY(ps__recorded_times(plan, &out->times, err));
-    return find_launches(out, err);
+    PS_TRY(find_launches(out, err));
+    return check_order(out, err);
 }
 
 void ps__offload_stream_fini(ps_offload_stream *self)
