@@ -116,7 +116,9 @@ ps_code ps__offload_parameters_find(const ps_plan *plan, const ps_offload *chang
                                 .structure = change->structure,
                                 .change = change,
                                 .out = &found};
+    ps_idmap_init(&self.run_of_sequence);
     const ps_code code = find(&self, err);
+    ps_idmap_fini(&self.run_of_sequence);
     ps__offload_stream_fini(&self.stream);
     ps_free(self.run);
     if (code != PS_OK) {
@@ -131,6 +133,7 @@ void ps__offload_parameters_fini(ps_offload_parameters *self)
 {
     ps_free(self->parameter);
     ps_free(self->block);
+    ps_free(self->share);
     ps_free(self->use);
     ps_free(self->moment);
     *self = (ps_offload_parameters){0};

@@ -7,6 +7,8 @@
  *   weights     of a run, by what operators were given offload_parameter_shapes.c
  *               or by the model's own allocations      offload_parameter_buffers.c
  *   trained     those that an optimizer writes         offload_parameter_trained.c
+ *   shared      those that several blocks work with    offload_parameter_shared.c,
+ *                                                      offload_parameter_apart.c
  *   sweeps      what changes them without backward     offload_parameter_sweeps.c
  *   uses        forward, backward, optimizer; places   offload_parameter_uses.c
  *   moments     what happens when                      offload_parameters.c
@@ -15,6 +17,8 @@
 #ifndef PS_POLICY_OFFLOAD_PARAMETER_PARTS_H
 #define PS_POLICY_OFFLOAD_PARAMETER_PARTS_H
 
+#include "base/idmap.h"
+#include "policy/gradients.h"
 #include "policy/offload_parts.h"
 
 /** Stands for the block of a use that all blocks take part in. */
@@ -27,6 +31,7 @@ typedef struct ps_block_parameter {
     uint32_t buffer; /* of the plan; NONE: part of what was resident before the recording */
     bool is_trained; /* something recorded writes it */
     bool is_updated; /* the host's optimizer does, in place of the recorded one */
+    bool stays;      /* some block may share it: nothing tells which */
     bool goes;       /* it lies in the host */
 } ps_block_parameter;
 
@@ -34,6 +39,12 @@ typedef struct ps_offload_block {
     ps_str name;         /* as the structure has it; pieces that repeat are named alike in steps */
     size_t first, count; /* of the parameters */
 } ps_offload_block;
+
+/** Weights that several blocks share are a block of their own, behind those of the model. */
+typedef struct ps_offload_share {
+    uint32_t block; /* of the weights */
+    uint32_t user;  /* a block of the model that works with them */
+} ps_offload_share;
 
 /** Parameters are needed on the device. */
 typedef struct ps_offload_use {
@@ -63,6 +74,9 @@ typedef struct ps_offload_parameters {
     size_t parameter_count, parameter_capacity;
     ps_offload_block *block;
     size_t block_count, block_capacity;
+    size_t model_blocks; /* those that are of the model come first */
+    ps_offload_share *share;
+    size_t share_count, share_capacity;
     ps_offload_use *use; /* ascending by begin */
     size_t use_count, use_capacity;
     ps_offload_moment *moment; /* in the order of the program */
@@ -92,6 +106,7 @@ typedef struct ps_parameter_search {
     ps_offload_stream stream;
     ps_offload_run *run; /* ascending in time */
     size_t run_count, run_capacity;
+    ps_idmap run_of_sequence; /* autograd's numbers of operators that have weights */
     ps_offload_parameters *out;
 } ps_parameter_search;
 
@@ -112,6 +127,24 @@ ps_code ps__offload_weights_of_buffers(ps_parameter_search *self, bool *has_any,
 
 /** Which of them an optimizer writes, and which go. PS_OK · PS_USAGE · PS_BAD_INPUT · PS_NOMEM */
 ps_code ps__offload_find_trained(ps_parameter_search *self, ps_error *err) PS_MUST_USE;
+
+/**
+ * Weights that blocks of the model share, by the gradients of a backward pass; those that are found
+ * get blocks of their own, those that nothing tells apart stay. PS_OK · PS_NOMEM
+ */
+ps_code ps__offload_find_shared(ps_parameter_search *self, const ps_gradients *gradients,
+                                ps_error *err) PS_MUST_USE;
+
+/**
+ * Lists the parameters anew, shared ones in blocks of their own.
+ *
+ * @param owner  per parameter: the one whose tensor it is, or PS_OFFLOAD_NONE: its own
+ */
+ps_code ps__offload_set_apart(ps_parameter_search *self, const uint32_t *owner,
+                              ps_error *err) PS_MUST_USE;
+
+/** A block is the one that is used, or has weights that this one shares. */
+bool ps__offload_block_is_of(const ps_offload_parameters *of, uint32_t block, uint32_t user);
 
 /** Uses in the order of the program, with their places. PS_OK · PS_USAGE · PS_NOMEM */
 ps_code ps__offload_find_uses(ps_parameter_search *self, ps_error *err) PS_MUST_USE;

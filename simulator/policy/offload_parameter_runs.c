@@ -103,6 +103,7 @@ ps_code ps__offload_find_runs(ps_parameter_search *self, ps_error *err)
             "no unit of the recording repeats within a forward pass: there are no blocks "
             "whose parameters could be streamed");
     }
+    self->out->model_blocks = self->out->block_count;
     self->out->step_count = self->structure->step_count;
     return check_steps(self, err);
 }

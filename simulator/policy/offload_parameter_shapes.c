@@ -9,7 +9,6 @@
  */
 #include <inttypes.h>
 
-#include "base/idmap.h"
 #include "base/memory.h"
 #include "policy/offload_parameter_parts.h"
 #include "policy/shapes.h"
@@ -64,7 +63,6 @@ static void read_weights(const ps_trace *trace, size_t range, weights *out)
 
 typedef struct reader {
     ps_parameter_search *search;
-    ps_idmap run_of_sequence;
     uint32_t run;  /* being read */
     bool is_first; /* of its block */
     size_t seen;   /* weights of it */
@@ -110,7 +108,7 @@ static ps_code note_sequences(reader *self, size_t range, ps_error *err)
     const ps_ns end = end_of(trace, range);
     for (size_t i = range; i < trace->range.head.count && trace->range.start_ns[i] < end; i++) {
         if (trace->range.category[i] == PS_RANGE_OPERATOR && trace->range.sequence[i] > 0) {
-            PS_TRY(ps_idmap_put(&self->run_of_sequence, (uint64_t)trace->range.sequence[i],
+            PS_TRY(ps_idmap_put(&self->search->run_of_sequence, (uint64_t)trace->range.sequence[i],
                                 self->run, err));
         }
     }
@@ -153,7 +151,7 @@ static void note_backward(reader *self)
     for (size_t i = 0; i < trace->range.head.count; i++) {
         const uint32_t at =
             trace->range.sequence[i] > 0
-                ? ps_idmap_get(&self->run_of_sequence, (uint64_t)trace->range.sequence[i])
+                ? ps_idmap_get(&self->search->run_of_sequence, (uint64_t)trace->range.sequence[i])
                 : PS_IDMAP_NONE;
         if (at == PS_IDMAP_NONE || trace->range.category[i] != PS_RANGE_OPERATOR) {
             continue;
@@ -195,9 +193,7 @@ static ps_code read_runs(reader *self, ps_error *err)
 ps_code ps__offload_weights_of_shapes(ps_parameter_search *self, bool *has_any, ps_error *err)
 {
     reader all = {.search = self};
-    ps_idmap_init(&all.run_of_sequence);
     const ps_code code = read_runs(&all, err);
-    ps_idmap_fini(&all.run_of_sequence);
     *has_any = self->out->parameter_count > 0;
     self->out->how = "shapes of operators";
     return code;

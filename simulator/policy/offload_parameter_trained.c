@@ -90,6 +90,9 @@ static ps_code find_trained(ps_parameter_search *self, ps_error *err)
     if (code == PS_OK) {
         code = mark_trained(self, &of_size, err);
     }
+    if (code == PS_OK) {
+        code = ps__offload_find_shared(self, &gradients, err);
+    }
     ps_idmap_fini(&of_size);
     ps_gradients_fini(&gradients);
     return code;
@@ -97,9 +100,16 @@ static ps_code find_trained(ps_parameter_search *self, ps_error *err)
 
 /* ---- what goes ---- */
 
-static bool is_kept(const ps_offload *change, size_t blocks, size_t block)
+/* What blocks share stays where one of them does. */
+static bool is_kept(const ps_offload *change, const ps_offload_parameters *out, size_t block)
 {
-    return block < change->keep_first || block + change->keep_last >= blocks;
+    for (size_t b = 0; b < out->model_blocks; b++) {
+        if ((b < change->keep_first || b + change->keep_last >= out->model_blocks) &&
+            ps__offload_block_is_of(out, (uint32_t)block, (uint32_t)b)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void choose(ps_parameter_search *self)
@@ -111,7 +121,7 @@ static void choose(ps_parameter_search *self)
     }
     for (size_t b = 0; b < out->block_count; b++) {
         for (size_t i = out->block[b].first; i < out->block[b].first + out->block[b].count; i++) {
-            out->parameter[i].goes = !is_kept(self->change, out->block_count, b) &&
+            out->parameter[i].goes = !is_kept(self->change, out, b) && !out->parameter[i].stays &&
                                      (trained > frozen || !out->parameter[i].is_trained);
         }
     }
@@ -132,7 +142,7 @@ ps_code ps__offload_find_trained(ps_parameter_search *self, ps_error *err)
         }
     }
     return ps_fail(err, PS_USAGE, "all %zu blocks are kept on the device: nothing to stream",
-                   self->out->block_count);
+                   self->out->model_blocks);
 }
 
 /* ---- with the optimizer on the host ---- */

@@ -23,11 +23,22 @@ ps_code ps__offload_add_use(ps_parameter_search *self, ps_offload_use use, ps_er
     return PS_OK;
 }
 
-static bool goes(const ps_offload_parameters *out, uint32_t block)
+static bool has_any(const ps_offload_parameters *out, uint32_t block)
 {
     for (size_t i = out->block[block].first; i < out->block[block].first + out->block[block].count;
          i++) {
         if (out->parameter[i].goes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a block, or of what it shares with others. */
+static bool goes(const ps_offload_parameters *out, uint32_t user)
+{
+    for (uint32_t block = 0; block < out->block_count; block++) {
+        if (ps__offload_block_is_of(out, block, user) && has_any(out, block)) {
             return true;
         }
     }

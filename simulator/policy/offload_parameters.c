@@ -43,10 +43,15 @@ static bool is_block_written(const ps_parameter_streaming *self, uint32_t block)
     return false;
 }
 
+/* What a block shares may stay although the block goes. */
 static bool is_of_use(const ps_parameter_streaming *self, uint32_t block, const ps_offload_use *use)
 {
-    return use->block == block ||
-           (use->block == PS_OFFLOAD_EVERY_BLOCK && is_block_written(self, block));
+    if (!goes(self, block)) {
+        return false;
+    }
+    return use->block == PS_OFFLOAD_EVERY_BLOCK
+               ? is_block_written(self, block)
+               : ps__offload_block_is_of(self->what, block, use->block);
 }
 
 /* The first block of a use at `from` or behind it, or the number of blocks. */
@@ -199,7 +204,10 @@ static ps_code bring_ahead(ps_parameter_streaming *self, const ps_offload_moment
     for (size_t i = at->use + 1; i < what->use_count && i <= (size_t)at->use + ahead; i++) {
         if (what->use[i].step == what->use[at->use].step &&
             what->use[i].block != PS_OFFLOAD_EVERY_BLOCK) {
-            PS_TRY(bring(self, what->use[i].block, at, err));
+            FOR_BLOCKS(self, &what->use[i], block)
+            {
+                PS_TRY(bring(self, block, at, err));
+            }
         }
     }
     return PS_OK;
@@ -275,18 +283,22 @@ static ps_code write_number(const ps_parameter_streaming *self, const char *key,
 /* Copies of all steps; steps are alike. */
 static ps_code write_facts(const ps_parameter_streaming *self, ps_error *err)
 {
-    char text[320];
+    char text[384], shared[96] = "";
     uint64_t blocks = 0;
     const uint64_t steps = self->what->step_count;
-    for (uint32_t i = 0; i < self->what->block_count; i++) {
+    const size_t apart = self->what->block_count - self->what->model_blocks;
+    for (uint32_t i = 0; i < self->what->model_blocks; i++) {
         blocks += goes(self, i);
     }
+    if (apart > 0) {
+        (void)snprintf(shared, sizeof shared, ", of them %zu that several blocks share", apart);
+    }
     (void)snprintf(text, sizeof text,
-                   "parameters of %" PRIu64 " of %zu blocks, %" PRIu64
+                   "parameters of %" PRIu64 " of %zu blocks%s, %" PRIu64
                    " bytes, lie in pinned host memory: %" PRIu64 " bytes come and %" PRIu64
                    " go back a step; sizes by %s",
-                   blocks, self->what->block_count, self->host_bytes, self->up_bytes / steps,
-                   self->down_bytes / steps, self->what->how);
+                   blocks, self->what->model_blocks, shared, self->host_bytes,
+                   self->up_bytes / steps, self->down_bytes / steps, self->what->how);
     PS_TRY(ps_plan_set_meta(self->b->plan, PS_PLAN_META_OFFLOAD_PARAMETERS, text, err));
     PS_TRY(write_number(self, PS_PLAN_META_OFFLOAD_PARAMETERS "-blocks", blocks, err));
     PS_TRY(write_number(self, PS_PLAN_META_OFFLOAD_PARAMETERS "-bytes", self->host_bytes, err));

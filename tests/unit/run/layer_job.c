@@ -89,17 +89,34 @@ static void accumulate(maker *m, const char *gradient)
                 open_range(m, PS_RANGE_OPERATOR, "torch::autograd::AccumulateGrad", gradient, 0));
 }
 
-static void backward(maker *m, int64_t sequence)
+/* With a shared or frozen weight, of which the latter has nothing to compute. */
+static void backward_of_weight(maker *m, unsigned layer)
+{
+    if (m->of->shares || (m->of->freezes && layer + 1 < LAYERS)) {
+        launch(m, "gemm of the weight", 1000);
+    }
+    if (m->of->shares && layer == 0) {
+        const size_t add =
+            open_range(m, PS_RANGE_OPERATOR, m->of->hides ? "aten::empty" : "aten::add_", NULL, 0);
+        launch(m, "sum", 1000);
+        close_range(m, add);
+    }
+}
+
+static void backward(maker *m, unsigned layer, int64_t sequence)
 {
     const size_t node =
         open_range(m, PS_RANGE_OPERATOR, "autograd::engine::evaluate_function: AddmmBackward0",
                    NULL, sequence);
     launch(m, "gemm", m->of->kernel_ns);
+    backward_of_weight(m, layer);
     close_range(m, node);
     if (m->of->has_adapters) {
         accumulate(m, "[[8,1000]];[\"float\"]");
     } else {
-        accumulate(m, "[[1000,1000]];[\"float\"]");
+        if (layer + 1 < LAYERS || (!m->of->shares && !m->of->freezes)) {
+            accumulate(m, "[[1000,1000]];[\"float\"]");
+        }
         accumulate(m, "[[1000]];[\"float\"]");
     }
 }
@@ -108,7 +125,7 @@ static void train(maker *m)
 {
     const int64_t each = m->of->has_adapters ? 2 : 1;
     for (unsigned i = 0; i < LAYERS; i++) {
-        backward(m, m->sequence - each * (int64_t)i);
+        backward(m, LAYERS - 1 - i, m->sequence - each * (int64_t)i);
     }
     const size_t step = open_range(m, PS_RANGE_ANNOTATION, "Optimizer.step#Adam.step", NULL, 0);
     launch(m, "adam", m->of->kernel_ns);

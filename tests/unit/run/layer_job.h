@@ -21,6 +21,9 @@ typedef struct layer_job {
     bool has_adapters;  /* which alone are trained */
     bool perturbs;      /* forward twice, between changes of all parameters in place */
     bool changes_more;  /* and of the first layer's weight once more, at the end */
+    bool shares;        /* the last layer works with the first one's weight */
+    bool freezes;       /* the last layer's weight is not trained */
+    bool hides;         /* no operator tells that gradients of the shared weight are added */
     unsigned steps;
     ps_ns kernel_ns; /* of a layer's pass, and of the optimizer */
     uint64_t resident_bytes;

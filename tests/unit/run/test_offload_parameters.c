@@ -123,6 +123,92 @@ static void what_changes_in_place_goes_back(void **state)
     fini(&k);
 }
 
+/* ---- weights that blocks share ---- */
+
+/* The weight of the first layer comes for it and for the last one, forward and backward: three times,
+ * as it stays between the last layer's passes; it goes back once. */
+static void shared_weights_are_one(void **state)
+{
+    ps_error err = {0};
+    layer_job of = layer_job_forward;
+    uint64_t host, none;
+    (void)state;
+    of.trains = of.shares = true;
+    of.steps = 2;
+    job j = loaded(layer_job_trace(&of));
+    assert_ok(&err, change(&j, &err));
+    assert_proved(j.changed);
+    assert_recorded_tasks(j.recorded, j.changed);
+    assert_int_equal(needless_wait(j.changed), NO_ROW);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD), 2 * (2 * LAYERS - 1) * LAYER_BYTES);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_DTOH),
+                     2 * (LAYERS * LAYER_BYTES - WEIGHT_BYTES));
+    /* at the end of the step all are there, each once */
+    assert_int_equal(peak_live_bytes(j.changed, &host), peak_live_bytes(j.recorded, &none));
+    assert_int_equal(host, (LAYERS - 1) * (uint64_t)4194304 + LAYERS * (uint64_t)4096);
+    assert_non_null(strstr(ps_plan_meta(j.changed, PS_PLAN_META_OFFLOAD_PARAMETERS),
+                           "of them 1 that several blocks share, 12016000 bytes"));
+    fini(&j);
+}
+
+static void shared_weights_are_updated_once(void **state)
+{
+    ps_error err = {0};
+    layer_job of = layer_job_forward;
+    (void)state;
+    of.trains = of.shares = true;
+    job j = loaded(layer_job_trace(&of));
+    assert_ok(
+        &err,
+        change_as(&j, (ps_offload){.parameters = true, .optimizer = true, .prefetch = 1}, &err));
+    assert_proved(j.changed);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD), (2 * LAYERS - 1) * LAYER_BYTES);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_DTOH), LAYERS * LAYER_BYTES - WEIGHT_BYTES);
+    fini(&j);
+}
+
+/* A weight without a gradient whose backward computes none is its block's own. */
+static void frozen_weights_are_not_shared(void **state)
+{
+    ps_error err = {0};
+    layer_job of = layer_job_forward;
+    (void)state;
+    of.trains = of.freezes = true;
+    job j = loaded(layer_job_trace(&of));
+    assert_ok(&err, change(&j, &err));
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD), (2 * LAYERS - 1) * LAYER_BYTES);
+    assert_null(strstr(ps_plan_meta(j.changed, PS_PLAN_META_OFFLOAD_PARAMETERS), "share"));
+    fini(&j);
+}
+
+/* Any of three weights may be the last layer's: all stay, and vectors alone move. */
+static void weights_that_may_be_shared_stay(void **state)
+{
+    ps_error err = {0};
+    layer_job of = layer_job_forward;
+    (void)state;
+    of.trains = of.shares = of.hides = true;
+    job j = loaded(layer_job_trace(&of));
+    assert_ok(&err, change(&j, &err));
+    assert_proved(j.changed);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD), (2 * LAYERS - 1) * BIAS_BYTES);
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_DTOH), LAYERS * BIAS_BYTES);
+    fini(&j);
+}
+
+static void shared_weights_stay_with_a_block_that_does(void **state)
+{
+    ps_error err = {0};
+    layer_job of = layer_job_forward;
+    (void)state;
+    of.trains = of.shares = true;
+    job j = loaded(layer_job_trace(&of));
+    assert_ok(&err, change_as(&j, (ps_offload){.parameters = true, .keep_last = 1}, &err));
+    assert_int_equal(copied_bytes(j.changed, PS_COPY_DTOH),
+                     (LAYERS - 1) * LAYER_BYTES - WEIGHT_BYTES);
+    fini(&j);
+}
+
 /* ---- memory ---- */
 
 static void two_blocks_are_on_the_device(void **state)
@@ -280,6 +366,11 @@ int main(void)
         cmocka_unit_test(trained_parameters_go_back_when_the_optimizer_has_written_them),
         cmocka_unit_test(frozen_parameters_never_go_back),
         cmocka_unit_test(what_changes_in_place_goes_back),
+        cmocka_unit_test(shared_weights_are_one),
+        cmocka_unit_test(shared_weights_are_updated_once),
+        cmocka_unit_test(frozen_weights_are_not_shared),
+        cmocka_unit_test(weights_that_may_be_shared_stay),
+        cmocka_unit_test(shared_weights_stay_with_a_block_that_does),
         cmocka_unit_test(two_blocks_are_on_the_device),
         cmocka_unit_test(blocks_that_are_kept_stay),
         cmocka_unit_test(what_is_missing_is_named),
