@@ -12,6 +12,8 @@
  */
 #include "policy/offload_optimizer.h"
 
+#include <stdio.h>
+
 #include "base/memory.h"
 
 enum { UPLOAD = PS_HOST_UPLOAD, OFFLOAD = PS_HOST_OFFLOAD };
@@ -158,12 +160,13 @@ static ps_code update(moving *self, ps_error *err)
     ps_offload_building *b = self->b;
     const ps_offload_optimizer *places = self->places;
     ps_plan_task_table *task = &b->plan->task;
+    char name[32];
     uint32_t wait, work;
+    (void)snprintf(name, sizeof name, "cpu_%s", places->kind.name);
     PS_TRY(step_task(self, PS_TASK_WAIT, "cudaStreamSynchronize", &wait, err));
     PS_TRY(ps__insertion_dep(&b->insertion, wait, self->copy[places->parameter_count - 1],
                              PS_DEP_END_AFTER_END, 0, err));
-    PS_TRY(step_task(self, PS_TASK_CPU, places->kind.states >= 2 ? "cpu_adam" : "cpu_sgd", &work,
-                     err));
+    PS_TRY(step_task(self, PS_TASK_CPU, name, &work, err));
     task->bytes[work] =
         ps__offload_elements(places) * (places->kind.states + 1) * WIDE_BYTES * TIMES_UPDATED +
         ps__offload_bytes(places) * TIMES_TRANSFERRED;

@@ -6,7 +6,8 @@
  *   steps      when the optimizer ran, by which thread    offload_optimizer_steps.c
  *   kind       what it keeps for each parameter           offload_optimizer_kind.c
  *   gradients  which buffers, and when they are ready     offload_optimizer_gradients.c
- *   tensors    parameters and states: which buffers       offload_optimizer_tensors.c
+ *   tensors    parameters: which buffers                  offload_optimizer_tensors.c
+ *   states     which buffers, or how large                offload_optimizer_states.c
  *   rows       what goes, and what comes in its place     offload_optimizer.c
  *   memory     on the host, and what leaves the device    offload_optimizer_memory.c
  */
@@ -59,11 +60,29 @@ typedef struct ps_offload_step {
     bool streams;            /* gradients leave as they come, not all at the end of backward */
 } ps_offload_step;
 
+/** X(symbol, how large states from before the recording are, and how that is known) */
+#define PS_OFFLOAD_STATE_TYPES(X)                                                               \
+    X(LIKE_PARAMETERS, "taken to be as large as the parameters each, of what was live before")  \
+    X(KERNELS_16_BIT, "of 16 bits each, the type that kernels of steps name, of what was live " \
+                      "before")                                                                 \
+    X(KERNELS_32_BIT, "of 32 bits each, the type that kernels of steps name, of what was live " \
+                      "before")                                                                 \
+    X(8_BIT, "of 8 bits each by their class or kernels, of what was live before")               \
+    X(32_BIT, "of 32 bits each by their class or kernels, of what was live before")
+
+typedef enum ps_offload_state_type {
+#define PS_OFFLOAD_STATE_ENUM(sym, doc) PS_OFFLOAD_STATES_##sym,
+    PS_OFFLOAD_STATE_TYPES(PS_OFFLOAD_STATE_ENUM)
+#undef PS_OFFLOAD_STATE_ENUM
+} ps_offload_state_type;
+
 /** What the optimizer keeps, and how that is known. */
 typedef struct ps_offload_kind {
-    const char *name;       /* "adam", "sgd" */
-    const char *style;      /* "fused", "foreach", "single-tensor" */
-    uint32_t states;        /* a parameter: 2 Adam's moments, 1 momentum, 0 */
+    const char *name;  /* "adam", "sgd" */
+    const char *style; /* "fused", "foreach", "single-tensor" */
+    uint32_t states;   /* of an element: 2 Adam's moments, 1 momentum, 0 */
+    uint32_t most_states;
+    ps_offload_state_type state_type;
     const char *how;        /* static text */
     uint32_t element_bytes; /* that its kernels name; 0 unknown */
 } ps_offload_kind;
@@ -79,6 +98,7 @@ typedef struct ps_offload_optimizer {
     size_t buffer_count;           /* rows of the latter */
     size_t dropped_kernels;
     uint64_t state_bytes;    /* [bytes] on the device */
+    const char *states_how;  /* they are known; static text */
     uint64_t resident_bytes; /* [bytes] of them from before the recording: nobody names them */
     bool touches;            /* kernels between backward and step may use gradients */
     bool is_placed;          /* the recording says when each gradient is ready */
@@ -110,6 +130,9 @@ ps_code ps__offload_optimizer_kind(ps_offload_search *self, ps_error *err) PS_MU
 
 /** Lives of buffers, trained parameters, and the gradients of each step. PS_OK · PS_USAGE · PS_NOMEM */
 ps_code ps__offload_optimizer_gradients(ps_offload_search *self, ps_error *err) PS_MUST_USE;
+
+/** Buffers of states, or their size. PS_OK · PS_USAGE which they are is not known */
+ps_code ps__offload_optimizer_states(ps_offload_search *self, ps_error *err) PS_MUST_USE;
 
 /** Buffers of parameters and states. PS_OK · PS_USAGE · PS_NOMEM */
 ps_code ps__offload_optimizer_tensors(ps_offload_search *self, ps_error *err) PS_MUST_USE;

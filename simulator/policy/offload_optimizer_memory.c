@@ -163,13 +163,11 @@ ps_code ps__offload_optimizer_fact(ps_offload_building *b, const ps_offload_opti
     (void)snprintf(text, sizeof text,
                    "%s, %s (%s): %zu steps over %zu tensors of %" PRIu64 " parameters, %" PRIu64
                    " bytes, run on the host; %zu kernels are gone and %" PRIu64
-                   " bytes of states have left the device%s; gradients %s",
+                   " bytes of states have left the device%s%s; gradients %s",
                    places->kind.name, places->kind.style, places->kind.how, places->step_count,
                    places->parameter_count, ps__offload_elements(places), ps__offload_bytes(places),
                    places->dropped_kernels, places->state_bytes,
-                   places->resident_bytes == 0
-                       ? ""
-                       : ", taken to be as large as the parameters each, of what was live before",
-                   way_of(places));
+                   places->state_bytes == 0 ? "" : ", ",
+                   places->state_bytes == 0 ? "" : places->states_how, way_of(places));
     return ps_plan_set_meta(b->plan, PS_PLAN_META_OFFLOAD_OPTIMIZER, text, err);
 }

@@ -97,7 +97,10 @@ static void launch(recorder *self, uint64_t tid, ps_ns at, ps_ns length, const c
 
 static void backward(recorder *self, ps_ns base, int i)
 {
-    static const char *const shapes[2] = {"[[1024,100]];[\"float\"]", "[[1024,200]];[\"float\"]"};
+    static const char *const wide[2] = {"[[1024,100]];[\"float\"]", "[[1024,200]];[\"float\"]"};
+    static const char *const narrow[2] = {"[[1024,200]];[\"c10::BFloat16\"]",
+                                          "[[1024,400]];[\"c10::BFloat16\"]"};
+    const char *const *shapes = self->of->is_narrow ? narrow : wide;
     const ps_ns at = base + 1100000 * (i + 1);
     ps_error err = {0};
     put_range(self->trace, BACKWARD_THREAD, (span){at - 2000, at + 6000}, PS_RANGE_OPERATOR,
@@ -155,10 +158,26 @@ static void step(recorder *self, int number)
     optimizer(self, base, number);
 }
 
+/* Two for each parameter, as a checkpoint brings them, and a call beside them. */
+static void make_states(recorder *self)
+{
+    ps_error err = {0};
+    put_call(self->trace, MAIN_THREAD, (span){-900000, -890000}, "cudaMalloc", 0);
+    for (int i = 0; i < 4; i++) {
+        (void)request(self, MAIN_THREAD, -895000 + i, size_of[i % 2]);
+        assert_ok(&err, ps_strings_put_z(
+                            self->trace->strings, "torch/optim/optimizer.py:880 load_state_dict",
+                            &self->trace->memory.stack[self->trace->memory.head.count - 1], &err));
+    }
+}
+
 ps_trace *record(const scene *of)
 {
     recorder self = {
         .trace = trace_new(), .of = of, .live = of->resident != 0 ? of->resident : RESIDENT};
+    if (of->has_states) {
+        make_states(&self);
+    }
     for (int i = 0; i < STEPS; i++) {
         step(&self, i);
     }

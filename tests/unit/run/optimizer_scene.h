@@ -35,6 +35,8 @@ typedef struct scene {
     bool lacks_totals;    /* nor how much was live before */
     bool lacks_gradients; /* of the first step */
     bool makes_states;    /* in the first step */
+    bool has_states;      /* made before it, by the optimizer's code */
+    bool is_narrow;       /* parameters have 16 bits a number */
     bool closes_over;     /* the step's range holds the backward pass */
     bool communicates;
     uint64_t resident; /* [bytes] 0: RESIDENT */

@@ -129,6 +129,100 @@ static void test_states_made_while_recording(void **state)
     fini(&j);
 }
 
+/* States from before the recording whose buffers are told go, and not as much of what is not. */
+static void test_states_that_are_told(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){.has_states = true, .resident = ALL_BYTES}));
+    assert_ok(&err, change(&j, true, false, &err));
+    assert_int_equal(j.changed->device.base_live_bytes[0], 0);
+    ps_result changed = run_plan(j.changed);
+    assert_int_equal(changed.device[0].peak_allocated_bytes, 2 * ALL_BYTES);
+    assert_non_null(strstr(fact(j.changed), "2457600 bytes of states have left the device, those "
+                                            "that their buffers tell"));
+    assert_proved(j.changed);
+    ps_result_fini(&changed);
+    fini(&j);
+}
+
+/* What is not told is as large as classes and kernels say: of 8 bits an element with 4 bytes each 256
+ * and a table of 1024 for each state, of 32 bits whatever the parameters are, or of the type that
+ * kernels name. */
+static void test_types_of_states(void **state)
+{
+    static const uint64_t narrow = 2 * ((102400 + 204800) / 256 * 260 + 1024);
+    const struct {
+        scene of;
+        uint64_t bytes;
+        const char *says;
+    } rows[] = {
+        {{.range = "Optimizer.step#AdamW8bit.step", .kernel = "kernel"}, narrow, "of 8 bits each"},
+        {{.kernel = "kOptimizerStatic8bit2StateBlockwise<float, 0, 256, 1>"},
+         narrow,
+         "of 8 bits each by their class or kernels, of what was live before"},
+        {{.range = "Optimizer.step#FusedAdam.step",
+          .kernel = "multi_tensor_apply_kernel<TensorListMetadata<4>, AdamFunctor<c10::BFloat16>>",
+          .is_narrow = true},
+         4 * ALL_BYTES,
+         "of 32 bits each by their class or kernels"},
+        {{.kernel = "PointwiseOpListFunctor<c10::BFloat16>, std::divides<c10::BFloat16>",
+          .is_narrow = true},
+         2 * ALL_BYTES,
+         "of 16 bits each, the type that kernels of steps name"},
+        {{.kernel = "PointwiseOpListFunctor<float>", .is_narrow = true},
+         4 * ALL_BYTES,
+         "of 32 bits each, the type that kernels of steps name"},
+        {{.kernel = "kernel"}, 2 * ALL_BYTES, "taken to be as large as the parameters"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ps_error err = {0};
+        job j = load(record(&rows[i].of));
+        assert_ok(&err, change(&j, true, false, &err));
+        assert_int_equal(j.changed->device.base_live_bytes[0],
+                         RESIDENT - ALL_BYTES - rows[i].bytes);
+        if (strstr(fact(j.changed), rows[i].says) == NULL) {
+            fail_msg("row %zu: not \"%s\" but \"%s\"", i, rows[i].says, fact(j.changed));
+        }
+        fini(&j);
+    }
+}
+
+/* The host reads and writes a copy and each state, reads gradients and writes weights. */
+static void test_other_optimizers(void **state)
+{
+    static const struct {
+        const char *range, *kernel, *task;
+        uint64_t states;
+    } rows[] = {
+        {"Optimizer.step#Adagrad.step", NULL, "cpu_adagrad", 1},
+        {"Optimizer.step#Lion.step", NULL, "cpu_lion", 1},
+        {"Optimizer.step#RMSprop.step", NULL, "cpu_rmsprop", 1},
+        {"Optimizer.step#NAdam.step", NULL, "cpu_nadam", 2},
+        {"Optimizer.step#RAdam.step", NULL, "cpu_radam", 2},
+        {"Optimizer.step#Adamax.step", NULL, "cpu_adamax", 2},
+        {"Optimizer.step#Adadelta.step", NULL, "cpu_adadelta", 2},
+        {"Optimizer.step#Rprop.step", NULL, "cpu_rprop", 2},
+        {"Optimizer.step#PagedAdamW32bit.step", NULL, "cpu_adam", 2},
+        {"optimizer", "multi_tensor_apply_kernel<FusedAdagradMathFunctor<float>>", "cpu_adagrad",
+         1},
+        {"optimizer", "lion_kernel<LionFunctor<float>>", "cpu_lion", 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ps_error err = {0};
+        job j = load(record(&(scene){.range = rows[i].range, .kernel = rows[i].kernel}));
+        assert_ok(&err, change(&j, true, false, &err));
+        assert_int_equal(j.changed->task.bytes[task_named(j.changed, rows[i].task, 0)],
+                         ELEMENTS * 8 * (1 + rows[i].states) + 2 * ALL_BYTES);
+        assert_int_equal(j.changed->device.base_live_bytes[0],
+                         RESIDENT - (1 + rows[i].states) * ALL_BYTES);
+        assert_proved(j.changed);
+        fini(&j);
+    }
+}
+
 /* A plan's momentum is one state, read and written beside the copy; without it there is none. */
 static void test_sgd(void **state)
 {
@@ -162,6 +256,8 @@ static void test_missing_evidence(void **state)
     } rows[] = {
         {{.lacks_range = true}, "no optimizer step is recorded"},
         {{.range = "Optimizer.step#Shampoo.step"}, "the recorded optimizer is shampoo"},
+        {{.range = "Optimizer.step#Adafactor.step"}, "the norm of a whole update"},
+        {{.range = "Optimizer.step#Adagrad.step", .makes_states = true}, "is not known"},
         {{.call = "cudaGraphLaunch"}, "captured graph"},
         {{.lacks_totals = true}, "does not say how much was live then"},
         {{.resident = 3 * ALL_BYTES - 1}, "which says that 3686399 were live then"},
@@ -222,6 +318,9 @@ int main(void)
         cmocka_unit_test(test_gradients_that_are_used_wait),
         cmocka_unit_test(test_bytes_by_hand),
         cmocka_unit_test(test_states_made_while_recording),
+        cmocka_unit_test(test_states_that_are_told),
+        cmocka_unit_test(test_types_of_states),
+        cmocka_unit_test(test_other_optimizers),
         cmocka_unit_test(test_sgd),
         cmocka_unit_test(test_missing_evidence),
         cmocka_unit_test(test_a_plan_alone_is_refused),
