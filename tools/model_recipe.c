@@ -425,7 +425,9 @@ static bool is_of_ranks(const ps_args *args, const char *option)
         strcmp(option, "offload-keep-last") == 0) {
         return ps_args_has(args, "offload-parameters");
     }
-    return has_ranks && (strcmp(option, "policy") == 0 || strcmp(option, "scheme-option") == 0);
+    const bool is_setting = strcmp(option, "scheme-option") == 0;
+    return (is_setting && ps_args_has(args, "offload-optimizer")) ||
+           (has_ranks && (strcmp(option, "policy") == 0 || is_setting));
 }
 
 const char *ps_model_recipe_given(const ps_args *args)

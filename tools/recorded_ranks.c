@@ -201,6 +201,25 @@ static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue,
     return code;
 }
 
+/* The word of --policy zero-offload. */
+static ps_code read_delay(const ps_args *args, ps_offload *out, ps_error *err)
+{
+    ps_recipe settings = ps_recipe_default();
+    settings.policy = PS_TRAIN_POLICY_ZERO_OFFLOAD;
+    for (size_t i = 0; i < ps_args_count(args, "scheme-option"); i++) {
+        const char *option = ps_args_at(args, "scheme-option", i);
+        if (!begins(option, "delayed=")) {
+            return ps_fail(err, PS_USAGE,
+                           "--scheme-option %s: of a recorded job that is offloaded delayed can be "
+                           "asked",
+                           option);
+        }
+    }
+    PS_TRY(ps_scheme_options_read(args, &settings, err));
+    out->delayed = settings.offload.zero.is_delayed;
+    return PS_OK;
+}
+
 static ps_code wants_offload(const ps_args *args, ps_offload *out, ps_error *err)
 {
     ps_streaming streaming = ps_recipe_default().streaming;
@@ -225,6 +244,7 @@ ps_code ps_recorded_ranks_apply(const ps_args *args, const ps_catalogue *catalog
     const bool has_several = input->trace != NULL && input->trace->collective.head.count > 0;
     PS_TRY(wants_offload(args, &offload, err));
     if (offload.activations || offload.optimizer || offload.parameters) {
+        PS_TRY(read_delay(args, &offload, err));
         return apply_offload(args, catalogue, change, input, &offload, err);
     }
     if (has_several && ps_args_has(args, "gpus")) {

@@ -20,7 +20,12 @@
  *   host                         wait ─ [ Adam ] ─ launches
  *   upload                                        [parameters]
  *
- * Its kernels go, and the calls that launched them.
+ * Its kernels go, and the calls that launched them. Delayed, the weights of a
+ * step come at the end of the next one:
+ *
+ *   compute   ... B1 ─ B0 ──────────────── F0 ... B0 ─
+ *   host      ...           [ Adam, of this step's ]
+ *   upload       [parameters of the step before]      [parameters of this one]
  *
  * Parameters of blocks, until a block runs:
  *
@@ -45,6 +50,7 @@ struct ps_network;
 typedef struct ps_offload {
     bool activations;                 /* false: they stay on the device */
     bool optimizer;                   /* false: it stays on the device */
+    bool delayed;                     /* the host updates beside the next step */
     bool parameters;                  /* false: those of blocks stay on the device */
     uint32_t prefetch;                /* blocks whose parameters come ahead of the one that runs */
     uint32_t keep_first, keep_last;   /* so many blocks' parameters stay on the device */

@@ -21,6 +21,14 @@ static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *er
         return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
                        plan->device.head.count);
     }
+    if (change->delayed && !change->optimizer) {
+        return ps_fail(err, PS_USAGE, "updates of an optimizer on the device are not delayed");
+    }
+    if (change->delayed && change->parameters) {
+        return ps_fail(err, PS_USAGE,
+                       "delayed updates write weights that copies of parameters in the host would "
+                       "read at the same time: one or the other");
+    }
     return plan->memop.head.count > 0
                ? PS_OK
                : ps_fail(err, PS_USAGE, "no memory is recorded: nothing could be offloaded");

@@ -9,17 +9,13 @@
  *
  * Where the recording does not say when each gradient is ready, or kernels may
  * use gradients between backward and the step, they leave together in the step.
+ * Updates and weights are in offload_optimizer_update.c.
  */
 #include "policy/offload_optimizer.h"
-
-#include <stdio.h>
 
 #include "base/memory.h"
 
 enum { UPLOAD = PS_HOST_UPLOAD, OFFLOAD = PS_HOST_OFFLOAD };
-
-/* [bytes] of a number in 32 bits; read and written; a gradient read, a weight written. */
-enum { WIDE_BYTES = PS_OFFLOAD_WIDE_BYTES, TIMES_UPDATED = 2, TIMES_TRANSFERRED = 2 };
 
 typedef ps_offload_moving moving;
 
@@ -53,8 +49,8 @@ static ps_offload_place place_of(const ps_offload_step *step)
                               .memop = step->memop};
 }
 
-static ps_code step_task(moving *self, ps_task_kind kind, const char *name, uint32_t *out,
-                         ps_error *err)
+ps_code ps__offload_step_task(moving *self, ps_task_kind kind, const char *name, uint32_t *out,
+                              ps_error *err)
 {
     ps_offload_building *b = self->b;
     const ps_offload_place at = place_of(self->step);
@@ -88,7 +84,7 @@ static ps_code send(moving *self, size_t i, uint32_t launch, uint32_t writer, ps
     PS_TRY(ps__offload_wait(b, *copy, writer, err));
     PS_TRY(ps__offload_tell(b, writer, buffer, true, err));
     PS_TRY(ps__offload_tell(b, *copy, buffer, false, err));
-    return ps__offload_tell(b, *copy, self->transfer, true, err);
+    return ps__offload_tell(b, *copy, self->transfer[self->side], true, err);
 }
 
 /* The gradient's memory goes in the course of a call, and not where it was recorded to. */
@@ -130,15 +126,15 @@ static ps_code send_gradients(moving *self, ps_error *err)
         if (self->step->streams) {
             PS_TRY(send_as_ready(self, i, err));
         } else {
-            PS_TRY(step_task(self, PS_TASK_HOST, "cudaMemcpyAsync", &call, err));
+            PS_TRY(ps__offload_step_task(self, PS_TASK_HOST, "cudaMemcpyAsync", &call, err));
             PS_TRY(send(self, i, call, self->step->before, err));
         }
     }
     return PS_OK;
 }
 
-/* Those that have not gone yet, once the host has them. */
-static ps_code let_rest_go(moving *self, uint32_t call, ps_error *err)
+/* Once they are there. */
+ps_code ps__offload_let_rest_go(moving *self, uint32_t call, ps_error *err)
 {
     const size_t count = self->places->parameter_count;
     const ps_offload_gradient *gradient = &self->places->gradient[self->step->gradient];
@@ -151,85 +147,6 @@ static ps_code let_rest_go(moving *self, uint32_t call, ps_error *err)
         }
     }
     return PS_OK;
-}
-
-/* ---- the update ---- */
-
-static ps_code update(moving *self, ps_error *err)
-{
-    ps_offload_building *b = self->b;
-    const ps_offload_optimizer *places = self->places;
-    ps_plan_task_table *task = &b->plan->task;
-    char name[32];
-    uint32_t wait, work;
-    (void)snprintf(name, sizeof name, "cpu_%s", places->kind.name);
-    PS_TRY(step_task(self, PS_TASK_WAIT, "cudaStreamSynchronize", &wait, err));
-    PS_TRY(ps__insertion_dep(&b->insertion, wait, self->copy[places->parameter_count - 1],
-                             PS_DEP_END_AFTER_END, 0, err));
-    PS_TRY(step_task(self, PS_TASK_CPU, name, &work, err));
-    task->bytes[work] =
-        ps__offload_elements(places) * (places->kind.states + 1) * WIDE_BYTES * TIMES_UPDATED +
-        ps__offload_bytes(places) * TIMES_TRANSFERRED;
-    task->rate_bytes_per_s[work] = b->host.rate_bytes_per_s[PS_HOST_PINNED_COMPUTE];
-    task->basis[work] = (uint8_t)b->host.basis[PS_HOST_PINNED_COMPUTE];
-    PS_TRY(ps_grow((void **)&b->update, &b->update_capacity, b->update_count + 1, PS_TABLE_MAX_ROWS,
-                   sizeof *b->update, err));
-    b->update[b->update_count++] = work;
-    for (size_t i = 0; i < self->path.count; i++) {
-        uint32_t link;
-        size_t row;
-        PS_TRY(ps__offload_link(b, self->path.link[i], &link, err));
-        PS_TRY(ps_plan_add(b->plan, PS_PLAN_TRANSFER, &row, err));
-        b->plan->transfer.task[row] = work;
-        b->plan->transfer.link[row] = link;
-    }
-    for (uint32_t i = 0; i <= places->kind.states; i++) {
-        PS_TRY(ps__offload_tell(b, work, self->state[i], true, err));
-    }
-    PS_TRY(ps__offload_tell(b, work, self->transfer, false, err));
-    return ps__offload_tell(b, work, self->transfer, true, err);
-}
-
-/* ---- weights ---- */
-
-static ps_code bring_one(moving *self, size_t i, uint32_t *call, uint32_t *copy, ps_error *err)
-{
-    ps_offload_building *b = self->b;
-    const uint32_t buffer = self->parameter[i];
-    PS_TRY(step_task(self, PS_TASK_HOST, "cudaMemcpyAsync", call, err));
-    PS_TRY(ps__offload_copy(b, UPLOAD, self->places->parameter[i].bytes, *call, copy, err));
-    b->plan->task.phase[*copy] = PS_PHASE_OPTIMIZER;
-    PS_TRY(ps__offload_tell(b, self->step->before, buffer, false, err));
-    PS_TRY(ps__offload_tell(b, *copy, self->transfer, false, err));
-    PS_TRY(ps__offload_tell(b, *copy, buffer, true, err));
-    return self->step->behind == PS_OFFLOAD_NONE
-               ? PS_OK
-               : ps__offload_tell(b, self->step->behind, buffer, false, err);
-}
-
-static ps_code bring_weights(moving *self, ps_error *err)
-{
-    ps_offload_building *b = self->b;
-    uint32_t call = 0, copy = PS_OFFLOAD_NONE;
-    for (size_t i = 0; i < self->places->parameter_count; i++) {
-        const bool is_first = copy == PS_OFFLOAD_NONE;
-        if (self->places->parameter[i].streams) {
-            continue;
-        }
-        PS_TRY(bring_one(self, i, &call, &copy, err));
-        if (is_first) {
-            PS_TRY(ps__offload_wait(b, copy, self->step->before, err));
-            PS_TRY(let_rest_go(self, call, err));
-        }
-    }
-    if (copy == PS_OFFLOAD_NONE) { /* all come with their blocks: the host does nothing more */
-        PS_TRY(step_task(self, PS_TASK_HOST, "gradients are let go", &call, err));
-        b->plan->task.dur_ns[call] = 0;
-        return let_rest_go(self, call, err);
-    }
-    return self->step->behind == PS_OFFLOAD_NONE
-               ? PS_OK
-               : ps__offload_wait(b, self->step->behind, copy, err);
 }
 
 /* ---- what goes ---- */
@@ -268,9 +185,9 @@ static ps_code move_steps(moving *self, ps_error *err)
     for (size_t i = 0; i < self->places->step_count; i++) {
         self->step = &self->places->step[i];
         self->first = PS_OFFLOAD_NONE;
+        self->side = self->b->change->delayed ? i % PS_OFFLOAD_SIDES : 0;
         PS_TRY(send_gradients(self, err));
-        PS_TRY(update(self, err));
-        PS_TRY(bring_weights(self, err));
+        PS_TRY(ps__offload_update(self, err));
         shorten_gap(self);
     }
     return PS_OK;
@@ -286,6 +203,11 @@ static ps_code move(moving *self, ps_error *err)
     PS_TRY(network->host_path(network->context, 0, PS_HOST_PINNED_COMPUTE, &self->path, err));
     PS_TRY(ps__offload_lane(b, "stream of parameters", &b->lane[UPLOAD], err));
     PS_TRY(ps__offload_lane(b, "stream of gradients", &b->lane[OFFLOAD], err));
+    if (b->change->delayed) {
+        PS_TRY(ps__offload_lane(b, "thread of updates", &self->worker, err));
+        b->plan->lane.kind[self->worker] = PS_LANE_HOST; /* of no device */
+        b->plan->lane.device[self->worker] = 0;
+    }
     PS_TRY(ps__offload_make_memory(self, err));
     PS_TRY(move_steps(self, err));
     PS_TRY(drop_tasks(self, err));
@@ -296,7 +218,7 @@ ps_code ps__offload_optimizer(ps_offload_building *b, const ps_offload_optimizer
                               ps_error *err)
 {
     const size_t count = places->parameter_count;
-    moving self = {.b = b, .places = places};
+    moving self = {.b = b, .places = places, .work = PS_OFFLOAD_NONE};
     self.parameter = ps_calloc(count, sizeof *self.parameter);
     self.kept = ps_calloc(count, sizeof *self.kept);
     self.copy = ps_calloc(count, sizeof *self.copy);

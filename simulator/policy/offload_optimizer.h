@@ -8,7 +8,8 @@
  *   gradients  which buffers, and when they are ready     offload_optimizer_gradients.c
  *   tensors    parameters: which buffers                  offload_optimizer_tensors.c
  *   states     which buffers, or how large                offload_optimizer_states.c
- *   rows       what goes, and what comes in its place     offload_optimizer.c
+ *   rows       what goes, and what comes in its place     offload_optimizer.c,
+ *                                                         offload_optimizer_update.c
  *   memory     on the host, and what leaves the device    offload_optimizer_memory.c
  */
 #ifndef PS_POLICY_OFFLOAD_OPTIMIZER_H
@@ -20,6 +21,9 @@
 
 /** Gradients whose copies may still run while the device computes on, as of the policy for models. */
 #define PS_OFFLOAD_LEAVING 4
+
+/** Steps whose gradients, then weights, the host may have at once, when updates are delayed. */
+#define PS_OFFLOAD_SIDES 2
 
 /** Begins the names of an optimizer's steps: "Optimizer.step#AdamW.step". */
 #define PS_OFFLOAD_STEP_RANGE "Optimizer.step#"
@@ -162,8 +166,11 @@ typedef struct ps_offload_moving {
     ps_offload_building *b;
     const ps_offload_optimizer *places;
     const ps_offload_step *step;
-    uint32_t begin;       /* host task in whose course host memory is asked for */
-    uint32_t transfer;    /* buffer, pinned: gradients, then weights */
+    uint32_t begin;                      /* host task in whose course host memory is asked for */
+    uint32_t transfer[PS_OFFLOAD_SIDES]; /* buffers, pinned: gradients, then weights */
+    size_t side;                         /* the step's, of those */
+    uint32_t worker;                     /* lane of delayed updates */
+    uint32_t work;                       /* the newest update, or NONE */
     uint32_t state[4];    /* buffers, pinned: 32-bit copy, and what the optimizer keeps */
     uint32_t *parameter;  /* per parameter: its buffer */
     uint32_t *kept;       /* per parameter: the buffer of a gradient that stays, or NONE */
@@ -175,6 +182,16 @@ typedef struct ps_offload_moving {
 /** Elements, and bytes, of all trained parameters. */
 uint64_t ps__offload_elements(const ps_offload_optimizer *places);
 uint64_t ps__offload_bytes(const ps_offload_optimizer *places);
+
+/** A task of the thread that steps, in place of the step's own. */
+ps_code ps__offload_step_task(ps_offload_moving *self, ps_task_kind kind, const char *name,
+                              uint32_t *out, ps_error *err) PS_MUST_USE;
+
+/** Memory of the step's gradients that have not gone yet goes in the course of a call. */
+ps_code ps__offload_let_rest_go(ps_offload_moving *self, uint32_t call, ps_error *err) PS_MUST_USE;
+
+/** The update of the step's gradients, and weights that come back. */
+ps_code ps__offload_update(ps_offload_moving *self, ps_error *err) PS_MUST_USE;
 
 /** Host memory with its node, and buffers for what nobody names. */
 ps_code ps__offload_make_memory(ps_offload_moving *self, ps_error *err) PS_MUST_USE;

@@ -101,8 +101,10 @@ ps_code ps__offload_make_memory(ps_offload_moving *self, ps_error *err)
 {
     const uint64_t wide = ps__offload_elements(self->places) * PS_OFFLOAD_WIDE_BYTES;
     PS_TRY(ps__offload_name_node(self->b, err));
-    PS_TRY(add_host_buffer(self, ps__offload_bytes(self->places), PS_ROLE_GRADIENT, &self->transfer,
-                           err));
+    for (size_t i = 0; i < (self->b->change->delayed ? PS_OFFLOAD_SIDES : 1); i++) {
+        PS_TRY(add_host_buffer(self, ps__offload_bytes(self->places), PS_ROLE_GRADIENT,
+                               &self->transfer[i], err));
+    }
     for (uint32_t i = 0; i <= self->places->kind.states; i++) {
         PS_TRY(add_host_buffer(self, wide, PS_ROLE_OPTIMIZER_STATE, &self->state[i], err));
     }
@@ -159,15 +161,19 @@ static const char *way_of(const ps_offload_optimizer *places)
 ps_code ps__offload_optimizer_fact(ps_offload_building *b, const ps_offload_optimizer *places,
                                    ps_error *err)
 {
-    char text[512];
-    (void)snprintf(text, sizeof text,
-                   "%s, %s (%s): %zu steps over %zu tensors of %" PRIu64 " parameters, %" PRIu64
-                   " bytes, run on the host; %zu kernels are gone and %" PRIu64
-                   " bytes of states have left the device%s%s; gradients %s",
-                   places->kind.name, places->kind.style, places->kind.how, places->step_count,
-                   places->parameter_count, ps__offload_elements(places), ps__offload_bytes(places),
-                   places->dropped_kernels, places->state_bytes,
-                   places->state_bytes == 0 ? "" : ", ",
-                   places->state_bytes == 0 ? "" : places->states_how, way_of(places));
+    char text[640];
+    (void)snprintf(
+        text, sizeof text,
+        "%s, %s (%s): %zu steps over %zu tensors of %" PRIu64 " parameters, %" PRIu64
+        " bytes, run on the host; %zu kernels are gone and %" PRIu64
+        " bytes of states have left the device%s%s; gradients %s%s",
+        places->kind.name, places->kind.style, places->kind.how, places->step_count,
+        places->parameter_count, ps__offload_elements(places), ps__offload_bytes(places),
+        places->dropped_kernels, places->state_bytes, places->state_bytes == 0 ? "" : ", ",
+        places->state_bytes == 0 ? "" : places->states_how, way_of(places),
+        b->change->delayed
+            ? "; updates are delayed: each runs beside the next step, whose end brings its "
+              "weights, and the first recorded step finds none to bring"
+            : "");
     return ps_plan_set_meta(b->plan, PS_PLAN_META_OFFLOAD_OPTIMIZER, text, err);
 }

@@ -222,6 +222,7 @@ ps_code change(job *self, bool optimizer, bool activations, ps_error *err)
 {
     const ps_offload offload = {.activations = activations,
                                 .optimizer = optimizer,
+                                .delayed = optimizer && self->delayed,
                                 .network = &network,
                                 .trace = self->trace,
                                 .structure = &self->structure};

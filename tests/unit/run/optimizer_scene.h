@@ -50,6 +50,7 @@ typedef struct job {
     ps_plan *recorded, *changed;
     ps_structure structure;
     ps_catalogue *catalogue;
+    bool delayed; /* updates run beside the next step */
 } job;
 
 /** Takes the trace. Release with fini. */

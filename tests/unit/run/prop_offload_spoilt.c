@@ -143,6 +143,7 @@ static void try_offload(ps_trace *trace, ps_plan *plan, const ps_catalogue *cata
     const ps_offload offload = {.activations = (what & 1) != 0,
                                 .optimizer = (what & 2) != 0,
                                 .parameters = (what & 4) != 0,
+                                .delayed = (what & 6) == 2 && what / 8 % 3 == 1,
                                 .prefetch = (uint32_t)(what / 8 % 3),
                                 .network = &network,
                                 .trace = trace,

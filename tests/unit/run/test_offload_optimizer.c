@@ -55,6 +55,56 @@ static void test_times_by_hand(void **state)
     fini(&j);
 }
 
+/* The update of a step runs beside the next one, whose end brings its weights: where it takes longer
+ * than that step, the next update follows it at once, and the weights come when it is over. */
+static void test_delayed_updates_by_hand(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){0}));
+    j.delayed = true;
+    assert_ok(&err, change(&j, true, false, &err));
+    const ps_plan *plan = j.changed;
+    play p = play_plan(j.changed);
+    const ps_ns update = (ps_ns)(ELEMENTS * 24 + 2 * ALL_BYTES);
+    const ps_ns sent = 3210000 + CALL_NS + COPY_NS + (ps_ns)size_of[1];
+    const ps_ns came = sent + update + 2 * COPY_NS + (ps_ns)ALL_BYTES;
+    play_is(&p, task_named(plan, "cpu_adam", 0), sent, sent + update);
+    play_is(&p, task_named(plan, "cpu_adam", 1), sent + update, sent + 2 * update);
+    /* weights of the first step are the first that come, behind the second one's gradients */
+    assert_true(p.end[task_named(plan, "offload", 3)] < sent + update);
+    assert_int_equal(p.start[task_named(plan, "upload", 0)], sent + update);
+    assert_int_equal(p.end[task_named(plan, "upload", 1)], came);
+    assert_int_equal(p.start[task_named(plan, "forward", 2)], came);
+    /* the second forward pass waits for no weights, but for the gradients to have left */
+    assert_in_range(p.start[task_named(plan, "forward", 1)], sent, 5000000 + 20000);
+    assert_proved(plan);
+    assert_non_null(strstr(fact(plan), "updates are delayed"));
+    play_over(&p);
+    fini(&j);
+}
+
+/* Where it takes less, weights come when the gradients have gone, and nothing waits for the host. */
+static void test_delayed_updates_that_hide(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j =
+        load(record(&(scene){.range = "Optimizer.step#SGD.step", .kernel = "PointwiseAdd<float>"}));
+    j.delayed = true;
+    assert_ok(&err, change(&j, true, false, &err));
+    const ps_plan *plan = j.changed;
+    play p = play_plan(j.changed);
+    const ps_ns sent = p.end[task_named(plan, "offload", 3)];
+    assert_true(p.end[task_named(plan, "cpu_sgd", 0)] < sent);
+    assert_int_equal(p.start[task_named(plan, "upload", 0)], sent);
+    assert_int_equal(p.start[task_named(plan, "forward", 2)],
+                     sent + 2 * COPY_NS + (ps_ns)ALL_BYTES);
+    assert_int_equal(p.start[task_named(plan, "cpu_sgd", 1)], sent);
+    play_over(&p);
+    fini(&j);
+}
+
 /* Kernels that may use gradients keep them until they are done: all leave in the step. */
 static void test_gradients_that_are_used_wait(void **state)
 {
@@ -111,6 +161,45 @@ static void test_bytes_by_hand(void **state)
     ps_result_fini(&recorded);
     ps_result_fini(&changed);
     fini(&j);
+}
+
+/* Gradients and weights of two steps are in the host at once. */
+static void test_bytes_of_delayed_updates(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){0}));
+    j.delayed = true;
+    assert_ok(&err, change(&j, true, false, &err));
+    assert_int_equal(j.changed->device.base_live_bytes[0], RESIDENT - 3 * ALL_BYTES);
+    assert_int_equal(bytes_of(j.changed, PS_MEMORY_PINNED, PS_ROLE_GRADIENT), 2 * ALL_BYTES);
+    assert_int_equal(bytes_of(j.changed, PS_MEMORY_PINNED, PS_ROLE_OPTIMIZER_STATE),
+                     3 * 4 * ELEMENTS);
+    ps_result changed = run_plan(j.changed);
+    assert_int_equal(changed.device[0].peak_allocated_bytes, RESIDENT - ALL_BYTES);
+    ps_result_fini(&changed);
+    fini(&j);
+}
+
+static void test_what_is_not_delayed(void **state)
+{
+    static const struct {
+        ps_offload what;
+        const char *says;
+    } rows[] = {{{.activations = true, .delayed = true}, "an optimizer on the device"},
+                {{.optimizer = true, .parameters = true, .delayed = true}, "one or the other"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ps_error err = {0};
+        job j = load(record(&(scene){0}));
+        ps_offload offload = rows[i].what;
+        offload.trace = j.trace;
+        offload.structure = &j.structure;
+        const ps_whatif what = {.offload = &offload};
+        assert_int_equal(ps_whatif_apply(j.changed, j.catalogue, &what, &err), PS_USAGE);
+        assert_non_null(strstr(err.message, rows[i].says));
+        fini(&j);
+    }
 }
 
 /* States that a recorded step makes are not made. */
@@ -315,6 +404,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_times_by_hand),
+        cmocka_unit_test(test_delayed_updates_by_hand),
+        cmocka_unit_test(test_delayed_updates_that_hide),
+        cmocka_unit_test(test_bytes_of_delayed_updates),
+        cmocka_unit_test(test_what_is_not_delayed),
         cmocka_unit_test(test_gradients_that_are_used_wait),
         cmocka_unit_test(test_bytes_by_hand),
         cmocka_unit_test(test_states_made_while_recording),

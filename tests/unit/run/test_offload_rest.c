@@ -133,12 +133,16 @@ static void test_the_rest_stays(void **state)
     free(match_tasks(&made, &gone));
     assert_int_equal(gone, 4 * STEPS);
     fini(&made);
-    job file = imported(FIXTURE);
-    assert_rest_stays(&file, 6 * 3);
-    fini(&file);
-    job traced = committed();
-    assert_rest_stays(&traced, 144); /* 72 kernels and their launches */
-    fini(&traced);
+    for (int delayed = 0; delayed < 2; delayed++) {
+        job file = imported(FIXTURE);
+        file.delayed = delayed == 1;
+        assert_rest_stays(&file, 6 * 3);
+        fini(&file);
+        job traced = committed();
+        traced.delayed = delayed == 1;
+        assert_rest_stays(&traced, 144); /* 72 kernels and their launches */
+        fini(&traced);
+    }
 }
 
 static void test_nothing_asked_changes_nothing(void **state)
@@ -218,6 +222,7 @@ static void test_faults_are_refused_or_survived(void **state)
         ps_trace *trace = record(&(scene){.clips = seed % 5 == 0, .makes_states = seed % 3 == 0});
         spoil(trace, &rng);
         job j = load(trace);
+        j.delayed = seed % 2 == 0;
         const ps_code code = change(&j, true, seed % 7 == 0, &err);
         if (code == PS_OK) {
             assert_proved(j.changed);
