@@ -86,6 +86,7 @@ typedef struct ps_offload_kind {
     const char *style; /* "fused", "foreach", "single-tensor" */
     uint32_t states;   /* of an element: 2 Adam's moments, 1 momentum, 0 */
     uint32_t most_states;
+    uint32_t passes; /* over the gradient; more than one: states are small beside parameters */
     ps_offload_state_type state_type;
     const char *how;        /* static text */
     uint32_t element_bytes; /* that its kernels name; 0 unknown */

@@ -10,9 +10,9 @@
 
 static const struct {
     const char *class_name, *name;
-    uint32_t states, most_states;
+    uint32_t states, most_states, passes;
 } kinds[] = {
-#define OFFLOADED(class, name, fewest, most) {class, name, fewest, most},
+#define OFFLOADED(class, name, fewest, most, passes) {class, name, fewest, most, passes},
 #include "policy/offload_optimizers.def"
 #undef OFFLOADED
 };
@@ -139,15 +139,9 @@ static const char *class_of_signs(const signs *seen)
 
 static ps_code refuse(const char *name, ps_error *err)
 {
-    if (strcmp(name, "adafactor") == 0) {
-        return ps_fail(err, PS_USAGE,
-                       "the recorded optimizer is adafactor: it needs the norm of a whole update "
-                       "before it writes any of it, so its step is not one pass over the host's "
-                       "memory");
-    }
     return ps_fail(err, PS_USAGE,
-                   "the recorded optimizer is %s: steps of Adam and its kind, Adadelta, Adagrad, "
-                   "Lion, RMSprop, Rprop and SGD can go to the host",
+                   "the recorded optimizer is %s: steps of Adam and its kind, Adadelta, Adafactor, "
+                   "Adagrad, Lion, RMSprop, Rprop and SGD can go to the host",
                    name);
 }
 
@@ -186,8 +180,9 @@ ps_code ps__offload_optimizer_kind(ps_offload_search *self, ps_error *err)
     *out = (ps_offload_kind){.name = kinds[kind].name,
                              .states = kinds[kind].states,
                              .most_states = kinds[kind].most_states,
+                             .passes = kinds[kind].passes,
                              .how = is_named ? "by its range" : "by its kernels"};
-    if (out->states == 0 && seen.multiplies) {
+    if (out->states < out->most_states && out->states == 0 && seen.multiplies) {
         out->states = 1; /* momentum */
     }
     describe(&seen, out);

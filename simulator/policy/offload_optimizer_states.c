@@ -190,6 +190,12 @@ ps_code ps__offload_optimizer_states(ps_offload_search *self, ps_error *err)
     };
     ps_offload_optimizer *out = self->out;
     const uint64_t made = drop_made(self), bytes = made + count_told(self);
+    if (out->kind.passes > 1) {
+        drop_told(self);
+        out->state_bytes = bytes;
+        out->states_how = "sums of rows and columns, as far as the recording has them";
+        return PS_OK;
+    }
     if (bytes <= out->parameter_count * PS_ALLOC_GRAIN_BYTES && bytes < one_state(self)) {
         /* none, or those that count steps */
         out->state_bytes = out->resident_bytes = one_state(self) * out->kind.states;

@@ -16,8 +16,8 @@
 
 enum { UPLOAD = PS_HOST_UPLOAD };
 
-/* [bytes] of a number in 32 bits; read and written; a gradient read, a weight written. */
-enum { WIDE_BYTES = PS_OFFLOAD_WIDE_BYTES, TIMES_UPDATED = 2, TIMES_TRANSFERRED = 2 };
+/* [bytes] of a number in 32 bits; read and written. */
+enum { WIDE_BYTES = PS_OFFLOAD_WIDE_BYTES, TIMES_UPDATED = 2 };
 
 typedef ps_offload_moving moving;
 
@@ -29,7 +29,8 @@ static uint32_t newest_gradient(const moving *self)
 
 /* ---- the update ---- */
 
-/* Over the memory of the socket, at the rate that its cores reach. */
+/* Over the memory of the socket, at the rate that its cores reach: the copy and states are read and
+ * written, a gradient is read in each pass, a weight is written. */
 static ps_code add_load(moving *self, uint32_t work, ps_error *err)
 {
     ps_offload_building *b = self->b;
@@ -37,7 +38,7 @@ static ps_code add_load(moving *self, uint32_t work, ps_error *err)
     ps_plan_task_table *task = &b->plan->task;
     task->bytes[work] =
         ps__offload_elements(places) * (places->kind.states + 1) * WIDE_BYTES * TIMES_UPDATED +
-        ps__offload_bytes(places) * TIMES_TRANSFERRED;
+        ps__offload_bytes(places) * (places->kind.passes + 1);
     task->rate_bytes_per_s[work] = b->host.rate_bytes_per_s[PS_HOST_PINNED_COMPUTE];
     task->basis[work] = (uint8_t)b->host.basis[PS_HOST_PINNED_COMPUTE];
     for (size_t i = 0; i < self->path.count; i++) {
