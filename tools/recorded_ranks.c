@@ -180,7 +180,7 @@ static ps_code apply_rank_change(const ps_args *args, const ps_catalogue *catalo
     return code;
 }
 
-/* A job of one GPU of which something is in the host. */
+/* Something of a recorded rank is in the host: of a job of one, or of several that do the same. */
 static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue, ps_whatif *change,
                              const ps_loaded *input, ps_offload *offload, ps_error *err)
 {
@@ -188,12 +188,14 @@ static ps_code apply_offload(const ps_args *args, const ps_catalogue *catalogue,
     offload->trace = input->trace;
     offload->structure = input->structure;
     if (has_ranks(args)) {
-        return ps_fail(err, PS_USAGE, "--%s of a recording is of one GPU: not with --gpus",
+        return ps_fail(err, PS_USAGE,
+                       "--%s of a recording is of as many ranks as were recorded: not with --gpus",
                        offload->activations ? "offload-activations"
                        : offload->optimizer ? "offload-optimizer"
                                             : "offload-parameters");
     }
-    PS_TRY(open_network(args, catalogue, gpu_of(args, input->plan), 1, &network, err));
+    offload->ranks = input->trace == NULL ? 1 : ps_recorded_ranks(input->trace);
+    PS_TRY(open_network(args, catalogue, gpu_of(args, input->plan), offload->ranks, &network, err));
     offload->network = network.network;
     change->offload = offload;
     const ps_code code = ps_whatif_apply(input->plan, catalogue, change, err);

@@ -20,7 +20,7 @@
      .help = "of a recording: bus bandwidth that collectives reach, as nccl-tests prints it, in " \
              "place of what is known of the cluster"},                                            \
         {.name = "offload-optimizer",                                                             \
-         .help = "of a recording of one GPU: its optimizer runs on the host, with its states "    \
+         .help = "of a recording of one rank: its optimizer runs on the host, with its states "   \
                  "there (ZeRO-Offload); gradients go as they are ready, weights come back"},      \
         {.name = "data-parallel-group",                                                           \
          .kind = PS_OPTION_TEXT,                                                                  \

@@ -347,7 +347,7 @@ static void print_changes(const ps_result *result, ps_output *out)
 {
     static const char *const keys[] = {PS_PLAN_META_DATA_PARALLEL, PS_PLAN_META_RANK_CHANGE,
                                        PS_PLAN_META_OFFLOAD_OPTIMIZER,
-                                       PS_PLAN_META_OFFLOAD_PARAMETERS};
+                                       PS_PLAN_META_OFFLOAD_PARAMETERS, PS_PLAN_META_OFFLOAD_RANKS};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *how = fact(result, keys[i]);
         if (how[0] != '\0') {

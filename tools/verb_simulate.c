@@ -85,7 +85,7 @@ const ps_verb ps_verb_simulate = {
         "--gpus of a recording of one GPU puts it under DistributedDataParallel, each GPU with the "
         "recorded batch; of one of several ranks it changes the groups that train on data of their "
         "own. --rank-speed and --jitter make ranks differ.\n"
-        "--offload-activations streamed of a recording of one GPU: what blocks keep for backward "
+        "--offload-activations streamed of a recording of one rank: what blocks keep for backward "
         "waits in host memory, over the links of the GPU's usual machine or of --cluster. "
         "--offload-optimizer takes the optimizer's kernels and states off the device: gradients go "
         "to the host, which steps, and weights come back (ZeRO-Offload); with --scheme-option "

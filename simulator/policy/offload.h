@@ -54,6 +54,7 @@ typedef struct ps_offload {
     bool parameters;                  /* false: those of blocks stay on the device */
     uint32_t prefetch;                /* blocks whose parameters come ahead of the one that runs */
     uint32_t keep_first, keep_last;   /* so many blocks' parameters stay on the device */
+    uint32_t ranks;                   /* of the recorded job, all alike; 0 as 1 */
     const struct ps_network *network; /* whose rank 0 is the recorded GPU */
     const ps_trace *trace;            /* that the plan was lowered from */
     const ps_structure *structure;
@@ -63,5 +64,6 @@ typedef struct ps_offload {
 #define PS_PLAN_META_OFFLOAD_ACTIVATIONS "offload-activations"
 #define PS_PLAN_META_OFFLOAD_OPTIMIZER "offload-optimizer"
 #define PS_PLAN_META_OFFLOAD_PARAMETERS "offload-parameters"
+#define PS_PLAN_META_OFFLOAD_RANKS "offload-ranks"
 
 #endif

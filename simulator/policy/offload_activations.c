@@ -158,6 +158,7 @@ ps_code ps__offload_activations(ps_offload_building *b, ps_error *err)
     }
     PS_TRY(ps__offload_lane(b, "stream of uploads", &b->lane[UPLOAD], err));
     PS_TRY(ps__offload_lane(b, "stream of offloads", &b->lane[OFFLOAD], err));
+    PS_TRY(ps__offload_name_node(b, err));
     PS_TRY(move_groups(b, err));
     return write_fact(b, err);
 }

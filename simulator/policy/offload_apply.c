@@ -18,7 +18,9 @@ static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *er
                        "for what");
     }
     if (plan->device.head.count != 1) {
-        return ps_fail(err, PS_USAGE, "the recording is of %zu GPUs, not of one",
+        return ps_fail(err, PS_USAGE,
+                       "the recording holds %zu GPUs: one of one rank can be offloaded, which "
+                       "stands for all ranks of its job",
                        plan->device.head.count);
     }
     if (change->delayed && !change->optimizer) {

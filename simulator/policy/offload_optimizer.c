@@ -71,6 +71,18 @@ static uint32_t gradient_buffer(const moving *self, const ps_offload_gradient *g
     return gradient->buffer == PS_OFFLOAD_NONE ? self->kept[gradient->parameter] : gradient->buffer;
 }
 
+/* Gradients are what ranks have made of them: the newest collective of each stream is over. */
+static ps_code await_exchanges(moving *self, uint32_t copy, ps_error *err)
+{
+    const ps_offload_optimizer *places = self->places;
+    for (size_t i = 0; i < places->exchange_count; i++) {
+        if (places->exchange[i].step == (size_t)(self->step - places->step)) {
+            PS_TRY(ps__offload_wait(self->b, copy, places->exchange[i].task, err));
+        }
+    }
+    return PS_OK;
+}
+
 /* `launch` makes the copy of what `writer` was the last to write. */
 static ps_code send(moving *self, size_t i, uint32_t launch, uint32_t writer, ps_error *err)
 {
@@ -82,6 +94,7 @@ static ps_code send(moving *self, size_t i, uint32_t launch, uint32_t writer, ps
                             copy, err));
     b->plan->task.phase[*copy] = PS_PHASE_BACKWARD;
     PS_TRY(ps__offload_wait(b, *copy, writer, err));
+    PS_TRY(i == 0 ? await_exchanges(self, *copy, err) : PS_OK);
     PS_TRY(ps__offload_tell(b, writer, buffer, true, err));
     PS_TRY(ps__offload_tell(b, *copy, buffer, false, err));
     return ps__offload_tell(b, *copy, self->transfer[self->side], true, err);
@@ -196,11 +209,10 @@ static ps_code move_steps(moving *self, ps_error *err)
 static ps_code move(moving *self, ps_error *err)
 {
     ps_offload_building *b = self->b;
-    const ps_network *network = b->change->network;
     if (self->parameter == NULL || self->kept == NULL || self->copy == NULL) {
         return ps_fail_nomem(err);
     }
-    PS_TRY(network->host_path(network->context, 0, PS_HOST_PINNED_COMPUTE, &self->path, err));
+    PS_TRY(ps__offload_path(b, PS_HOST_PINNED_COMPUTE, &self->path, err));
     PS_TRY(ps__offload_lane(b, "stream of parameters", &b->lane[UPLOAD], err));
     PS_TRY(ps__offload_lane(b, "stream of gradients", &b->lane[OFFLOAD], err));
     if (b->change->delayed) {

@@ -4,6 +4,7 @@
  * folder).
  *
  *   steps      when the optimizer ran, by which thread    offload_optimizer_steps.c
+ *   exchanges  what ranks do to gradients before them     offload_ranks.c
  *   kind       what it keeps for each parameter           offload_optimizer_kind.c
  *   gradients  which buffers, and when they are ready     offload_optimizer_gradients.c
  *   tensors    parameters: which buffers                  offload_optimizer_tensors.c
@@ -92,6 +93,12 @@ typedef struct ps_offload_kind {
     uint32_t element_bytes; /* that its kernels name; 0 unknown */
 } ps_offload_kind;
 
+/** The newest collective of a stream before a step. */
+typedef struct ps_offload_exchange {
+    size_t step;
+    uint32_t task;
+} ps_offload_exchange;
+
 typedef struct ps_offload_optimizer {
     ps_offload_step *step;
     size_t step_count, step_capacity;
@@ -99,6 +106,8 @@ typedef struct ps_offload_optimizer {
     size_t parameter_count;
     ps_offload_gradient *gradient; /* step after step */
     ps_offload_kind kind;
+    ps_offload_exchange *exchange; /* none of a job of one rank */
+    size_t exchange_count, exchange_capacity;
     bool *drop_task, *drop_buffer; /* per row of the plan as recorded */
     size_t buffer_count;           /* rows of the latter */
     size_t dropped_kernels;
@@ -129,6 +138,9 @@ ps_ns ps__offload_ready_ns(const ps_offload_search *self, size_t gradient);
  * PS_OK · PS_USAGE the evidence that is missing · PS_NOMEM
  */
 ps_code ps__offload_optimizer_steps(ps_offload_search *self, ps_error *err) PS_MUST_USE;
+
+/** Collectives that each step's gradients come out of; steps are known. PS_OK · PS_NOMEM */
+ps_code ps__offload_find_exchanges(ps_offload_search *self, ps_error *err) PS_MUST_USE;
 
 /** What the optimizer is. PS_OK · PS_USAGE one whose steps the host does not know */
 ps_code ps__offload_optimizer_kind(ps_offload_search *self, ps_error *err) PS_MUST_USE;

@@ -8,11 +8,7 @@
 static ps_code find(ps_offload_search *self, ps_error *err)
 {
     ps_offload_optimizer *out = self->out;
-    if (self->change->trace->collective.head.count > 0) {
-        return ps_fail(err, PS_USAGE,
-                       "the recording is of one of several ranks: which of them would step for "
-                       "whom is not known");
-    }
+    PS_TRY(ps__offload_check_ranks(self->change->trace, err));
     PS_TRY(ps__offload_stream(self->plan, &self->stream, err));
     out->compute = self->stream.lane;
     out->buffer_count = self->plan->buffer.head.count;
@@ -51,6 +47,7 @@ void ps__offload_optimizer_fini(ps_offload_optimizer *self)
     ps_free(self->step);
     ps_free(self->parameter);
     ps_free(self->gradient);
+    ps_free(self->exchange);
     ps_free(self->drop_task);
     ps_free(self->drop_buffer);
     *self = (ps_offload_optimizer){0};

@@ -93,6 +93,7 @@ ps_code ps__offload_name_node(ps_offload_building *b, ps_error *err)
     (void)snprintf(name, sizeof name, "node%" PRIu32, b->host.node);
     PS_TRY(ps_plan_add(b->plan, PS_PLAN_NODE, &row, err));
     b->plan->node.capacity_bytes[row] = b->host.node_bytes;
+    b->plan->device.node_ranks[0] = b->node_ranks;
     b->plan->device.node[0] = (uint32_t)row + 1;
     return ps_strings_put_z(b->plan->strings, name, &b->plan->node.name[row], err);
 }
@@ -152,9 +153,11 @@ static const char *way_of(const ps_offload_optimizer *places)
     for (size_t i = 0; i < places->step_count; i++) {
         streams = streams && places->step[i].streams;
     }
-    return !places->is_placed ? "leave together after backward: when each is ready is not recorded"
-           : places->touches  ? "leave together after backward: kernels before a step may use them"
-           : streams          ? "leave as they are ready"
+    return places->exchange_count > 0 ? "leave together behind what ranks exchange"
+           : !places->is_placed
+               ? "leave together after backward: when each is ready is not recorded"
+           : places->touches ? "leave together after backward: kernels before a step may use them"
+           : streams         ? "leave as they are ready"
                      : "leave together after backward where some are ready before they are written";
 }
 

@@ -242,7 +242,8 @@ static ps_code place_step(ps_offload_search *self, size_t row, ps_error *err)
     const bool is_touched_now =
         is_touched(self, ps__offload_ready_ns(self, pass->first + pass->count - 1), step);
     self->out->touches = self->out->touches || is_touched_now;
-    step->streams = self->out->is_placed && !is_touched_now;
+    step->streams =
+        self->out->is_placed && !is_touched_now && self->change->trace->collective.head.count == 0;
     return PS_OK;
 }
 
@@ -264,5 +265,5 @@ ps_code ps__offload_optimizer_steps(ps_offload_search *self, ps_error *err)
     for (size_t i = 0; i < out->step_count; i++) {
         PS_TRY(place_step(self, i, err));
     }
-    return PS_OK;
+    return ps__offload_find_exchanges(self, err);
 }

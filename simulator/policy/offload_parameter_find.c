@@ -93,6 +93,7 @@ static void find_stream(ps_parameter_search *self)
 
 static ps_code find(ps_parameter_search *self, ps_error *err)
 {
+    PS_TRY(ps__offload_check_ranks(self->trace, err));
     PS_TRY(ps__offload_stream(self->plan, &self->stream, err));
     self->out->compute = self->stream.lane;
     find_stream(self);

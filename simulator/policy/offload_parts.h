@@ -110,6 +110,7 @@ typedef struct ps_offload_building {
     const ps_offload_places *places;
     ps_insertion insertion;
     ps_network_host host;
+    uint32_t node_ranks;     /* of the job, in its node; 0: one */
     ps_network_path path[2]; /* of uploads and offloads; links of the network */
     uint32_t *link;          /* per link of the network: row of the plan, or NONE */
     uint32_t compute;        /* lane */
@@ -127,6 +128,26 @@ typedef struct ps_offload_building {
 
 /** Reads the host and its links. PS_OK · PS_NOT_FOUND · PS_NOMEM */
 ps_code ps__offload_open(ps_offload_building *b, ps_error *err) PS_MUST_USE;
+
+/** The host of the recorded rank, and how many ranks are in it. PS_OK · PS_NOT_FOUND · PS_NOMEM */
+ps_code ps__offload_open_ranks(ps_offload_building *b, ps_error *err) PS_MUST_USE;
+
+/**
+ * The links of the recorded rank's traffic. Other ranks do the same at the same time: a link that
+ * they cross, too, stands there once for each of them.
+ *
+ * @param out  its links are the caller's. PS_OK · PS_NOMEM
+ */
+ps_code ps__offload_path(const ps_offload_building *b, ps_host_traffic traffic,
+                         ps_network_path *out, ps_error *err) PS_MUST_USE;
+
+/**
+ * Ranks that gather or scatter may divide parameters among them: what a rank has then, its
+ * operators do not tell.
+ *
+ * @return PS_OK · PS_USAGE they do
+ */
+ps_code ps__offload_check_ranks(const ps_trace *trace, ps_error *err) PS_MUST_USE;
 
 /** Another stream of the device. */
 ps_code ps__offload_lane(ps_offload_building *b, const char *name, uint32_t *out,

@@ -17,7 +17,7 @@ ps_code ps__offload_open(ps_offload_building *b, ps_error *err)
         return ps_fail(err, PS_NOT_FOUND,
                        "offloading needs a host that is described: a kind of node, not --bus");
     }
-    PS_TRY(network->host(network->context, 0, &b->host, err));
+    PS_TRY(ps__offload_open_ranks(b, err));
     b->link = ps_calloc(network->link_count, sizeof *b->link);
     if (b->link == NULL) {
         return ps_fail_nomem(err);
@@ -26,7 +26,7 @@ ps_code ps__offload_open(ps_offload_building *b, ps_error *err)
         b->link[i] = PS_OFFLOAD_NONE;
     }
     for (int i = PS_HOST_UPLOAD; i <= PS_HOST_OFFLOAD; i++) {
-        PS_TRY(network->host_path(network->context, 0, (ps_host_traffic)i, &b->path[i], err));
+        PS_TRY(ps__offload_path(b, (ps_host_traffic)i, &b->path[i], err));
     }
     return PS_OK;
 }

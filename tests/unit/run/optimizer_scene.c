@@ -148,12 +148,16 @@ static void step(recorder *self, int number)
     if (self->of->clips) {
         launch(self, MAIN_THREAD, base + 3220000, 20000, "clip");
     }
-    if (self->of->communicates) {
+    if (self->of->communicates != NULL) {
+        ps_error err = {0};
         self->correlation++;
         put_call(self->trace, MAIN_THREAD, (span){base + 3250000, base + 3255000},
                  "cudaLaunchKernel", self->correlation);
-        put_collective(self->trace, stream_7, (span){base + 3256000, base + 3257000},
+        put_collective(self->trace, stream_9, (span){base + 3256000, base + EXCHANGED_NS},
                        self->correlation);
+        ps_collective_table *table = &self->trace->collective;
+        assert_ok(&err, ps_strings_put_z(self->trace->strings, self->of->communicates,
+                                         &table->kind[table->head.count - 1], &err));
     }
     optimizer(self, base, number);
 }
@@ -223,6 +227,7 @@ ps_code change(job *self, bool optimizer, bool activations, ps_error *err)
     const ps_offload offload = {.activations = activations,
                                 .optimizer = optimizer,
                                 .delayed = optimizer && self->delayed,
+                                .ranks = self->ranks,
                                 .network = &network,
                                 .trace = self->trace,
                                 .structure = &self->structure};

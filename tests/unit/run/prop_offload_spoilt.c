@@ -145,6 +145,7 @@ static void try_offload(ps_trace *trace, ps_plan *plan, const ps_catalogue *cata
                                 .parameters = (what & 4) != 0,
                                 .delayed = (what & 6) == 2 && what / 8 % 3 == 1,
                                 .prefetch = (uint32_t)(what / 8 % 3),
+                                .ranks = (uint32_t)(what / 8 % 3),
                                 .network = &network,
                                 .trace = trace,
                                 .structure = &structure};

@@ -105,6 +105,36 @@ static void test_delayed_updates_that_hide(void **state)
     fini(&j);
 }
 
+/* One of two ranks that exchange gradients: these leave when that is over, each copy takes twice as
+ * long as alone, since the other rank's crosses the same link, and so does the update of both. */
+static void test_ranks_share_their_host(void **state)
+{
+    ps_error err = {0};
+    (void)state;
+    job j = load(record(&(scene){.communicates = "all-reduce"}));
+    j.ranks = 2;
+    assert_ok(&err, change(&j, true, false, &err));
+    const ps_plan *plan = j.changed;
+    play p = play_plan(j.changed);
+    const ps_ns sent0 = EXCHANGED_NS + COPY_NS + 2 * (ps_ns)size_of[0];
+    const ps_ns sent1 = sent0 + COPY_NS + 2 * (ps_ns)size_of[1];
+    const ps_ns update = CALL_NS + 2 * (ps_ns)(ELEMENTS * 24 + 2 * ALL_BYTES);
+    play_is(&p, task_named(plan, "offload", 0), EXCHANGED_NS, sent0);
+    play_is(&p, task_named(plan, "offload", 1), sent0, sent1);
+    play_is(&p, task_named(plan, "cpu_adam", 0), sent1, sent1 + update);
+    play_is(&p, task_named(plan, "upload", 0), sent1 + update,
+            sent1 + update + COPY_NS + 2 * (ps_ns)size_of[0]);
+    assert_non_null(strstr(fact(plan), "behind what ranks exchange"));
+    assert_non_null(strstr(ps_plan_meta(plan, PS_PLAN_META_OFFLOAD_RANKS), "all 2 ranks"));
+    assert_proved(plan);
+    play_over(&p);
+    ps_result result = run_plan(plan);
+    assert_int_equal(result.node_count, 1);
+    assert_int_equal(result.node[0].peak_bytes, 2 * result.device[0].host.peak_bytes);
+    ps_result_fini(&result);
+    fini(&j);
+}
+
 /* Kernels that may use gradients keep them until they are done: all leave in the step. */
 static void test_gradients_that_are_used_wait(void **state)
 {
@@ -371,7 +401,8 @@ static void test_missing_evidence(void **state)
         {{.resident = 3 * ALL_BYTES - 1}, "which says that 3686399 were live then"},
         {{.lacks_gradients = true}, "before optimizer step 1 of the recording no gradients"},
         {{.closes_over = true}, "in the course of a recorded optimizer step"},
-        {{.communicates = true}, "one of several ranks"},
+        {{.communicates = "all-gather"}, "has all-gathers: what ranks divide"},
+        {{.communicates = "reduce-scatter-tensor"}, "has reduce-scatters: what ranks divide"},
         {{.range = "Optimizer.step#SGD.step", .makes_states = true}, "is not known"},
     };
     (void)state;
@@ -427,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_delayed_updates_that_hide),
         cmocka_unit_test(test_bytes_of_delayed_updates),
         cmocka_unit_test(test_what_is_not_delayed),
+        cmocka_unit_test(test_ranks_share_their_host),
         cmocka_unit_test(test_gradients_that_are_used_wait),
         cmocka_unit_test(test_bytes_by_hand),
         cmocka_unit_test(test_states_made_while_recording),
