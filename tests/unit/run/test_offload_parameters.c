@@ -330,12 +330,12 @@ static void spoilt_recordings(void **state)
     assert_true(refused > 0 && refused < 2 * rows);
 }
 
-static void test_memory_that_runs_out(void **state)
+static void run_out_of_memory(bool shares)
 {
     ps_code code = PS_NOMEM;
     layer_job of = layer_job_forward;
-    (void)state;
     of.trains = true;
+    of.shares = shares;
     job j = loaded(layer_job_trace(&of));
     for (unsigned long n = 1; code == PS_NOMEM; n += 7) {
         ps_error err = {0};
@@ -355,6 +355,13 @@ static void test_memory_that_runs_out(void **state)
         ps_plan_destroy(plan);
     }
     fini(&j);
+}
+
+static void test_memory_that_runs_out(void **state)
+{
+    (void)state;
+    run_out_of_memory(false);
+    run_out_of_memory(true);
 }
 
 int main(void)
