@@ -17,7 +17,10 @@ static ps_code check(const ps_plan *plan, const ps_offload *change, ps_error *er
                        "offloading needs the recording: a plan does not say which tensors wait "
                        "for what");
     }
-    if (plan->device.head.count != 1) {
+    if (plan->device.head.count == 0) {
+        return ps_fail(err, PS_USAGE, "no GPU is recorded");
+    }
+    if (plan->device.head.count > 1) {
         return ps_fail(err, PS_USAGE,
                        "the recording holds %zu GPUs: one of one rank can be offloaded, which "
                        "stands for all ranks of its job",

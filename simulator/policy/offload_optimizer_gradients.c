@@ -205,6 +205,7 @@ static bool place_gradient(const ps_offload_search *self, const ps_gradient *of,
         .before = self->stream.task[next - 1],
         .behind = next < self->stream.count ? self->stream.task[next] : PS_OFFLOAD_NONE,
         .host = of->ready_after,
+        .resumes = ps__offload_resumes(&self->stream, next, of->ready_after, ready_ns),
         .memop = ps__offload_first_memop_after(&self->stream,
                                                self->stream.times.end_ns[of->ready_after])};
     return true;

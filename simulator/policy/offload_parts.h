@@ -18,8 +18,9 @@
 typedef struct ps_offload_place {
     uint32_t before, behind; /* tasks of the stream that end there and begin there, or NONE */
     uint32_t host;           /* host task behind which the place is, on the thread that launches
-                                what follows */
-    size_t memop;            /* first row of memop behind it */
+                                what follows, or on the one that launched what was before */
+    uint32_t resumes; /* host task + 1 of another thread, which goes on behind the place, or 0 */
+    size_t memop;     /* first row of memop behind it */
 } ps_offload_place;
 
 /** A tensor that waits in the host. */
@@ -79,8 +80,16 @@ size_t ps__offload_launched_by(const ps_offload_stream *self, ps_ns at_ns);
 bool ps__offload_is_over(const ps_offload_stream *self, size_t memop, uint32_t task);
 
 /**
- * Between what was launched before a moment and what is launched next, by the thread of the latter:
- * what is put there comes before that in its program order. False: there is no such place.
+ * Which host task of another thread than `host` goes on behind a moment: the first one before the
+ * launch of the stream's `next`, row + 1. 0: the same thread does, or `host` is not over by then.
+ */
+uint32_t ps__offload_resumes(const ps_offload_stream *self, size_t next, uint32_t host,
+                             ps_ns at_ns);
+
+/**
+ * Between what was launched before a moment and what is launched next, by the thread of the latter
+ * where it is at work then, else by that of the former, for which the latter then waits: what is put
+ * there comes before that in program order. False: there is no such place.
  */
 bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out);
 

@@ -125,6 +125,7 @@ ps_code ps__offload_call(ps_offload_building *b, const ps_offload_place *at, con
     task->dur_ns[*out] = b->launch_ns;
     task->basis[*out] = PS_BASIS_ANALYTIC;
     task->phase[*out] = (uint8_t)phase;
+    PS_TRY(at->resumes == 0 ? PS_OK : ps__offload_wait(b, at->resumes - 1, *out, err));
     return ps_strings_put_z(b->plan->strings, name, &task->name[*out], err);
 }
 

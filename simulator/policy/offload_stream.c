@@ -108,22 +108,6 @@ size_t ps__offload_first_memop_after(const ps_offload_stream *self, ps_ns at_ns)
     return low;
 }
 
-bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out)
-{
-    const size_t next = ps__offload_launched_by(self, at_ns);
-    if (next == 0 || next == self->count) {
-        return false;
-    }
-    const uint32_t host = self->previous[self->launch[next]];
-    *out = (ps_offload_place){
-        .before = self->task[next - 1], .behind = self->task[next], .host = host};
-    if (host == PS_OFFLOAD_NONE) {
-        return false;
-    }
-    out->memop = ps__offload_first_memop_after(self, self->times.end_ns[host]);
-    return true;
-}
-
 /* The last task of a lane that had begun at a moment, or NONE. */
 static uint32_t last_begun(const ps_offload_stream *self, uint32_t lane, ps_ns at_ns)
 {
@@ -133,6 +117,52 @@ static uint32_t last_begun(const ps_offload_stream *self, uint32_t lane, ps_ns a
         }
     }
     return PS_OFFLOAD_NONE;
+}
+
+/* Behind which host task something goes that comes before the launch of the stream's `next`: the one
+ * before it on its thread. Where that is from before the last launch of another thread (autograd's
+ * works while the program's own waits for it), the other thread's newest is nearer. */
+static uint32_t host_between(const ps_offload_stream *self, size_t next, ps_ns at_ns)
+{
+    const uint32_t *lane = self->plan->task.lane;
+    const uint32_t leader = self->launch[next - 1], follower = self->launch[next];
+    const uint32_t host = self->previous[follower];
+    const bool is_older =
+        host == PS_OFFLOAD_NONE || self->times.start_ns[host] < self->times.start_ns[leader];
+    return lane[leader] != lane[follower] && is_older ? last_begun(self, lane[leader], at_ns)
+                                                      : host;
+}
+
+uint32_t ps__offload_resumes(const ps_offload_stream *self, size_t next, uint32_t host, ps_ns at_ns)
+{
+    const uint32_t *lane = self->plan->task.lane;
+    if (next == self->count || lane[self->launch[next]] == lane[host] ||
+        self->times.end_ns[host] > at_ns) {
+        return 0;
+    }
+    uint32_t first = self->launch[next];
+    while (self->previous[first] != PS_OFFLOAD_NONE &&
+           self->times.start_ns[self->previous[first]] >= at_ns) {
+        first = self->previous[first];
+    }
+    return first + 1;
+}
+
+bool ps__offload_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out)
+{
+    const size_t next = ps__offload_launched_by(self, at_ns);
+    if (next == 0 || next == self->count) {
+        return false;
+    }
+    const uint32_t host = host_between(self, next, at_ns);
+    *out = (ps_offload_place){
+        .before = self->task[next - 1], .behind = self->task[next], .host = host};
+    if (host == PS_OFFLOAD_NONE) {
+        return false;
+    }
+    out->resumes = ps__offload_resumes(self, next, host, at_ns);
+    out->memop = ps__offload_first_memop_after(self, self->times.end_ns[host]);
+    return true;
 }
 
 bool ps__offload_any_place(const ps_offload_stream *self, ps_ns at_ns, ps_offload_place *out)

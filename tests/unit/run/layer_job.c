@@ -14,7 +14,7 @@ const layer_job layer_job_forward = {.shapes = "[[8,1000],[1000,1000],[1000]];"
 typedef struct maker {
     ps_trace *trace;
     const layer_job *of;
-    uint64_t correlation;
+    uint64_t correlation, thread;
     ps_ns host, device;
     int64_t sequence;
 } maker;
@@ -23,8 +23,9 @@ static void launch(maker *m, const char *name, ps_ns dur)
 {
     const ps_ns begin = m->device > m->host + 100 ? m->device : m->host + 100;
     m->correlation++;
-    put_launch(m->trace, (span){m->host, m->host + 100}, stream_7, (span){begin, begin + dur}, name,
-               m->correlation);
+    put_call(m->trace, m->thread, (span){m->host, m->host + 100}, "cudaLaunchKernel",
+             m->correlation);
+    put_kernel(m->trace, stream_7, (span){begin, begin + dur}, name, m->correlation);
     m->host += 200;
     m->device = begin + dur;
 }
@@ -34,7 +35,7 @@ static size_t open_range(maker *m, ps_range_category category, const char *name,
                          int64_t sequence)
 {
     ps_error err = {0};
-    put_range(m->trace, MAIN_THREAD, (span){m->host, m->host}, category, name);
+    put_range(m->trace, m->thread, (span){m->host, m->host}, category, name);
     const size_t row = m->trace->range.head.count - 1;
     m->trace->range.sequence[row] = sequence;
     if (shapes != NULL) {
@@ -124,9 +125,11 @@ static void backward(maker *m, unsigned layer, int64_t sequence)
 static void train(maker *m)
 {
     const int64_t each = m->of->has_adapters ? 2 : 1;
+    m->thread = m->of->has_threads ? BACKWARD_THREAD : MAIN_THREAD;
     for (unsigned i = 0; i < LAYERS; i++) {
         backward(m, LAYERS - 1 - i, m->sequence - each * (int64_t)i);
     }
+    m->thread = MAIN_THREAD;
     const size_t step = open_range(m, PS_RANGE_ANNOTATION, "Optimizer.step#Adam.step", NULL, 0);
     launch(m, "adam", m->of->kernel_ns);
     close_range(m, step);
@@ -148,7 +151,7 @@ static void sweep(maker *m, unsigned layers)
 
 ps_trace *layer_job_trace(const layer_job *of)
 {
-    maker m = {.trace = trace_new(), .of = of};
+    maker m = {.trace = trace_new(), .of = of, .thread = MAIN_THREAD};
     for (unsigned step = 0; step < of->steps; step++) {
         const ps_ns begin = m.host;
         m.host += 10;

@@ -19,6 +19,7 @@ typedef struct layer_job {
     bool has_modules;   /* a range for each layer's forward pass */
     bool trains;        /* backward and an optimizer; else forward alone */
     bool has_adapters;  /* which alone are trained */
+    bool has_threads;   /* backward is autograd's, on a thread of its own */
     bool perturbs;      /* forward twice, between changes of all parameters in place */
     bool changes_more;  /* and of the first layer's weight once more, at the end */
     bool shares;        /* the last layer works with the first one's weight */

@@ -132,6 +132,7 @@ size_t needless_wait(ps_plan *plan)
         ps_error err = {0};
         if (plan->dep.kind[i] != PS_DEP_START_AFTER_END || plan->dep.origin[i] != PS_DEP_RULE ||
             plan->task.lane[task] == plan->task.lane[before] ||
+            plan->lane.kind[plan->task.lane[task]] == PS_LANE_HOST || /* goes on behind new calls */
             (!is_new(plan, task) && !is_new(plan, before))) {
             continue;
         }

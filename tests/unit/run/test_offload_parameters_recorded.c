@@ -114,6 +114,34 @@ static void with_the_optimizer_on_the_host(void **state)
     fini(&k);
 }
 
+/* What autograd's thread does between two calls of the program's own is as if that one did it. */
+static void backward_may_have_a_thread(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        ps_error err = {0};
+        uint64_t host, as_much;
+        layer_job of = layer_job_forward;
+        const ps_offload what = {
+            .parameters = true, .optimizer = i % 2 == 1, .prefetch = (uint32_t)i / 2};
+        of.trains = true;
+        of.steps = 3;
+        job j = loaded(layer_job_trace(&of));
+        of.has_threads = true;
+        job k = loaded(layer_job_trace(&of));
+        assert_ok(&err, change_as(&j, what, &err));
+        assert_ok(&err, change_as(&k, what, &err));
+        assert_proved(k.changed);
+        assert_int_equal(copied_bytes(j.changed, PS_COPY_HTOD),
+                         copied_bytes(k.changed, PS_COPY_HTOD));
+        assert_int_equal(ran_ns(j.changed, "last", 2), ran_ns(k.changed, "last", 2));
+        assert_int_equal(peak_live_bytes(j.changed, &host), peak_live_bytes(k.changed, &as_much));
+        assert_int_equal(host, as_much);
+        fini(&j);
+        fini(&k);
+    }
+}
+
 /* A recording whose layers are ranges, and whose backward passes only repeat, as `peakstep record` of
  * a job on a GPU has it: ranges are put where the pieces of the recording without them begin. */
 static void layers_with_ranges_and_backward_without(void **state)
@@ -217,6 +245,26 @@ static void real_recordings(void **state)
     }
 }
 
+/* One whose backward pass is autograd's, and whose scaled gradients are changed behind it. */
+static void a_real_recording_with_its_optimizer(void **state)
+{
+    ps_error err = {0};
+    uint64_t host, none;
+    job j;
+    (void)state;
+    if (!import("incredere+gpu-profiling-pytorch-lab/Level2_mixed_precision_profiling/"
+                "amp.pt.trace.json",
+                &j)) {
+        skip();
+    }
+    assert_ok(
+        &err,
+        change_as(&j, (ps_offload){.parameters = true, .optimizer = true, .prefetch = 1}, &err));
+    assert_proved(j.changed);
+    assert_true(peak_live_bytes(j.changed, &host) < peak_live_bytes(j.recorded, &none));
+    fini(&j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,8 +273,10 @@ int main(void)
         cmocka_unit_test(made_jobs_keep_what_was_recorded),
         cmocka_unit_test(both_kinds_go_together),
         cmocka_unit_test(with_the_optimizer_on_the_host),
+        cmocka_unit_test(backward_may_have_a_thread),
         cmocka_unit_test(layers_with_ranges_and_backward_without),
         cmocka_unit_test(real_recordings),
+        cmocka_unit_test(a_real_recording_with_its_optimizer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
