@@ -57,3 +57,16 @@ ps_code ps_simulate_devices(const ps_result *result, ps_output *out, ps_error *e
     }
     return PS_OK;
 }
+
+void ps_simulate_retries(const ps_result *result, const ps_result_device *device, ps_output *out)
+{
+    char text[PS_QUANTITY_TEXT_BYTES];
+    const bool has_steps = result->step_count > 0 && device->retry != NULL;
+    const ps_result_retry whole = {.count = device->retry_count, .wait_ns = device->retry_wait_ns};
+    const ps_result_retry told = has_steps ? device->retry[result->step_count - 1] : whole;
+    if (device->retries_are_modelled && told.count > 0) {
+        ps_output_print(out, "  retries         %-12llu %sthe host waited %s for memory\n",
+                        (unsigned long long)told.count, has_steps ? "in the last step, " : "",
+                        ps_time_format(told.wait_ns, text));
+    }
+}

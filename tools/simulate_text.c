@@ -115,6 +115,7 @@ static void print_peaks(const ps_result *result, const ps_result_device *device,
                     device->base_bytes == 0 ? "" : ps_basis_name(device->base_basis),
                     device->base_bytes == 0 ? "" : ")");
     print_capacity(device, out);
+    ps_simulate_retries(result, device, out);
     ps_simulate_host_memory(device, out);
 }
 

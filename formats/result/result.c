@@ -11,6 +11,7 @@ void ps_result_fini(ps_result *self)
     ps_free(self->step);
     for (size_t i = 0; i < self->device_count; i++) {
         ps_free(self->device[i].phase);
+        ps_free(self->device[i].retry);
     }
     ps_free(self->device);
     ps_free(self->node);

@@ -44,6 +44,12 @@ typedef struct ps_result_phase {
     uint64_t peak_allocated_bytes, peak_reserved_bytes;
 } ps_result_phase;
 
+/** Requests of one step that did not fit before the cache was released. */
+typedef struct ps_result_retry {
+    uint64_t count;
+    ps_ns wait_ns; /* of the host, for what freed memory waited for, and for the device */
+} ps_result_retry;
+
 /** Time of a device over the whole plan or a step; the first four parts sum to its length. */
 typedef struct ps_result_time {
     ps_ns compute_ns;         /* a kernel or fill runs */
@@ -116,6 +122,9 @@ typedef struct ps_result_device {
     uint64_t request_count;
     uint64_t unmatched_free_count;
     uint64_t retry_count;
+    bool retries_are_modelled; /* times hold what hosts waited for: else the two below are empty */
+    ps_ns retry_wait_ns;       /* outside steps too */
+    ps_result_retry *retry;    /* per step of the plan */
     ps_result_oom oom;
     ps_result_check allocated_check; /* recorded total after each request */
     ps_result_check address_check;   /* recorded address of each allocation */

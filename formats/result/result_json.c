@@ -145,6 +145,25 @@ static void put_phases(ps_result_writer *w, const ps_result_device *device)
     (void)yajl_gen_array_close(w->gen);
 }
 
+/* What hosts waited for because requests did not fit, where times hold it. */
+static void put_retries(ps_result_writer *w, const ps_result_device *device)
+{
+    if (!device->retries_are_modelled || device->retry_count == 0) {
+        return;
+    }
+    ps__put_int(w, "retry_wait_ns", (uint64_t)device->retry_wait_ns);
+    ps__put_key(w, "retries");
+    (void)yajl_gen_array_open(w->gen);
+    for (size_t step = 0; step < w->result->step_count; step++) {
+        (void)yajl_gen_map_open(w->gen);
+        ps__put_int(w, "step", step);
+        ps__put_int(w, "count", device->retry[step].count);
+        ps__put_int(w, "wait_ns", (uint64_t)device->retry[step].wait_ns);
+        (void)yajl_gen_map_close(w->gen);
+    }
+    (void)yajl_gen_array_close(w->gen);
+}
+
 static void put_host(ps_result_writer *w, const ps_result_host *host)
 {
     if (!host->is_used) {
@@ -213,6 +232,7 @@ static void put_device(ps_result_writer *w, const ps_result_device *device)
     ps__put_int(w, "requests", device->request_count);
     ps__put_int(w, "unmatched_frees", device->unmatched_free_count);
     ps__put_int(w, "cache_retries", device->retry_count);
+    put_retries(w, device);
     put_check(w, "allocated_check", &device->allocated_check);
     put_check(w, "address_check", &device->address_check);
     ps__put_key(w, "chart");

@@ -105,6 +105,21 @@ static bool follow_dep(walk *self, bool of_end, ps_ns when)
     return false;
 }
 
+/* A request for memory that did not fit at first waited for another task. */
+static bool follow_wait(walk *self, ps_ns when)
+{
+    const ps_run_waits *waits = &self->times->waits;
+    const uint32_t task = self->task;
+    for (size_t i = ps__run_waits_of(waits, task); i < waits->count && waits->row[i].task == task;
+         i++) {
+        if (self->times->end_ns[waits->row[i].before] == when) {
+            go(self, waits->row[i].before, true, 0);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void leave_end(walk *self)
 {
     const uint32_t task = self->task;
@@ -128,7 +143,7 @@ static bool leave_start(walk *self)
         go(self, previous, true, gap);
         return true;
     }
-    return follow_dep(self, false, start);
+    return follow_dep(self, false, start) || follow_wait(self, start);
 }
 
 /* ---- the walk ---- */

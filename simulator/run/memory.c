@@ -179,7 +179,9 @@ static ps_code apply_memop(ps_memory_walk *walk, size_t row, ps_error *err)
     switch ((ps_memop)memop->op[row]) {
     case PS_MEMOP_ALLOC:
         PS_TRY(ps__memory_held_release(walk, walk->chart_ns, err));
-        return ps__memory_walk_alloc(walk, buffer, row, err);
+        ps__memory_retry_begin(walk);
+        PS_TRY(ps__memory_walk_alloc(walk, buffer, row, err));
+        return ps__memory_retry_end(walk, row, err);
     case PS_MEMOP_FREE:
         return free_buffer(walk, buffer, false, err);
     case PS_MEMOP_FREE_REQUEST:
@@ -250,7 +252,7 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
         walk->memop = row;
         ps_result_phase *phase = ps__run_phase_at(walk->plan, walk->out, row, &walk->step);
         note_begin(walk, phase);
-        note_chart(walk, ps__run_moment(walk->times, memop->task[row], memop->offset_ns[row]));
+        note_chart(walk, ps__memory_retry_moment(walk, row));
         PS_TRY(apply_memop(walk, row, err));
         ps__memory_walk_note(walk, row);
         note_level(walk, phase);
@@ -313,12 +315,33 @@ static ps_code find_need(const ps_plan *plan, const ps_run_times *times, uint32_
     return code;
 }
 
+ps_code ps__run_memory_waits(const ps_plan *plan, const ps_run_times *times, uint32_t device,
+                             ps_run_waits *found, ps_error *err)
+{
+    ps_result_device scratch = {0};
+    ps_memory_walk walk;
+    ps_code code = ps__memory_walk_open(&walk, plan, times, device, true, &scratch, err);
+    if (code == PS_OK) {
+        walk.retry.found = found;
+        code = ps__memory_walk_run(&walk, err);
+    }
+    ps__memory_walk_close(&walk);
+    return code == PS_DEVICE_FULL ? PS_OK : code;
+}
+
+static ps_code make_retries(const ps_plan *plan, ps_result_device *out, ps_error *err)
+{
+    out->retry = ps_calloc(plan->step.head.count, sizeof *out->retry);
+    return out->retry == NULL ? ps_fail_nomem(err) : PS_OK;
+}
+
 ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                        ps_result_device *out, ps_error *err)
 {
     ps_memory_walk walk;
     copy_facts(plan, device, out);
     PS_TRY(ps__run_phases(plan, times, device, out, err));
+    PS_TRY(make_retries(plan, out, err));
     ps_code code = ps__memory_walk_open(&walk, plan, times, device, true, out, err);
     if (code == PS_OK) {
         code = ps__memory_walk_run(&walk, err);
@@ -328,6 +351,7 @@ ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t 
     if (code == PS_OK || code == PS_DEVICE_FULL) {
         copy_stats(&walk, out);
         note_phase(&walk, out);
+        out->retries_are_modelled = walk.retry.is_modelled;
         code = ps__run_breakdown(&walk, err);
     }
     ps__memory_walk_close(&walk);

@@ -73,6 +73,7 @@ static ps_code create_model(ps_memory_walk *walk, bool is_limited, ps_error *err
         config.choose_address = choose_address;
         config.address_ctx = walk;
     }
+    ps__memory_retry_listen(walk, &config);
     if (name[0] == '\0') {
         name = ps_allocators_default_name(&config.settings);
     }
@@ -225,6 +226,7 @@ static ps_code warm_up(ps_memory_walk *walk, ps_error *err)
     PS_TRY(ps__memory_walk_run(walk, err));
     PS_TRY(turn_around(walk, err));
     *walk->out = before;
+    ps__memory_retry_forget(walk);
     walk->has_peak = false;
     walk->chart_ns = 0;
     walk->chart_bin = 0;
@@ -259,6 +261,7 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
         return ps_fail_nomem(err);
     }
     PS_TRY(ps__memory_held_open(walk, err));
+    PS_TRY(ps__memory_retry_open(walk, err));
     return start(walk, is_limited, err);
 }
 
@@ -266,6 +269,7 @@ void ps__memory_walk_close(ps_memory_walk *walk)
 {
     ps_allocator_destroy(walk->model);
     ps__memory_held_close(walk);
+    ps__memory_retry_close(walk);
     ps_free(walk->handle);
     ps_free(walk->block_bytes);
     ps_free(walk->wait);

@@ -15,6 +15,25 @@ typedef enum ps_memory_wait {
     PS_WAIT_REQUESTED,   /* requested by the plan: no longer live */
 } ps_memory_wait;
 
+/** No task. */
+#define PS_MEMORY_NO_TASK UINT32_MAX
+
+/* Requests that did not fit at first: what their host waits for (memory_retry.c). */
+typedef struct ps_memory_retry {
+    bool is_modelled;    /* the plan tells what freed memory waits for */
+    ps_run_waits *found; /* NULL: nobody asks */
+    uint32_t in_task;    /* host task whose requests have waited last */
+    uint64_t count;      /* of retries before the request at work */
+    bool gave_segments;  /* it gave segments back to the driver */
+    uint8_t *gave_pages; /* per lane: ... pages of that stream */
+    uint32_t *launcher;  /* per task: who hands it over; this and what follows NULL until needed */
+    uint32_t *next;      /* per task: the next one on its lane */
+    uint32_t *newest;    /* per lane: what was handed over last before the task at work */
+    uint32_t *ahead;     /* per lane: the first task behind it */
+    size_t *first_hold;  /* per buffer and one more: where its tasks begin in hold_task */
+    uint32_t *hold_task;
+} ps_memory_retry;
+
 typedef struct ps_memory_walk {
     const ps_plan *plan;
     const ps_run_times *times;
@@ -43,6 +62,7 @@ typedef struct ps_memory_walk {
     size_t chart_bin;
     size_t step;            /* of the request at work */
     ps_result_phase *phase; /* ... NULL: none */
+    ps_memory_retry retry;
 } ps_memory_walk;
 
 /**
@@ -74,6 +94,23 @@ ps_code ps__memory_held_add(ps_memory_walk *walk, uint32_t buffer, ps_error *err
 
 /** Ends the frees of what is held no longer than `now`. */
 ps_code ps__memory_held_release(ps_memory_walk *walk, ps_ns now, ps_error *err) PS_MUST_USE;
+
+/** Open it when the walk's plan and device are set; close it also after a failure. */
+ps_code ps__memory_retry_open(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
+void ps__memory_retry_close(ps_memory_walk *walk);
+
+/** What a first run told is forgotten. */
+void ps__memory_retry_forget(ps_memory_walk *walk);
+
+/** Has the model tell what it gives back. */
+void ps__memory_retry_listen(ps_memory_walk *walk, ps_alloc_config *config);
+
+/** When a row's request is made: before what its host task waits for, if none of that task's has waited. */
+ps_ns ps__memory_retry_moment(const ps_memory_walk *walk, size_t row);
+
+/** Around a request that was served: notes whether, and for what, the host waited. */
+void ps__memory_retry_begin(ps_memory_walk *walk);
+ps_code ps__memory_retry_end(ps_memory_walk *walk, size_t row, ps_error *err) PS_MUST_USE;
 
 /** Takes the present level into peaks and chart; memop SIZE_MAX: at the origin. */
 void ps__memory_walk_note(ps_memory_walk *walk, size_t memop);

@@ -4,79 +4,10 @@
  */
 #include "run/run.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
-#include "engine/engine.h"
 #include "run/steady.h"
-
-static void name_task(const void *context, uint32_t task, char *out, size_t bytes)
-{
-    const ps_plan *plan = context;
-    const uint32_t lane = plan->task.lane[task];
-    (void)snprintf(out, bytes, "%s on %s", ps_strings_text(plan->strings, plan->task.name[task]),
-                   ps_strings_text(plan->strings, plan->lane.name[lane]));
-}
-
-ps_code ps__run_times(const ps_plan *plan, const int64_t *dur_ns, ps_run_times *times,
-                      ps_error *err)
-{
-    const size_t count = plan->task.head.count;
-    times->makespan_ns = 0;
-    if (times->start_ns == NULL) {
-        times->start_ns = ps_calloc(count, sizeof *times->start_ns);
-        times->end_ns = ps_calloc(count, sizeof *times->end_ns);
-    }
-    if (times->start_ns == NULL || times->end_ns == NULL) {
-        return ps_fail_nomem(err);
-    }
-    const ps_engine_input input = {
-        .lane_count = plan->lane.head.count,
-        .task_count = count,
-        .lane = plan->task.lane,
-        .gap_ns = plan->task.gap_ns,
-        .dur_ns = dur_ns == NULL ? plan->task.dur_ns : dur_ns,
-        .bytes = plan->task.bytes,
-        .rate_bytes_per_s = plan->task.rate_bytes_per_s,
-        .dep_count = plan->dep.head.count,
-        .dep_task = plan->dep.task,
-        .dep_before = plan->dep.before,
-        .dep_kind = plan->dep.kind,
-        .dep_lag_ns = plan->dep.lag_ns,
-        .link_count = plan->link.head.count,
-        .link_bytes_per_s = plan->link.bytes_per_s,
-        .transfer_count = plan->transfer.head.count,
-        .transfer_task = plan->transfer.task,
-        .transfer_link = plan->transfer.link,
-    };
-    PS_TRY(ps_engine_run(&input, name_task, plan, times->start_ns, times->end_ns, err));
-    for (size_t i = 0; i < count; i++) {
-        times->makespan_ns =
-            times->end_ns[i] > times->makespan_ns ? times->end_ns[i] : times->makespan_ns;
-    }
-    return PS_OK;
-}
-
-ps_ns ps__run_moment(const ps_run_times *times, uint32_t task, ps_ns offset_ns)
-{
-    const ps_ns at = ps_time_add(times->start_ns[task], offset_ns);
-    /* a moment inside a task stays inside it, also where a what-if made the task shorter */
-    return offset_ns >= 0 && at > times->end_ns[task] ? times->end_ns[task] : at;
-}
-
-ps_ns ps__run_step_time(const ps_plan *plan, const ps_run_times *times, size_t i)
-{
-    const ps_plan_step_table *step = &plan->step;
-    const ps_ns begin = step->begin_task[i] == PS_PLAN_WHOLE
-                            ? 0
-                            : ps__run_moment(times, step->begin_task[i], step->begin_offset_ns[i]);
-    const ps_ns end = step->end_task[i] == PS_PLAN_WHOLE
-                          ? times->makespan_ns
-                          : ps__run_moment(times, step->end_task[i], step->end_offset_ns[i]);
-    return end - begin;
-}
 
 static ps_code run_steps(const ps_plan *plan, const ps_run_times *times, ps_result *out,
                          ps_error *err)
@@ -144,7 +75,7 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
 
 static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out, ps_error *err)
 {
-    PS_TRY(ps__run_times(plan, NULL, times, err));
+    PS_TRY(ps__run_settle(plan, times, err));
     out->makespan_ns = times->makespan_ns;
     for (size_t i = 0; i < plan->task.head.count; i++) {
         out->basis_ns[plan->task.basis[i]] += times->end_ns[i] - times->start_ns[i];
@@ -159,7 +90,7 @@ static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out,
 static ps_code find_step_time(const ps_plan *plan, ps_run_times *times, ps_result *out,
                               ps_error *err)
 {
-    PS_TRY(ps__run_times(plan, NULL, times, err));
+    PS_TRY(ps__run_settle(plan, times, err));
     PS_TRY(run_steps(plan, times, out, err));
     return find_steady_state(out, err);
 }
@@ -169,11 +100,10 @@ ps_code ps_run_step_time(const ps_plan *plan, ps_ns *out, ps_error *err)
     ps_run_times times = {0};
     ps_result result = {.plan = plan};
     const ps_code code = find_step_time(plan, &times, &result, err);
-    ps_free(times.start_ns);
-    ps_free(times.end_ns);
     if (code == PS_OK) {
         *out = result.step_count > 0 ? result.step_time_ns : times.makespan_ns;
     }
+    ps__run_times_fini(&times);
     ps_result_fini(&result);
     return code;
 }
@@ -183,8 +113,7 @@ ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)
     ps_run_times times = {0};
     ps_result result = {.plan = plan};
     const ps_code code = run_all(plan, &times, &result, err);
-    ps_free(times.start_ns);
-    ps_free(times.end_ns);
+    ps__run_times_fini(&times);
     if (code != PS_OK) {
         ps_result_fini(&result);
         return code;
