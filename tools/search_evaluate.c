@@ -82,7 +82,6 @@ static ps_code change(const ps_search_case *self, ps_plan *plan, ps_error *err)
         .memory_bytes = ps_args_quantity(args, "memory"),
         .base_bytes = ps_args_quantity(args, "base"),
         .has_base = ps_args_has(args, "base"),
-        .software = ps_args_text(args, "software"),
         .allocator = ps_args_text(args, "allocator"),
         .allocator_conf = ps_args_text(args, "allocator-conf"),
     };

@@ -155,7 +155,7 @@ static ps_whatif_scale read_scale(const ps_args *args, const ps_loaded *input)
     };
 }
 
-/* A plan that was made from a model has its GPU and its sizes already. */
+/* A plan that was made from a model has its GPU, its software and its sizes already. */
 static ps_code change_plan(const ps_args *args, const ps_catalogue *catalogue, bool is_made,
                            const ps_loaded *input, ps_error *err)
 {
@@ -168,6 +168,7 @@ static ps_code change_plan(const ps_args *args, const ps_catalogue *catalogue, b
     ps_code code = read_changes(args, texts, &change);
     if (is_made) {
         change.gpu = NULL;
+        change.software = NULL;
     } else {
         change.scale = has_scale(args) ? &scale : NULL;
     }
