@@ -103,6 +103,8 @@ def options_of(row, stride=None):
                "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']]}ms", "--drop-output",
                "--mask", "none", "--host", HOST_OF[cluster_of(row)],
                "--binding", "socket" if is_bound(row) else "none", "--distribution", "cyclic"]
+    if row["gpu"].startswith("A100"):
+        options += ["--software", "deepspeed-0.13-cuda-11.8"]
     for key, value in settings.items():
         options += ["--scheme-option", f"{key}={value}"]
     return options
