@@ -155,10 +155,11 @@ static ps_tensor attend(ps_model *m, const pass *about, ps_tensor of[3])
                                         PS_ROLE_WORKSPACE);
     }
     ps_tensor scores = ps_op_bmm(m->e, of[0], of[1], &up);
-    ps_eager_assign(m->e, &scores, ps_megatron_masked_softmax(m->e, scores));
-    ps_tensor mixed = ps_op_bmm(m->e, scores, of[2], &down);
-    ps_eager_clear(m->e, &scores);
+    ps_tensor shares = ps_megatron_masked_softmax(m->e, scores);
+    ps_tensor mixed = ps_op_bmm(m->e, shares, of[2], &down);
     ps_eager_assign(m->e, &mixed, ps_op_copy(m->e, mixed)); /* by tokens */
+    ps_eager_clear(m->e, &scores);
+    ps_eager_clear(m->e, &shares);
     return mixed;
 }
 
@@ -173,7 +174,6 @@ static ps_tensor run_attention(ps_model *m, const layer *with, const pass *about
     ps_eager_clear(e, &in);
     const int64_t elements = ps_eager_elements(e, of[QUERY]);
     ps_op_split(e, both, shared, 2);
-    ps_eager_clear(e, &both);
     of[KEY] = repeat(m, shared[0], elements);
     of[VALUE] = repeat(m, shared[1], elements);
     turn(m, about, &of[QUERY]);
@@ -184,6 +184,7 @@ static ps_tensor run_attention(ps_model *m, const layer *with, const pass *about
     }
     const ps_tensor out = ps_linear_run(m, &with->dense, mixed);
     ps_eager_clear(e, &mixed);
+    ps_eager_clear(e, &both);
     ps_megatron_add_parts(e, out, own(m)->shape.parts);
     return out;
 }
@@ -208,18 +209,24 @@ static ps_tensor run_mlp(ps_model *m, const layer *with, ps_tensor x)
     return out;
 }
 
+/* What forward() has in its variables lives until it returns. */
 static ps_tensor run_block(ps_model *m, const void *about, int64_t index, ps_tensor input)
 {
     ps_eager *e = m->e;
     const layer *with = &own(m)->layer[index];
+    ps_tensor mask[2];
     ps_tensor x = norm(m, with->attention_norm, input);
-    ps_eager_assign(e, &x, run_attention(m, with, about, x));
-    ps_tensor residual = ps_op_add(e, input, x);
+    ps_tensor attended = run_attention(m, with, about, x);
+    ps_tensor residual = ps_megatron_drop_and_add(e, attended, input, &mask[0]);
     ps_eager_assign(e, &x, norm(m, with->mlp_norm, residual));
-    ps_eager_assign(e, &x, run_mlp(m, with, x));
-    const ps_tensor out = ps_op_add(e, residual, x);
+    ps_tensor widened = run_mlp(m, with, x);
+    const ps_tensor out = ps_megatron_drop_and_add(e, widened, residual, &mask[1]);
+    ps_eager_clear(e, &attended);
+    ps_eager_clear(e, &widened);
     ps_eager_clear(e, &residual);
     ps_eager_clear(e, &x);
+    ps_eager_clear(e, &mask[0]);
+    ps_eager_clear(e, &mask[1]);
     return out;
 }
 

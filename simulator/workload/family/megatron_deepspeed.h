@@ -22,4 +22,13 @@ ps_tensor ps_megatron_masked_softmax(ps_eager *e, ps_tensor scores);
  */
 ps_tensor ps_megatron_cross_entropy(ps_eager *e, ps_tensor logits, ps_tensor labels, int64_t rows);
 
+/**
+ * residual + dropout(x), a function in TorchScript. It is told to record for autograd, in a first pass
+ * without it too, and then PyTorch makes a mask, 1 byte an element, and a copy of x even where nothing
+ * is dropped, as here.
+ *
+ * @param mask  owned by the caller, who keeps it as long as the result's graph lives
+ */
+ps_tensor ps_megatron_drop_and_add(ps_eager *e, ps_tensor x, ps_tensor residual, ps_tensor *mask);
+
 #endif

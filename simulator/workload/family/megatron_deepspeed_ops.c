@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fused softmax and cross entropy of Megatron-DeepSpeed, and its sums over
+ * Fused softmax, dropout and cross entropy of Megatron-DeepSpeed, and its sums over
  * ranks that share matrices, which computation waits for.
  */
 #include "workload/eager/eager_parts.h"
@@ -63,6 +63,33 @@ ps_tensor ps_megatron_masked_softmax(ps_eager *e, ps_tensor scores)
     ps_op_kernel(e, "masked_softmax", 2 * ps_eager_bytes(e, scores));
     ps_op_save(e, node, out);
     ps_op_output(e, node, out, 0);
+    return out;
+}
+
+static void drop_backward(ps_eager *e, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    const uint64_t bytes = ps_eager_bytes(e, grads[0]);
+    out[0] = ps_op_result(e, ps_eager_elements(e, grads[0]), ps_eager_dtype(e, grads[0]));
+    ps_op_kernel(e, "native_dropout_backward", 2 * bytes + ps_eager_bytes(e, node->saved[0]));
+    out[1] = ps_eager_hold(e, grads[0]);
+}
+
+static const ps_node_ops drop_ops = {"DifferentiableGraphBackward", drop_backward};
+
+ps_tensor ps_megatron_drop_and_add(ps_eager *e, ps_tensor x, ps_tensor residual, ps_tensor *mask)
+{
+    const ps_tensor inputs[] = {x, residual};
+    const int64_t elements = ps_eager_elements(e, x);
+    const uint64_t bytes = ps_eager_bytes(e, x);
+    ps_node *node = ps_op_record(e, &drop_ops, inputs, 2);
+    ps_tensor dropped = ps_op_result(e, elements, ps_eager_dtype(e, x));
+    *mask = ps_op_result(e, elements, PS_DTYPE_BOOL);
+    ps_op_kernel(e, "native_dropout", 2 * bytes + ps_eager_bytes(e, *mask));
+    const ps_tensor out = ps_op_result(e, elements, ps_eager_dtype(e, x));
+    ps_op_kernel(e, "add", 3 * bytes);
+    ps_op_save(e, node, *mask);
+    ps_op_output(e, node, out, 0);
+    ps_eager_clear(e, &dropped);
     return out;
 }
 

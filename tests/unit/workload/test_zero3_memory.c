@@ -271,6 +271,30 @@ static void test_a_bucket_in_line_waits_for_its_own_copies(void **state)
     assert_int_not_equal(mark[0], mark[1]);
 }
 
+/* [bytes] of what a scripted dropout makes in a step: copies of its input, and masks of a byte each. */
+static void test_nothing_dropped_leaves_masks(void **state)
+{
+    enum { BLOCKS = 6, SUMS = 2, PASSES = 2 };
+    ps_recipe r = recipe(1);
+    uint64_t copies = 0, masks = 0;
+    (void)state;
+    r.checkpoint_every = 1;
+    ps_workload *w = build(MEGATRON, &r);
+    const uint64_t elements = (uint64_t)(r.batch * r.length * HIDDEN);
+    for (uint32_t at = w->step.begin_event[1]; at < w->step.end_event[1]; at++) {
+        const uint32_t row = w->event.ref[at];
+        if (w->event.kind[at] != PS_WORKLOAD_EVENT_ALLOC ||
+            strcmp(ps_strings_text(w->strings, w->tensor.label[row]), "native_dropout") != 0) {
+            continue;
+        }
+        copies += w->tensor.bytes[row] == 2 * elements;
+        masks += w->tensor.bytes[row] == elements;
+    }
+    assert_int_equal(copies, BLOCKS * SUMS * PASSES);
+    assert_int_equal(masks, BLOCKS * SUMS * PASSES);
+    ps_workload_destroy(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_one_rank_copies_the_head_once),
         cmocka_unit_test(test_a_count_that_begins_in_backward_lets_more_live),
         cmocka_unit_test(test_a_block_is_run_again_to_its_end),
+        cmocka_unit_test(test_nothing_dropped_leaves_masks),
         cmocka_unit_test(test_a_bucket_in_line_waits_for_its_own_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
