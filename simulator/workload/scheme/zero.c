@@ -65,6 +65,23 @@ void ps_zero_show_gradient(ps_scheme *self, int64_t elements)
     ps_eager_clear(self->e, &zeros);
 }
 
+void ps_zero_sum_number(ps_scheme *self)
+{
+    const ps_dtype type = PS_DTYPE_F32;
+    const ps_collective over_parts = {.name = "all_reduce",
+                                      .op = PS_COLLECTIVE_ALL_REDUCE,
+                                      .lane = PS_EAGER_MAIN,
+                                      .axes = PS_PARALLEL_TENSOR_AXIS,
+                                      .dtype = type,
+                                      .bytes = ps_dtype_bytes(type),
+                                      .mark = self->runs};
+    ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, PS_EAGER_MAIN, ps_scheme_all_axes(self), type,
+                      ps_dtype_bytes(type));
+    if (self->tensor > 1) {
+        ps_op_collective(self->e, &over_parts);
+    }
+}
+
 void ps_zero_norms(ps_scheme *self, const int64_t *elements, size_t count)
 {
     const uint64_t narrow = ps_dtype_bytes(ps_zero_type(self)), wide = ps_dtype_bytes(DOUBLE);
@@ -74,8 +91,7 @@ void ps_zero_norms(ps_scheme *self, const int64_t *elements, size_t count)
         ps_scheme_kernel(self, "linalg_vector_norm", (uint64_t)elements[i] * wide);
         ps_eager_clear(self->e, &copy);
     }
-    ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, PS_EAGER_MAIN, ps_scheme_all_axes(self),
-                      PS_DTYPE_F32, ps_dtype_bytes(PS_DTYPE_F32));
+    ps_zero_sum_number(self);
 }
 
 void ps_zero_update(ps_scheme *self, ps_optimizer *optimizer, ps_tensor copy, ps_tensor grad)

@@ -30,6 +30,10 @@ ps_tensor ps_zero_make_copy(ps_scheme *self, int64_t elements);
 /** Zeros as a gradient of the largest part, for a moment: states are sized by it. */
 void ps_zero_show_gradient(ps_scheme *self, int64_t elements);
 
+/** A norm or a flag summed over all that have parts of the parameters, ranks that share matrices
+ * included, on the main stream; the host does not wait. */
+void ps_zero_sum_number(ps_scheme *self);
+
 /** The norm of a gradient in 64 bits, which is made of it; `count` of them. */
 void ps_zero_norms(ps_scheme *self, const int64_t *elements, size_t count);
 

@@ -351,8 +351,7 @@ static void step_offloaded(ps_scheme *self)
 {
     zero3 *z = own(self);
     for (size_t i = 0; i < z->offload.count; i++) {
-        ps_scheme_collect(self, PS_COLLECTIVE_ALL_REDUCE, PS_EAGER_MAIN, ps_scheme_all_axes(self),
-                          PS_DTYPE_F32, ps_dtype_bytes(PS_DTYPE_F32));
+        ps_zero_sum_number(self);
         ps_op_wait(self->e, PS_EAGER_MAIN);
     }
     if (self->settings->zero.update_stride > 0) {

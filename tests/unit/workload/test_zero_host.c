@@ -200,6 +200,43 @@ static void test_one_rank_runs_it_too(void **state)
     }
 }
 
+/* Sums over all axes of these, in the second step's update. */
+static uint64_t sums_of_a_step(const ps_workload *w, uint32_t axes)
+{
+    uint64_t count = 0;
+    for (uint32_t at = w->step.begin_event[1]; at < w->step.end_event[1]; at++) {
+        const uint32_t row = w->event.ref[at];
+        count += w->event.kind[at] == PS_WORKLOAD_EVENT_OP && w->op.kind[row] == PS_OP_COLLECTIVE &&
+                 w->op.collective[row] == PS_COLLECTIVE_ALL_REDUCE &&
+                 w->op.phase[row] == PS_PHASE_OPTIMIZER && w->op.axes[row] == axes;
+    }
+    return count;
+}
+
+/* Norms of every sub-group are summed over ranks with other data and over ranks with other parts of
+ * the matrices; the host waits for both, so ranks that share matrices begin their step together. */
+static void test_norms_are_summed_over_all_parts(void **state)
+{
+    static const char shared[] =
+        "{\"model_type\":\"megatron_deepspeed\",\"num_hidden_layers\":4,\"hidden_size\":64,"
+        "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":128,"
+        "\"vocab_size\":512,\"tensor_parallel\":2}";
+    (void)state;
+    for (int64_t ranks = 2; ranks <= RANKS; ranks *= 2) {
+        ps_recipe r = offload_recipe(ranks);
+        uint64_t states = 0;
+        r.parallel.zero.sub_group_size = 20000;
+        ps_workload *w = build(shared, &r);
+        for (size_t t = 0; t < w->tensor.head.count; t++) {
+            states += is_state(w, t);
+        }
+        assert_true(states / 3 > 2);
+        assert_int_equal(sums_of_a_step(w, 1), states / 3);
+        assert_int_equal(sums_of_a_step(w, 2), ranks > 2 ? states / 3 : 0);
+        ps_workload_destroy(w);
+    }
+}
+
 static void test_parameters_come_from_the_host(void **state)
 {
     ps_recipe r = offload_recipe(RANKS);
@@ -326,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_states_visit_the_device_by_stride),
         cmocka_unit_test(test_a_ratio_leaves_states_on_the_device),
         cmocka_unit_test(test_one_rank_runs_it_too),
+        cmocka_unit_test(test_norms_are_summed_over_all_parts),
         cmocka_unit_test(test_parameters_come_from_the_host),
         cmocka_unit_test(test_a_delayed_update_is_the_threads),
         cmocka_unit_test(test_states_lie_on_disks),
