@@ -202,6 +202,29 @@ static ps_code read_host(ps_kind_reader *self)
     return PS_OK;
 }
 
+/* Beside which GPU each port sits, as far as it is stated. */
+static ps_code read_ports(ps_kind_reader *self)
+{
+    ps_node_kind *kind = &self->cluster->kind;
+    ps_stated stated;
+    for (uint32_t port = 0; port < PS_NODE_MAX_GPUS; port++) {
+        char quantity[32];
+        (void)snprintf(quantity, sizeof quantity, "port-%u", (unsigned)port);
+        if (!ps_figure_table_get(self->table, self->thing, quantity, &stated)) {
+            continue;
+        }
+        if (port >= self->cluster->info.nics || stated.value >= kind->gpus) {
+            return ps_fail(self->err, PS_BAD_INPUT,
+                           "%.80s has %u network ports and %u GPUs, but %s beside GPU %u is stated",
+                           ps_figure_table_name(self->table, self->thing),
+                           (unsigned)self->cluster->info.nics, (unsigned)kind->gpus, quantity,
+                           (unsigned)stated.value);
+        }
+        kind->near_gpus |= UINT64_C(1) << stated.value;
+    }
+    return PS_OK;
+}
+
 static ps_code read_network(ps_kind_reader *self)
 {
     ps_cluster_info *info = &self->cluster->info;
@@ -220,7 +243,7 @@ static ps_code read_network(ps_kind_reader *self)
         self->cluster->kind.scatter_share = stated.value;
     }
     info->network_latency_ns = (ps_ns)latency;
-    return PS_OK;
+    return read_ports(self);
 }
 
 ps_code ps_kind_read_figures(ps_kind_reader *self)

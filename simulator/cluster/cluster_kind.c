@@ -37,6 +37,7 @@ static const ps_figure_rule rules[] = {
     {"slot-echo", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"host-stream", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"scatter-share", PS_UNIT_RATIO, 1, PS_RATIO_ONE},
+    {"port-*", PS_UNIT_COUNT, 0, PS_NODE_MAX_GPUS - 1},
     {"rail-change", PS_UNIT_BANDWIDTH, 1, UINT64_C(1) << 50},
     {"storage", PS_FIGURE_WORD, 0, 0},
     {"storages", PS_UNIT_COUNT, 1, 64},

@@ -43,7 +43,9 @@ typedef struct ps_node_kind {
     uint64_t nic_bytes_per_s;                     /* of one port; 0: none */
     uint64_t read_bytes_per_s, write_bytes_per_s; /* of all disks of a node; 0: none stated */
     uint64_t scatter_share;           /* of a port's rate, of what is summed on its way; 0: all */
-    uint64_t rail_change_bytes_per_s; /* of a port whose rings change it; 0: as others */
+    uint64_t rail_change_bytes_per_s; /* of a port, of rings that cannot leave by the one they came
+                                         by, or that are far from all; 0: as others */
+    uint64_t near_gpus;               /* bit g: GPU g sits beside a port; 0: not stated */
     uint32_t links[PS_MESH_MAX_GPUS][PS_MESH_MAX_GPUS];
 } ps_node_kind;
 

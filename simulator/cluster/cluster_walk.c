@@ -133,8 +133,22 @@ static uint32_t gpus_per_rail(const ps_cluster *self)
     return per_port > kind->gpus_per_switch ? per_port : kind->gpus_per_switch;
 }
 
+/* No member sits beside a port of the node. */
+static bool is_far(const ps_walk *self, const ps_walk_share *at)
+{
+    for (uint32_t i = 0; i < at->count; i++) {
+        if ((self->cluster->kind.near_gpus >> ps_walk_member(self, at, i) & 1) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool ps_walk_changes_rail(const ps_walk *self, const ps_walk_share *at)
 {
+    if (self->cluster->kind.near_gpus != 0) {
+        return is_far(self, at);
+    }
     if (self->cluster->info.nics == 0 || at->count < 2) {
         return false;
     }

@@ -37,8 +37,10 @@ uint32_t ps_walk_member(const ps_walk *self, const ps_walk_share *at, uint32_t i
 uint32_t ps_walk_rings(const ps_walk *self, const ps_walk_share *at, bool *is_forwarded);
 
 /**
- * Whether a ring enters the node beside one GPU and leaves it beside another that has other ports:
- * several members of which no two share ports. One GPU alone takes its own both ways.
+ * Whether a ring's way between the node's ports and its GPUs is a long one. Where the kind states
+ * beside which GPUs its ports sit: when no member is one of them. Else when it enters the node beside
+ * one GPU and leaves it beside another that has other ports: several members of which no two share
+ * ports, while one GPU alone takes its own both ways.
  */
 bool ps_walk_changes_rail(const ps_walk *self, const ps_walk_share *at);
 

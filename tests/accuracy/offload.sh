@@ -37,11 +37,11 @@ cat <<'DOS'
 
 115 published runs on nodes of four A100 and of four H100: plain DeepSpeed, with gradients flushed
 beside the computation, TwinFlow's ratio, Deep Optimizer States by stride, and both. Rates of memory,
-cores, slots and pageable copies, what ports pass on and a hook's time were found on 19 rows by
+cores, slots and pageable copies, what ports pass on and a hook's time were found on 21 rows by
 `tools/dev/calibrate_offload.py` (called calibrated on); each machine is one kind of node, and how a run
-was launched (bound or not, ranks over nodes) is a flag. Which mechanisms of time there are (collectives
-in line with computation, copies that wait for what has just come up, ranks dealt over the nodes) was
-decided with all rows in view. Peaks are the most of all iterations, the first one's included. Clean
+was launched (threads bound or not) is a flag. Which mechanisms of time there are (collectives in line
+with computation, copies that wait for what has just come up, rings far from all ports) was decided with
+all rows in view. Peaks are the most of all iterations, the first one's included. Clean
 rows are those on one node without tensor parallelism whose eight iterations were alike; all have nothing
 left out. Reserved memory was published in whole GiB. The steps by stride are from published bars.
 DOS

@@ -179,6 +179,10 @@ static void what_cannot_be_is_refused(void **state)
             PS_BAD_INPUT, "use yes or no");
     refused("a", 1, HEADER "a,like,rtx3090-2-nvlink,,given: x\na,links-1-2,1,,given: x\n",
             PS_BAD_INPUT, "has 2 GPUs, but links-1-2");
+    refused("a", 1, HEADER "a,like,a100-40-numa-4,,given: x\na,port-2,1,,given: x\n", PS_BAD_INPUT,
+            "has 2 network ports and 4 GPUs, but port-2 beside GPU 1");
+    refused("a", 1, HEADER "a,like,a100-40-numa-4,,given: x\na,port-1,4,,given: x\n", PS_BAD_INPUT,
+            "port-1 beside GPU 4");
     refused("a", 1, HEADER "a,like,rtx4090-2,,given: x\na,host-memory,tape,,given: x\n",
             PS_NOT_FOUND, "tape");
     refused("a", 1, HEADER "a,like,rtx4090-2,,given: x\na,storage,reel,,given: x\n", PS_NOT_FOUND,

@@ -193,6 +193,39 @@ static void rings_that_change_the_port_have_less(void **state)
     ps_cluster_destroy(cluster);
 }
 
+/* Ports beside GPUs 3 and 1 of four. A ring with neither of them in a node has the long way, a lone
+ * rank's too; rings with one of them have the ports, whichever GPU they enter beside. */
+static void rings_far_from_all_ports_have_less(void **state)
+{
+    (void)state;
+    static const char csv[] = "node,quantity,value,unit,origin\n"
+                              "lab,like,a100-40-numa-4,,given: a machine\n"
+                              "lab,nic,IB-EDR,,given: of it\n"
+                              "lab,rail-change,2,GB/s,given: of a port\n";
+    static const struct {
+        uint32_t ranks, rank[8];
+        uint32_t times;
+        uint64_t rate;
+    } cases[] = {{4, {0, 2, 4, 6}, 1, UINT64_C(4000000000)},
+                 {2, {0, 4}, 1, UINT64_C(2000000000)},
+                 {4, {1, 3, 5, 7}, 0, UINT64_C(23600000000)},
+                 {2, {1, 5}, 0, UINT64_C(11800000000)},
+                 {4, {0, 1, 4, 5}, 0, UINT64_C(23600000000)},
+                 {3, {1, 3, 4}, 0, UINT64_C(2000000000)}, /* in the other node alone */
+                 {8, {0, 1, 2, 3, 4, 5, 6, 7}, 0, UINT64_C(23600000000)}};
+    const ps_cluster_options options = {.csv = csv, .csv_bytes = sizeof csv - 1};
+    ps_error err = {0};
+    ps_cluster *cluster = NULL;
+    assert_ok(&err, ps_cluster_create(catalogue, "lab", 8, &options, &cluster, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t *rank = cases[i].rank, count = cases[i].ranks;
+        assert_int_equal(crossings(cluster, PS_TRAFFIC_RING, rank, count, "node0.rail-change"),
+                         cases[i].times);
+        assert_int_equal(place(cluster, rank, count).network_bytes_per_s, cases[i].rate);
+    }
+    ps_cluster_destroy(cluster);
+}
+
 static void wrong_groups_are_refused(void **state)
 {
     (void)state;
@@ -225,6 +258,7 @@ int main(void)
         cmocka_unit_test(without_peer_access_all_goes_through_the_host),
         cmocka_unit_test(groups_over_nodes_share_the_ports),
         cmocka_unit_test(rings_that_change_the_port_have_less),
+        cmocka_unit_test(rings_far_from_all_ports_have_less),
         cmocka_unit_test(wrong_groups_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
