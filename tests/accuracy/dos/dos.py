@@ -30,7 +30,9 @@ MODELS = {
 }
 WORDS = 50257
 ACCUMULATED = 3  # micro-batches simulated of a step with more: the rest are like the second
-REPORT_MS = {"A100-40GB": 60, "H100-80GB": 43}
+# from one report of memory to the next where nothing lies between them: medians of what nine of the
+# runs' logs have, by ranks of the node
+REPORT_MS = {"A100-40GB": {1: 62, 2: 68, 4: 69}, "H100-80GB": {4: 46}}
 HOST_OF = {"a100-40-numa-4": "host-a100-40-numa", "h100-80-smt-4": "host-h100-80-smt"}
 # rows that figures of the machines were found on: folder, method, micro-batches (None: any), ranks,
 # and tensor ranks where there are several
@@ -101,7 +103,7 @@ def options_of(row, stride=None):
     options = ["--cluster", cluster_of(row), "--gpus", str(ranks), "--policy", "zero3", "--dtype",
                "bf16", "--checkpoint", "full", "--batch", row["micro_batch"], "--seq", row["seq"],
                "--accumulate", str(min(micro, ACCUMULATED)), "--steps", "3", "--optimizer", "adamw",
-               "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']]}ms", "--drop-output",
+               "--empty-cache", "--report-time", f"{REPORT_MS[row['gpu']][min(ranks, 4)]}ms", "--drop-output",
                "--mask", "none", "--host", HOST_OF[cluster_of(row)],
                "--binding", "socket" if is_bound(row) else "none"]
     if row["gpu"].startswith("A100"):
@@ -131,18 +133,17 @@ def told(result):
 def predict(program, row, extra=(), stride=None):
     result = simulate(program, row, extra, stride)
     device = told(result)
-    last = result["steps"][-1]
     step = len(result["steps"]) - 1
     phases = {p["phase"]: p for p in device["phases"] if p["step"] == step}
     out = {name: phases[name]["time_ns"] / 1e6 for name in PHASES}
-    out["iteration"] = last["time_ns"] / 1e6
+    out["iteration"] = result["steps"][step]["time_ns"] / 1e6
     micro, simulated = accumulation(row), min(accumulation(row), ACCUMULATED)
     if micro > simulated:  # micro-batches between the first and the last are alike
         shorter = simulate(program, {**row, "global_batch": str(
             int(row["micro_batch"]) * int(row["dp"]) * (simulated - 1))}, extra, stride)
         before = {p["phase"]: p["time_ns"] / 1e6 for p in told(shorter)["phases"]
                   if p["step"] == step}
-        before["iteration"] = shorter["steps"][-1]["time_ns"] / 1e6
+        before["iteration"] = shorter["steps"][step]["time_ns"] / 1e6
         for name in ("forward", "backward", "iteration"):
             out[name] += (micro - simulated) * (out[name] - before[name])
     # of the last forward pass that there was memory for
