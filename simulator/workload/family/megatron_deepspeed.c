@@ -179,10 +179,10 @@ static ps_tensor run_attention(ps_model *m, const layer *with, const pass *about
     turn(m, about, &of[QUERY]);
     turn(m, about, &of[KEY]);
     ps_tensor mixed = attend(m, about, of);
+    const ps_tensor out = ps_linear_run(m, &with->dense, mixed);
     for (int i = 0; i < PARTS; i++) {
         ps_eager_clear(e, &of[i]);
     }
-    const ps_tensor out = ps_linear_run(m, &with->dense, mixed);
     ps_eager_clear(e, &mixed);
     ps_eager_clear(e, &both);
     ps_megatron_add_parts(e, out, own(m)->shape.parts);
