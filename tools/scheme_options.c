@@ -245,7 +245,7 @@ static ps_code refuse(const char *text, const ps_recipe *r, ps_error *err)
                : ps_fail(err, PS_USAGE, "--scheme-option \"%s\": %s has %s", text, word, keys);
 }
 
-static ps_code read_one(const char *text, ps_recipe *out, ps_error *err)
+ps_code ps_scheme_option_set(const char *text, ps_recipe *out, ps_error *err)
 {
     const char *equals = strchr(text, '=');
     const size_t length = equals == NULL ? strlen(text) : (size_t)(equals - text);
@@ -272,7 +272,7 @@ static ps_code read_one(const char *text, ps_recipe *out, ps_error *err)
 ps_code ps_scheme_options_read(const ps_args *args, ps_recipe *out, ps_error *err)
 {
     for (size_t i = 0; i < ps_args_count(args, "scheme-option"); i++) {
-        PS_TRY(read_one(ps_args_at(args, "scheme-option", i), out, err));
+        PS_TRY(ps_scheme_option_set(ps_args_at(args, "scheme-option", i), out, err));
     }
     return PS_OK;
 }

@@ -24,4 +24,7 @@
 /** Reads all --scheme-option of the recipe's scheme or policy. PS_OK · PS_USAGE a key or value that is none, with what can be */
 ps_code ps_scheme_options_read(const ps_args *args, ps_recipe *out, ps_error *err) PS_MUST_USE;
 
+/** One of them: "offload_optimizer=true". The recipe's scheme or policy is set. PS_OK · PS_USAGE */
+ps_code ps_scheme_option_set(const char *text, ps_recipe *out, ps_error *err) PS_MUST_USE;
+
 #endif

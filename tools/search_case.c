@@ -91,6 +91,49 @@ void ps_search_case_fini(ps_search_case *self)
     *self = (ps_search_case){0};
 }
 
+/* ---- where things may lie ---- */
+
+static bool has_disks(const ps_cluster *cluster)
+{
+    const ps_rank_host host = ps_cluster_host(cluster, 0);
+    return host.read_bytes_per_s > 0 && host.write_bytes_per_s > 0;
+}
+
+/* What was said of the optimizer's place is kept. */
+static bool is_placed(const ps_args *args)
+{
+    static const char *const keys[] = {"offload_", "update_stride", "delayed_param_update"};
+    for (size_t i = 0; i < ps_args_count(args, "scheme-option"); i++) {
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            if (strncmp(ps_args_at(args, "scheme-option", i), keys[k], strlen(keys[k])) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The host steps by Adam, over weights of 16 bits. */
+static bool has_host_optimizer(const ps_search_case *self)
+{
+    const ps_recipe *r = &self->recipe.recipe;
+    const bool is_adam = r->optimizer != NULL &&
+                         (strcmp(r->optimizer, "adam") == 0 || strcmp(r->optimizer, "adamw") == 0);
+    return is_adam && r->parameters != PS_DTYPE_F32 && !r->has_masters && !is_placed(self->args);
+}
+
+static void set_places(const ps_search_case *self, bool has_backward, ps_search_space *space)
+{
+    const ps_args *args = self->args;
+    const ps_recipe *r = &self->recipe.recipe;
+    space->has_host_optimizer = has_host_optimizer(self);
+    space->has_disks = has_disks(self->machine.cluster);
+    space->has_host_parameters = !ps_args_has(args, "offload-parameters");
+    space->has_host_activations = has_backward && !ps_args_has(args, "offload-activations");
+    space->has_adapters = r->lora_rank > 0;
+    space->is_quantized = r->quantize != PS_QUANTIZE_NONE;
+}
+
 /* ---- what is searched ---- */
 
 static bool allows(const ps_args *args, const char *word)
@@ -113,7 +156,8 @@ ps_search_space ps_search_case_space(const ps_search_case *self)
     const bool is_open = has_backward && !ps_args_has(args, "checkpoint");
     ps_search_space space = {
         .gpus = self->machine.gpus,
-        .has_training = {true, allows(args, "lora"), allows(args, "qlora")},
+        .has_training = {true, allows(args, "lora"), allows(args, "qlora"), allows(args, "lomo"),
+                         allows(args, "mezo")},
         .has_recompute = {true, is_open},
         .has_lsp = allows(args, "lsp"),
         .only_megatron = ps_megatron_case_is(args),
@@ -123,6 +167,7 @@ ps_search_space ps_search_case_space(const ps_search_case *self)
         .pipeline = number(args, "pp", 0),
     };
     space.only_others = r->parallel.scheme != PS_PARALLEL_NONE || r->policy != PS_TRAIN_POLICY_NONE;
+    set_places(self, has_backward, &space);
     if (self->has_megatron) {
         space.heads = self->shape.heads;
         space.layers = self->shape.layers;
@@ -157,6 +202,7 @@ ps_search_batch_rule ps_search_case_rule(const ps_search_case *self)
     const int64_t tokens = number(args, "min-tokens", 0);
     return (ps_search_batch_rule){
         .global_batch = number(args, "global-batch", usual_batch(self)),
+        .is_usual = !ps_args_has(args, "global-batch"),
         .min_sequences = round_up(tokens, length),
         .micro_batch = number(args, "batch", 0),
         .accumulate = number(args, "accumulate", 0),

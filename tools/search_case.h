@@ -28,6 +28,7 @@ typedef struct ps_search_case {
     char no_megatron[PS_SEARCH_WHY_BYTES]; /* else: why not */
     const char *dtype;                     /* word of --dtype, given or chosen */
     uint64_t margin;                       /* [millionths] of the capacity that stay free */
+    uint64_t host_bytes; /* memory of a node, in place of what the options say; 0: as they say */
 } ps_search_case;
 
 /**

@@ -40,6 +40,13 @@ static void append_word(char text[PS_SEARCH_COMMAND_BYTES], const char *word)
     append(text, "'");
 }
 
+/* In place of what was asked for; NULL: nothing is. */
+static const char *optimizer_of(const ps_search_change *change)
+{
+    return change->optimizer != NULL ? change->optimizer
+                                     : ps_search_training_optimizer(change->point.method.training);
+}
+
 /* Options of the search alone, and those that the search decides. */
 static bool is_left_out(const char *name, const ps_search_change *change)
 {
@@ -51,7 +58,10 @@ static bool is_left_out(const char *name, const ps_search_change *change)
             return true;
         }
     }
-    return strcmp(name, "optimizer") == 0 && change->optimizer != NULL;
+    if (strcmp(name, "host-capacity") == 0) {
+        return change->host_bytes > 0;
+    }
+    return strcmp(name, "optimizer") == 0 && optimizer_of(change) != NULL;
 }
 
 static void append_given(char text[PS_SEARCH_COMMAND_BYTES], const ps_args *args,
@@ -99,6 +109,32 @@ static void append_method(char text[PS_SEARCH_COMMAND_BYTES], const ps_search_me
     }
 }
 
+static void append_placement(char text[PS_SEARCH_COMMAND_BYTES], const ps_search_method *method)
+{
+    const char *setting;
+    for (size_t i = 0; (setting = ps_search_placement_setting(method->placement, i)) != NULL; i++) {
+        append(text, " --scheme-option %s", setting);
+    }
+    if (method->placement == PS_SEARCH_FROZEN_ON_HOST) {
+        append(text, " --offload-parameters");
+    }
+    if (method->streams_activations) {
+        append(text, " --offload-activations streamed");
+    }
+}
+
+static void append_training(char text[PS_SEARCH_COMMAND_BYTES], const ps_args *args,
+                            ps_search_training training)
+{
+    const bool is_quantized = training == PS_SEARCH_QLORA;
+    if ((training == PS_SEARCH_LORA || is_quantized) && !ps_args_has(args, "lora")) {
+        append(text, " --lora %d", PS_SEARCH_LORA_RANK);
+    }
+    if (is_quantized) {
+        append(text, " --quantize nf4");
+    }
+}
+
 void ps_search_command(const ps_search_report *self, const ps_search_change *change,
                        char out[PS_SEARCH_COMMAND_BYTES])
 {
@@ -113,14 +149,13 @@ void ps_search_command(const ps_search_report *self, const ps_search_change *cha
         append(out, " --gpus %u", change->gpus);
     }
     append_method(out, &point->method);
-    if (change->optimizer != NULL) {
-        append(out, " --optimizer %s", change->optimizer);
+    append_placement(out, &point->method);
+    if (optimizer_of(change) != NULL) {
+        append(out, " --optimizer %s", optimizer_of(change));
     }
-    if (point->method.training != PS_SEARCH_AS_ASKED && !ps_args_has(args, "lora")) {
-        append(out, " --lora %d", PS_SEARCH_LORA_RANK);
-    }
-    if (point->method.training == PS_SEARCH_QLORA) {
-        append(out, " --quantize nf4");
+    append_training(out, args, point->method.training);
+    if (change->host_bytes > 0) {
+        append(out, " --host-capacity %lluGiB", (unsigned long long)(change->host_bytes >> 30));
     }
     append(out, " --batch %lld", (long long)point->micro_batch);
     if (point->accumulate > 1) {

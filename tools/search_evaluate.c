@@ -12,13 +12,15 @@
 #include "policy/host_links.h"
 #include "policy/whatif.h"
 #include "run/run.h"
+#include "scheme_options.h"
 #include "search_case.h"
 
 /* A quick answer: the second step is the first one like all others. */
 #define QUICK_STEPS 2
 /* Micro-batches from which on each adds the same time: the first alone differs, or what fills a
- * pipeline. */
+ * pipeline; with the optimizer on the host, the last as well. */
 #define QUICK_MICRO_BATCHES 2
+#define QUICK_MICRO_BATCHES_PLACED 3
 
 /* Micro-batches that are simulated one by one; a step of more is told from few. */
 #define MOST_MICRO_BATCHES 256
@@ -27,11 +29,32 @@
 
 static void set_training(const ps_search_method *method, ps_recipe *r)
 {
+    const char *optimizer = ps_search_training_optimizer(method->training);
+    if (optimizer != NULL) {
+        r->optimizer = optimizer;
+        return;
+    }
     if (method->training == PS_SEARCH_AS_ASKED) {
         return;
     }
     r->lora_rank = r->lora_rank > 0 ? r->lora_rank : PS_SEARCH_LORA_RANK;
     r->quantize = method->training == PS_SEARCH_QLORA ? PS_QUANTIZE_NF4 : r->quantize;
+}
+
+/* In the words that the command has. */
+static ps_code set_placement(const ps_search_method *method, ps_recipe *r, ps_error *err)
+{
+    const char *setting;
+    for (size_t i = 0; (setting = ps_search_placement_setting(method->placement, i)) != NULL; i++) {
+        PS_TRY(ps_scheme_option_set(setting, r, err));
+    }
+    if (method->placement == PS_SEARCH_FROZEN_ON_HOST) {
+        r->streaming.parameters = true;
+    }
+    if (method->streams_activations) {
+        r->streaming.activations = PS_ACTIVATION_OFFLOAD_STREAMED;
+    }
+    return PS_OK;
 }
 
 static ps_code build_eager(const ps_search_case *self, const ps_search_point *point, int64_t steps,
@@ -54,6 +77,7 @@ static ps_code build_eager(const ps_search_case *self, const ps_search_point *po
     r.parallel.scheme = method->scheme;
     r.parallel.tensor_ranks = method->tensor;
     r.parallel.syncs_always = r.parallel.syncs_always || method->syncs_always;
+    PS_TRY(set_placement(method, &r, err));
     return ps_model_case_build_recipe(self->config, &r, &self->machine, out, err);
 }
 
@@ -74,11 +98,13 @@ static ps_code build_megatron(const ps_search_case *self, const ps_search_point 
                                          &self->machine, out, err);
 }
 
-static ps_code change(const ps_search_case *self, ps_plan *plan, ps_error *err)
+static ps_code change(const ps_search_case *self, const ps_search_point *point, ps_plan *plan,
+                      ps_error *err)
 {
     const ps_args *args = self->args;
     const ps_whatif what = {
-        .host_capacity_bytes = ps_args_quantity(args, "host-capacity"),
+        .host_capacity_bytes =
+            self->host_bytes > 0 ? self->host_bytes : ps_args_quantity(args, "host-capacity"),
         .memory_bytes = ps_args_quantity(args, "memory"),
         .base_bytes = ps_args_quantity(args, "base"),
         .has_base = ps_args_has(args, "base"),
@@ -89,7 +115,7 @@ static ps_code change(const ps_search_case *self, ps_plan *plan, ps_error *err)
     if (ps_args_has(args, "host-memory") && ps_host_links_has_memory(plan)) {
         PS_TRY(ps_host_links_set_memory(plan, ps_args_quantity(args, "host-memory"), err));
     }
-    for (size_t i = 0; i < plan->device.head.count; i++) {
+    for (size_t i = 0; i < plan->device.head.count && !point->empties_caches; i++) {
         plan->device.limit_bytes[i] = 0; /* none */
     }
     return PS_OK;
@@ -106,7 +132,7 @@ static ps_code make_plan(const ps_search_case *self, const ps_search_point *poin
         ps_model_case_lower(&ranks, self->args, self->catalogue, &self->machine, out, err);
     ps_ranks_fini(&ranks);
     PS_TRY(code);
-    code = change(self, *out, err);
+    code = change(self, point, *out, err);
     if (code != PS_OK) {
         ps_plan_destroy(*out);
     }
@@ -170,7 +196,18 @@ static const ps_result_node *fullest_node(const ps_result *result)
     return fullest;
 }
 
-static void read_result(const ps_search_case *self, const ps_result *result, ps_search_outcome *out)
+static bool fits_all(const ps_result *result)
+{
+    for (size_t i = 0; i < result->device_count; i++) {
+        if (!result->device[i].fits) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void read_result(const ps_search_case *self, const ps_search_point *point,
+                        const ps_result *result, ps_search_outcome *out)
 {
     const ps_result_device *fullest = &result->device[0];
     for (size_t i = 1; i < result->device_count; i++) {
@@ -179,8 +216,10 @@ static void read_result(const ps_search_case *self, const ps_result *result, ps_
         }
     }
     const uint64_t capacity = fullest->capacity_bytes;
+    const uint64_t beyond = fullest->peak_device_bytes - fullest->peak_reserved_bytes;
     *out = (ps_search_outcome){
         .peak_bytes = fullest->peak_device_bytes,
+        .live_bytes = fullest->peak_allocated_bytes + beyond,
         .capacity_bytes = capacity,
         .limit_bytes = capacity - ps_mul_div_u64(capacity, self->margin, PS_RATIO_ONE),
         .step_ns = result->step_time_ns,
@@ -190,9 +229,10 @@ static void read_result(const ps_search_case *self, const ps_result *result, ps_
         out->host_bytes = node->peak_bytes;
         out->host_capacity_bytes = node->capacity_bytes;
     }
-    out->verdict = out->peak_bytes <= out->limit_bytes && !ps_search_lacks_host(out)
-                       ? PS_SEARCH_FITS
-                       : PS_SEARCH_TOO_LARGE;
+    const bool fits = point->empties_caches
+                          ? fits_all(result) && out->live_bytes <= out->limit_bytes
+                          : out->peak_bytes <= out->limit_bytes;
+    out->verdict = fits && !ps_search_lacks_host(out) ? PS_SEARCH_FITS : PS_SEARCH_TOO_LARGE;
     describe_peak(fullest, out->why);
 }
 
@@ -226,7 +266,7 @@ static ps_code simulate(const ps_search_case *self, const ps_search_point *point
     PS_TRY(make_plan(self, point, steps, &plan, err));
     const ps_code code = ps_run_plan(plan, &result, err);
     if (code == PS_OK) {
-        read_result(self, &result, out);
+        read_result(self, point, &result, out);
         out->tokens = tokens_of(self, point);
         ps_result_fini(&result);
     }
@@ -258,7 +298,9 @@ static ps_code simulate_few(const ps_search_case *self, const ps_search_point *p
 static ps_code ask(const ps_search_case *self, const ps_search_point *point, bool in_full,
                    ps_search_outcome *out, ps_error *err)
 {
-    const int64_t few = QUICK_MICRO_BATCHES + (point->method.pipeline - 1);
+    const bool is_placed = point->method.placement != PS_SEARCH_ON_GPU;
+    const int64_t few = (is_placed ? QUICK_MICRO_BATCHES_PLACED : QUICK_MICRO_BATCHES) +
+                        (point->method.pipeline - 1);
     const int64_t asked = ps_args_has(self->args, "steps")
                               ? (int64_t)ps_args_quantity(self->args, "steps")
                               : PS_MODEL_STEPS;

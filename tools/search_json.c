@@ -9,6 +9,7 @@
 
 static void write_point(ps_json *json, const ps_search_point *point)
 {
+    const char *placement = ps_search_placement_family(point->method.placement);
     char name[PS_SEARCH_NAME_BYTES];
     ps_search_method_name(&point->method, name);
     ps_json_text(json, "method", name);
@@ -18,6 +19,13 @@ static void write_point(ps_json *json, const ps_search_point *point)
     ps_json_i64(json, "micro_batch", point->micro_batch);
     ps_json_i64(json, "accumulate", point->accumulate);
     ps_json_bool(json, "recomputes", point->method.recomputes);
+    ps_json_bool(json, "empties_caches", point->empties_caches);
+    ps_json_bool(json, "streams_activations", point->method.streams_activations);
+    if (placement != NULL) {
+        ps_json_text(json, "offload", placement);
+    } else {
+        ps_json_null(json, "offload");
+    }
 }
 
 static void write_outcome(ps_json *json, const ps_search_outcome *outcome)

@@ -10,37 +10,56 @@
 /* More GPUs than that are another project. */
 #define MOST_TIMES_GPUS 8u
 
+#define GIB ((uint64_t)1 << 30)
+
 typedef struct looking {
     const ps_search_case *of;
     const ps_search_point *from;
     size_t most;
     ps_search_remedies *out;
+    ps_search_outcome last; /* of the change that was tried last */
 } looking;
 
 /* Tries one change; kept when it fits. */
 static ps_code look(looking *self, const ps_search_case *changed, const ps_search_change *change,
                     bool *fits, ps_error *err)
 {
-    ps_search_outcome outcome;
+    ps_search_outcome *outcome = &self->last;
     ps_search_case copy = *changed; /* the search's context is not const */
     *fits = false;
     if (self->out->count >= self->most) {
         return PS_OK;
     }
-    PS_TRY(ps_search_case_evaluate(&copy, &change->point, false, &outcome, err));
-    *fits = outcome.verdict == PS_SEARCH_FITS;
+    PS_TRY(ps_search_case_evaluate(&copy, &change->point, false, outcome, err));
+    *fits = outcome->verdict == PS_SEARCH_FITS;
     if (*fits) {
         self->out->remedy[self->out->count++] =
-            (ps_search_remedy){.change = *change, .outcome = outcome};
+            (ps_search_remedy){.change = *change, .outcome = *outcome};
     }
     return PS_OK;
+}
+
+/* More memory for the nodes, when the GPUs have enough, if need be with caches emptied. */
+static ps_code look_host(looking *self, const ps_search_outcome *outcome, ps_error *err)
+{
+    ps_search_case changed = *self->of;
+    ps_search_change change = {.point = *self->from, .gpus = changed.machine.gpus};
+    bool fits;
+    if (!ps_search_lacks_host(outcome) || outcome->live_bytes > outcome->limit_bytes) {
+        return PS_OK;
+    }
+    change.host_bytes = ps_round_up_u64(outcome->host_bytes, GIB);
+    change.point.empties_caches = outcome->peak_bytes > outcome->limit_bytes;
+    changed.host_bytes = change.host_bytes;
+    return look(self, &changed, &change, &fits, err);
 }
 
 static ps_code look_optimizer(looking *self, ps_error *err)
 {
     ps_search_case changed = *self->of;
     bool fits;
-    if (strcmp(changed.recipe.recipe.optimizer, "adamw") != 0) {
+    const bool is_adamw = strcmp(changed.recipe.recipe.optimizer, "adamw") == 0;
+    if (!is_adamw || ps_search_training_optimizer(self->from->method.training) != NULL) {
         return PS_OK;
     }
     changed.recipe.recipe.optimizer = "adamw-8bit";
@@ -58,7 +77,8 @@ static ps_code look_adapters(looking *self, ps_error *err)
             training == PS_SEARCH_LORA ? r->lora_rank > 0 : r->quantize != PS_QUANTIZE_NONE;
         ps_search_change change = {.point = *self->from, .gpus = self->of->machine.gpus};
         bool fits;
-        if (is_there || (ps_search_training)training <= self->from->method.training) {
+        if (is_there || (ps_search_training)training <= self->from->method.training ||
+            ps_search_training_optimizer(self->from->method.training) != NULL) {
             continue;
         }
         change.point.method.training = (ps_search_training)training;
@@ -88,6 +108,7 @@ static ps_code look_gpus(looking *self, const ps_search_case *changed, uint32_t 
         return look(self, changed, &change, fits, err);
     }
     method->kind = PS_SEARCH_SCHEME;
+    method->placement = PS_SEARCH_ON_GPU;
     for (size_t i = 0; !*fits && ps_parallel_word_at(i) != NULL; i++) {
         method->scheme = (ps_parallel_scheme)(i + 1);
         if (shards(method->scheme)) {
@@ -97,7 +118,18 @@ static ps_code look_gpus(looking *self, const ps_search_case *changed, uint32_t 
     return PS_OK;
 }
 
-static ps_code look_more_gpus(looking *self, ps_error *err)
+/* Of what doubling the GPUs left, A + B / 2 of A + B, the most that there are would leave A + B / 8.
+ * False: that is still too much, and nobody has to build the largest job to know. */
+static bool may_fit(const looking *self, uint64_t before)
+{
+    const uint64_t after = self->last.peak_bytes;
+    const uint64_t saved = after < before ? before - after : 0;
+    const uint64_t most = 2 * saved - 2 * saved / MOST_TIMES_GPUS;
+    return self->last.verdict != PS_SEARCH_TOO_LARGE || most >= before ||
+           before - most <= self->last.limit_bytes;
+}
+
+static ps_code look_more_gpus(looking *self, const ps_search_outcome *outcome, ps_error *err)
 {
     const ps_search_case *of = self->of;
     bool fits = false;
@@ -113,21 +145,40 @@ static ps_code look_more_gpus(looking *self, ps_error *err)
         const ps_code code = look_gpus(self, &changed, gpus, &fits, err);
         ps_model_machine_fini(&changed.machine);
         PS_TRY(code);
+        if (times == 2 && self->from->method.kind != PS_SEARCH_SINGLE &&
+            !may_fit(self, outcome->peak_bytes)) {
+            return PS_OK;
+        }
     }
     return PS_OK;
 }
 
-ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_point *from, size_t most,
+/* The smallest change is one of what most would do: activations are recomputed, and not moved. */
+static ps_search_point usual_point(const ps_search_case *of, const ps_search_point *from)
+{
+    ps_search_point point = *from;
+    if (point.method.streams_activations) {
+        point.method.streams_activations = false;
+        point.method.recomputes = ps_search_case_space(of).has_recompute[1];
+    }
+    return point;
+}
+
+ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_trial *from, size_t most,
                                 ps_search_remedies *out, ps_error *err)
 {
-    looking self = {.of = of, .from = from, .most = most, .out = out};
+    const ps_search_method *method = &from->point.method;
+    const ps_search_point usual = usual_point(of, &from->point);
+    looking self = {.of = of, .from = &from->point, .most = most, .out = out};
     *out = (ps_search_remedies){0};
-    if (from->method.kind != PS_SEARCH_MEGATRON) {
+    PS_TRY(look_host(&self, &from->outcome, err));
+    self.from = &usual;
+    if (method->kind != PS_SEARCH_MEGATRON && !ps_search_placement_setting(method->placement, 0)) {
         PS_TRY(look_optimizer(&self, err));
         PS_TRY(look_adapters(&self, err));
     }
     /* a policy for one GPU is one for one GPU */
-    return from->method.kind == PS_SEARCH_POLICY ? PS_OK : look_more_gpus(&self, err);
+    return method->kind == PS_SEARCH_POLICY ? PS_OK : look_more_gpus(&self, &from->outcome, err);
 }
 
 void ps_search_change_name(const ps_search_case *of, const ps_search_change *change,
@@ -136,7 +187,10 @@ void ps_search_change_name(const ps_search_case *of, const ps_search_change *cha
     const ps_search_method *method = &change->point.method;
     const int64_t rank =
         of->recipe.recipe.lora_rank > 0 ? of->recipe.recipe.lora_rank : PS_SEARCH_LORA_RANK;
-    if (change->gpus != of->machine.gpus) {
+    if (change->host_bytes > 0) {
+        (void)snprintf(out, PS_SEARCH_NAME_BYTES, "%llu GiB of host memory",
+                       (unsigned long long)(change->host_bytes >> 30));
+    } else if (change->gpus != of->machine.gpus) {
         (void)snprintf(out, PS_SEARCH_NAME_BYTES, "%u GPUs%s%s", change->gpus,
                        of->machine.gpus == 1 ? " by " : "",
                        of->machine.gpus == 1 ? ps_parallel_word_at((size_t)method->scheme - 1)

@@ -14,6 +14,7 @@ typedef struct ps_search_change {
     ps_search_point point;
     uint32_t gpus;
     const char *optimizer; /* in place of what was asked; NULL: as asked */
+    uint64_t host_bytes;   /* memory of a node, whole GiB, in place of what it has; 0: as it is */
 } ps_search_change;
 
 typedef struct ps_search_remedy {
@@ -21,7 +22,7 @@ typedef struct ps_search_remedy {
     ps_search_outcome outcome;
 } ps_search_remedy;
 
-#define PS_SEARCH_REMEDIES 4
+#define PS_SEARCH_REMEDIES 5
 
 /** Of one family that does not fit. */
 typedef struct ps_search_remedies {
@@ -38,13 +39,14 @@ typedef struct ps_search_report {
 } ps_search_report;
 
 /**
- * Looks for the smallest changes with which a family fits, each tried alone: an optimizer with
- * states of 8 bits, adapters, adapters on weights of 4 bits, more GPUs.
+ * Looks for the smallest changes with which a family fits, each tried alone: more memory of the
+ * host where that is all that lacks, an optimizer with states of 8 bits, adapters, adapters on
+ * weights of 4 bits, more GPUs.
  *
- * @param from  trial of the family that needs least
+ * @param from  trial of the family that lacks least
  * @param most  remedies to find, at most PS_SEARCH_REMEDIES
  */
-ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_point *from, size_t most,
+ps_code ps_search_find_remedies(const ps_search_case *of, const ps_search_trial *from, size_t most,
                                 ps_search_remedies *out, ps_error *err) PS_MUST_USE;
 
 /** [bytes] that hold every command. */
@@ -60,6 +62,9 @@ void ps_search_change_name(const ps_search_case *of, const ps_search_change *cha
 
 /** A family's own change: none. */
 ps_search_change ps_search_no_change(const ps_search_report *self, const ps_search_point *point);
+
+/** The part of the text about families of which nothing fits; nothing where there are none. */
+void ps_search_print_losers(const ps_search_report *self, ps_output *out);
 
 ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *err) PS_MUST_USE;
 ps_code ps_search_json(const ps_search_report *self, ps_output *out, ps_error *err) PS_MUST_USE;

@@ -58,19 +58,35 @@ static void print_command(const ps_search_report *self, const ps_search_change *
     ps_output_print(out, "%*s%s\n", (int)INDENT, "", command);
 }
 
+/* What the fullest node holds, all its ranks. */
+static void print_host(const ps_search_outcome *outcome, ps_output *out)
+{
+    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
+    if (outcome->host_bytes == 0) {
+        return;
+    }
+    ps_output_print(out, ", %s", size_text(outcome->host_bytes, a));
+    if (outcome->host_capacity_bytes > 0) {
+        ps_output_print(out, " of %s", size_text(outcome->host_capacity_bytes, b));
+    }
+    ps_output_print(out, " of host memory");
+}
+
 static void print_answer(const ps_search_report *self, ps_output *out)
 {
     const ps_search_trial *best = &self->result.family[0].trial;
     const ps_search_change none = ps_search_no_change(self, &best->point);
     char name[PS_SEARCH_NAME_BYTES], a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
     ps_search_method_name(&best->point.method, name);
-    ps_output_print(out,
-                    "Fastest that fits: %s, %lld x %lld sequences%s: %llu tokens/s, "
-                    "%s of %s\n",
-                    name, (long long)best->point.accumulate, (long long)best->point.micro_batch,
-                    best->point.method.recomputes ? ", every block recomputed" : "",
-                    rate(&best->outcome), size_text(best->outcome.peak_bytes, a),
+    ps_output_print(out, "Fastest that fits: %s, %lld x %lld sequences%s\n", name,
+                    (long long)best->point.accumulate, (long long)best->point.micro_batch,
+                    best->point.method.recomputes ? ", every block recomputed" : "");
+    ps_output_print(out, "%*s%s a step, %llu tokens/s; ", (int)INDENT, "",
+                    ps_time_format(best->outcome.step_ns, a), rate(&best->outcome));
+    ps_output_print(out, "%s of %s a GPU", size_text(best->outcome.peak_bytes, a),
                     size_text(best->outcome.capacity_bytes, b));
+    print_host(&best->outcome, out);
+    ps_output_print(out, "\n");
     print_command(self, &none, out);
 }
 
@@ -92,13 +108,21 @@ static int compare_remedies(const ps_search_remedy *a, const ps_search_remedy *b
     return ps_search_compare(&x, &y);
 }
 
-/* True when no family does the same faster. */
+/* True when one does what the other does, with no more memory of the host, and faster. */
+static bool is_beaten(const ps_search_report *self, const ps_search_remedy *of,
+                      const ps_search_remedy *by)
+{
+    const bool is_same = of->change.host_bytes > 0 && by->change.host_bytes > 0
+                             ? by->change.host_bytes <= of->change.host_bytes
+                             : is_same_remedy(self, by, of);
+    return is_same && compare_remedies(by, of) < 0;
+}
+
 static bool is_best_remedy(const ps_search_report *self, const ps_search_remedy *of)
 {
     for (size_t i = 0; i < self->result.family_count; i++) {
         for (size_t k = 0; k < self->remedies[i].count; k++) {
-            const ps_search_remedy *other = &self->remedies[i].remedy[k];
-            if (is_same_remedy(self, other, of) && compare_remedies(other, of) < 0) {
+            if (is_beaten(self, of, &self->remedies[i].remedy[k])) {
                 return false;
             }
         }
@@ -130,7 +154,7 @@ static const ps_search_trial *least_needed(const ps_search_report *self)
     for (size_t i = 0; i < self->result.family_count; i++) {
         const ps_search_trial *trial = &self->result.family[i].trial;
         if (trial->outcome.verdict == PS_SEARCH_TOO_LARGE &&
-            (least == NULL || trial->outcome.peak_bytes < least->outcome.peak_bytes)) {
+            (least == NULL || ps_search_stands_before(trial, least))) {
             least = trial;
         }
     }
@@ -162,6 +186,20 @@ static void print_no_answer(const ps_search_report *self, ps_output *out)
 
 /* ---- tables ---- */
 
+/* Hosts have a column where one holds anything. */
+static bool has_host(const ps_search_report *self)
+{
+    const ps_search_result *result = &self->result;
+    bool has = false;
+    for (size_t i = 0; i < result->fitting_count; i++) {
+        has = has || result->family[i].trial.outcome.host_bytes > 0;
+    }
+    for (size_t i = 0; i < result->front_count; i++) {
+        has = has || result->front[i].outcome.host_bytes > 0;
+    }
+    return has;
+}
+
 static void add_row(const ps_search_report *self, const ps_search_trial *trial, ps_grid *grid)
 {
     char name[PS_SEARCH_NAME_BYTES], a[PS_QUANTITY_TEXT_BYTES];
@@ -174,15 +212,28 @@ static void add_row(const ps_search_report *self, const ps_search_trial *trial, 
     ps_grid_cell(grid, "%llu %%",
                  (unsigned long long)ps_mul_div_u64(trial->outcome.peak_bytes, 100,
                                                     trial->outcome.capacity_bytes));
+    if (has_host(self)) {
+        ps_grid_cell(grid, "%s",
+                     trial->outcome.host_bytes > 0 ? size_text(trial->outcome.host_bytes, a) : "-");
+    }
     ps_grid_cell(grid, "%s", ps_time_format(trial->outcome.step_ns, a));
     ps_grid_cell(grid, "%llu", rate(&trial->outcome));
 }
 
-static const ps_grid_column columns[] = {{"method", false}, {"batch", true},  {"recompute", false},
-                                         {"peak", true},    {"of GPU", true}, {"step", true},
-                                         {"tokens/s", true}};
-
-#define COLUMN_COUNT (sizeof columns / sizeof columns[0])
+static void begin_table(const ps_search_report *self, ps_grid *grid)
+{
+    static const ps_grid_column plain[] = {
+        {"method", false}, {"batch", true}, {"recompute", false}, {"peak", true},
+        {"of GPU", true},  {"step", true},  {"tokens/s", true}};
+    static const ps_grid_column with_host[] = {
+        {"method", false}, {"batch", true}, {"recompute", false}, {"peak", true},
+        {"of GPU", true},  {"host", true},  {"step", true},       {"tokens/s", true}};
+    if (has_host(self)) {
+        ps_grid_init(grid, with_host, sizeof with_host / sizeof with_host[0]);
+    } else {
+        ps_grid_init(grid, plain, sizeof plain / sizeof plain[0]);
+    }
+}
 
 static ps_code print_families(const ps_search_report *self, ps_output *out, ps_error *err)
 {
@@ -191,7 +242,7 @@ static ps_code print_families(const ps_search_report *self, ps_output *out, ps_e
         return PS_OK;
     }
     ps_output_print(out, "\nbest of each family (micro-batches a step x sequences of one)\n");
-    ps_grid_init(&grid, columns, COLUMN_COUNT);
+    begin_table(self, &grid);
     for (size_t i = 0; i < rows(self, self->result.fitting_count); i++) {
         add_row(self, &self->result.family[i].trial, &grid);
     }
@@ -206,7 +257,7 @@ static ps_code print_front(const ps_search_report *self, ps_output *out, ps_erro
         return PS_OK;
     }
     ps_output_print(out, "\nmemory against speed: nothing is smaller and faster than these\n");
-    ps_grid_init(&grid, columns, COLUMN_COUNT);
+    begin_table(self, &grid);
     /* evenly over the front, both ends among them */
     const size_t shown = rows(self, count);
     for (size_t i = 0; i < shown; i++) {
@@ -216,67 +267,30 @@ static ps_code print_front(const ps_search_report *self, ps_output *out, ps_erro
     return ps_grid_print(&grid, out, 2, err);
 }
 
-/* ---- what lost ---- */
+/* ---- notes ---- */
 
-/* What a node lacks stands first: no GPU with more memory helps it. */
-static void print_lacking_host(const ps_search_outcome *outcome, ps_output *out)
+/* What fits only by an allocator that gives back what it kept. */
+static bool empties_caches(const ps_search_report *self)
 {
-    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES];
-    if (ps_search_lacks_host(outcome)) {
-        ps_output_print(out, "needs %s of host memory, of the %s that a node has;\n%*s",
-                        size_text(outcome->host_bytes, a),
-                        size_text(outcome->host_capacity_bytes, b), (int)INDENT, "");
-    }
-}
-
-static void print_too_large(const ps_search_report *self, size_t family, ps_output *out)
-{
-    const ps_search_trial *trial = &self->result.family[family].trial;
-    const ps_search_outcome *outcome = &trial->outcome;
-    const ps_search_remedies *remedies = &self->remedies[family];
-    char a[PS_QUANTITY_TEXT_BYTES], b[PS_QUANTITY_TEXT_BYTES], name[PS_SEARCH_NAME_BYTES];
-    print_lacking_host(outcome, out);
-    ps_output_print(out, "needs %s of %s at a micro-batch of %lld%s,\n%*s%s\n",
-                    size_text(outcome->peak_bytes, a), size_text(outcome->limit_bytes, b),
-                    (long long)trial->point.micro_batch,
-                    trial->point.method.recomputes ? ", every block recomputed" : "", (int)INDENT,
-                    "", outcome->why);
-    for (size_t k = 0; k < remedies->count && self->result.fitting_count > 0; k++) {
-        ps_search_change_name(self->of, &remedies->remedy[k].change, name);
-        ps_output_print(out, "%*swould fit with %s: %s\n", (int)INDENT, "", name,
-                        size_text(remedies->remedy[k].outcome.peak_bytes, a));
-    }
-}
-
-static void print_losers(const ps_search_report *self, ps_output *out)
-{
-    const ps_search_result *result = &self->result;
-    char name[PS_SEARCH_NAME_BYTES];
-    if (result->fitting_count == result->family_count) {
-        return;
-    }
-    ps_output_print(out, "\nwhat does not fit, or cannot be\n");
-    for (size_t i = result->fitting_count; i < result->family_count; i++) {
-        const ps_search_trial *trial = &result->family[i].trial;
-        ps_search_family_name(&trial->point.method, name);
-        ps_output_print(out, "  %s: ", name);
-        if (trial->outcome.verdict == PS_SEARCH_TOO_LARGE) {
-            print_too_large(self, i, out);
-        } else {
-            ps_output_quote(out, trial->outcome.why);
-            ps_output_print(out, "\n");
+    for (size_t i = 0; i < self->result.fitting_count; i++) {
+        if (self->result.family[i].trial.point.empties_caches) {
+            return true;
         }
     }
+    return false;
 }
 
 static void print_notes(const ps_search_report *self, ps_output *out)
 {
     const ps_search_case *of = self->of;
-    ps_output_print(out,
-                    "\n%zu trials; %llu.%llu %% of a GPU's memory stay free (--margin); frameworks "
-                    "differ in the copies of\nweights that they keep (docs/MODEL.md)\n",
+    ps_output_print(out, "\n%zu trials; %llu.%llu %% of a GPU's memory stay free (--margin)%s; ",
                     self->result.trial_count, (unsigned long long)of->margin / 10000,
-                    (unsigned long long)of->margin / 1000 % 10);
+                    (unsigned long long)of->margin / 1000 % 10,
+                    empties_caches(self)
+                        ? ", of tensors\nalone where the allocator empties its cache to fit"
+                        : "");
+    ps_output_print(out, "frameworks differ in the copies of\nweights that they keep "
+                         "(docs/MODEL.md)\n");
 }
 
 ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *err)
@@ -290,7 +304,7 @@ ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *e
     print_job(self, out);
     PS_TRY(print_families(self, out, err));
     PS_TRY(print_front(self, out, err));
-    print_losers(self, out);
+    ps_search_print_losers(self, out);
     print_notes(self, out);
     return PS_OK;
 }

@@ -34,10 +34,11 @@ static const ps_option options[] = {
      .help = "least tokens of a step over all GPUs: micro-batches are accumulated until then"},
     {.name = "allow",
      .kind = PS_OPTION_CHOICE,
-     .value = "lora|qlora|lsp",
+     .value = "lora|qlora|lsp|lomo|mezo",
      .is_repeatable = true,
      .help = "search with adapters too, of --lora's rank or 16: on the weights, or on weights of "
-             "4 bits; or with LSP-Offload, whose gradients are projected: all train another model"},
+             "4 bits; with LSP-Offload, whose gradients are projected; with LOMO; with MeZO, also "
+             "by ZO2: all train another model"},
     {.name = "margin",
      .kind = PS_OPTION_QUANTITY,
      .value = "SHARE",
@@ -104,6 +105,8 @@ static const ps_example examples[] = {
      "How to train it on eight GPUs, and why not otherwise."},
     {"peakstep plan llama-3-8b --gpu rtx4090 --allow lora --allow qlora",
      "What fits one card, adapters among it."},
+    {"peakstep plan llama-3-8b --gpus 2 --gpu rtx4090 --host-capacity 256GiB",
+     "All weights on two cards: states on a host of 256 GiB."},
     {"peakstep plan config.json --gpus 16 --gpu A100-SXM-80 --global-batch 256",
      "The same step of 256 sequences, divided in every way."},
     {"peakstep plan llama-3-8b --gpus 8 --gpu H100-SXM-80 --policy fsdp2 --min-tokens 500000",
@@ -166,8 +169,7 @@ static ps_code find_remedies(ps_search_report *report, ps_error *err)
     for (size_t i = result->fitting_count; i < result->family_count; i++) {
         const ps_search_trial *trial = &result->family[i].trial;
         if (trial->outcome.verdict == PS_SEARCH_TOO_LARGE) {
-            PS_TRY(ps_search_find_remedies(report->of, &trial->point, most, &report->remedies[i],
-                                           err));
+            PS_TRY(ps_search_find_remedies(report->of, trial, most, &report->remedies[i], err));
         }
     }
     return PS_OK;
@@ -234,16 +236,20 @@ const ps_verb ps_verb_plan = {
     .description =
         "Searches the ways in which a model can be trained on some GPUs: on one GPU, by every "
         "data-parallel scheme, by Megatron's tensor and pipeline degrees that divide the GPUs, the "
-        "heads and the layers; without and with recomputation; each with the largest micro-batch "
+        "heads and the layers; without and with recomputation; with optimizer states, parameters "
+        "and "
+        "activations on the GPUs, in host memory or on disks; each with the largest micro-batch "
         "that memory allows, and smaller ones. Every trial is a simulation like that of peakstep "
-        "simulate, with the command that does it again.\n"
+        "simulate, with the command that does it again. The memory of a node is a limit, too "
+        "(--host-capacity).\n"
         "\n"
         "The first lines are the answer. Then come the best of each family, the trials of which "
         "none is both smaller and faster, and for what does not fit what it needs, when, and the "
         "changes with which it would.\n"
         "\n"
-        "What is given is kept: --policy, --tp, --checkpoint, --batch, --accumulate and --lora "
-        "leave the search less to choose. --dtype is bf16 where the GPU multiplies it, else fp16; "
+        "What is given is kept: --policy, --tp, --checkpoint, --batch, --accumulate, --lora, "
+        "--offload-activations and an offload_ setting leave the search less to choose. --dtype is "
+        "bf16 where the GPU multiplies it, else fp16; "
         "the optimizer is adamw. Where nothing says how large a step is it has 16 Ki "
         "tokens a GPU, for all methods alike.",
     .operands = operands,

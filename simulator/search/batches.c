@@ -63,12 +63,18 @@ static ps_code list_shares(const ps_search_batch_rule *rule, const ps_search_met
                                 : list_divisors(share, rule->most, out, err);
 }
 
+/* Sequences of a step; 0: any. */
+static int64_t global_batch(const ps_search_batch_rule *rule, const ps_search_method *method)
+{
+    return rule->is_usual && ps_search_has_one_micro_batch(method) ? 0 : rule->global_batch;
+}
+
 ps_code ps_search_sizes_of(const ps_search_batch_rule *rule, const ps_search_method *method,
                            ps_search_sizes *out, ps_error *err)
 {
     *out = (ps_search_sizes){0};
     ps_code code = PS_OK;
-    if (rule->global_batch > 0) {
+    if (global_batch(rule, method) > 0) {
         code = list_shares(rule, method, out, err);
     } else if (rule->micro_batch > 0) {
         code = list_one(rule->micro_batch, out, err);
@@ -96,7 +102,7 @@ int64_t ps_search_accumulation(const ps_search_batch_rule *rule, const ps_search
                                int64_t micro_batch)
 {
     const int64_t each = method->replicas * micro_batch;
-    if (rule->global_batch > 0) {
+    if (global_batch(rule, method) > 0) {
         return rule->global_batch / each;
     }
     if (rule->accumulate > 0) {
@@ -149,12 +155,12 @@ static ps_code narrow(gap g, ps_search_ask ask, void *context, size_t *best, ps_
     return PS_OK;
 }
 
-ps_code ps_search_largest(size_t count, size_t skip, ps_search_ask ask, void *context, size_t *best,
-                          ps_error *err)
+ps_code ps_search_largest(size_t count, size_t first, size_t skip, ps_search_ask ask, void *context,
+                          size_t *best, ps_error *err)
 {
     gap g = {0};
     *best = SIZE_MAX;
-    for (size_t i = 0; i < count;) {
+    for (size_t i = first; i < count;) {
         ps_search_need need;
         PS_TRY(ask(context, i, &need, err));
         g.limit_bytes = need.is_possible ? need.limit_bytes : g.limit_bytes;

@@ -14,6 +14,7 @@
 /** What a step has to train on. */
 typedef struct ps_search_batch_rule {
     int64_t global_batch;  /* sequences of a step, all GPUs; 0: any */
+    bool is_usual;         /* nobody asked for that many: a method may have steps of its own */
     int64_t min_sequences; /* least of them; 0: any */
     int64_t micro_batch;   /* asked for; 0: any */
     int64_t accumulate;    /* likewise */
@@ -59,12 +60,13 @@ typedef ps_code (*ps_search_ask)(void *context, size_t i, ps_search_need *out, p
  * Finds the largest size that fits, taking memory as rising with the size: sizes are doubled until
  * one does not fit, then the gap is narrowed, first along the line through its ends, then by halves.
  *
- * @param skip  sizes that are of no interest but for the first, which tells whether any fits
+ * @param first  size to begin with: 0, or one that those before it are of no interest for
+ * @param skip   sizes that are of no interest but for the first, which tells whether any fits
  * @param ask   asked once for each size that is looked at
  * @param best  number of the size; SIZE_MAX: none fits, or none is possible
  * @return PS_OK · what `ask` says
  */
-ps_code ps_search_largest(size_t count, size_t skip, ps_search_ask ask, void *context, size_t *best,
-                          ps_error *err) PS_MUST_USE;
+ps_code ps_search_largest(size_t count, size_t first, size_t skip, ps_search_ask ask, void *context,
+                          size_t *best, ps_error *err) PS_MUST_USE;
 
 #endif

@@ -56,7 +56,7 @@ static ps_code estimate(const ps_llmem_job *job, ps_llmem_estimate *of, ps_error
     size_t largest;
     PS_TRY(ps_llmem_state_bytes(job, of->method, &self.state_bytes, err));
     PS_TRY(need(&self, 1, &of->first_bytes, err));
-    PS_TRY(ps_search_largest(MOST_SEQUENCES, 0, ask, &self, &largest, err));
+    PS_TRY(ps_search_largest(MOST_SEQUENCES, 0, 0, ask, &self, &largest, err));
     of->batch = largest == SIZE_MAX ? 0 : (int64_t)largest + 1;
     if (of->batch > 0) {
         PS_TRY(need(&self, of->batch, &of->largest_bytes, err));

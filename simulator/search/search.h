@@ -2,7 +2,7 @@
  *
  * The search for the fastest way to train a model that fits: every method, of
  * each the largest micro-batch that memory allows and the smaller ones met on
- * the way.
+ * the way (trials.h).
  *
  *   space ──methods──► trials (method, micro-batch) ──evaluate──► what each needs and takes
  *                         │
@@ -31,15 +31,18 @@ typedef enum ps_search_verdict {
 typedef struct ps_search_point {
     ps_search_method method;
     int64_t micro_batch, accumulate; /* sequences; micro-batches of a step */
+    bool empties_caches; /* memory ends where the GPU's does: its allocator empties its cache, and
+                            waits, for what it cannot have. Else it is endless */
 } ps_search_point;
 
 /** What it needs and takes. */
 typedef struct ps_search_outcome {
     ps_search_verdict verdict;
-    uint64_t peak_bytes;          /* on the fullest GPU, were memory endless */
-    uint64_t limit_bytes;         /* that it may take */
-    uint64_t capacity_bytes;      /* of the GPU */
-    uint64_t host_bytes;          /* of the fullest node, all its ranks; 0: hosts hold nothing */
+    uint64_t peak_bytes;     /* on the fullest GPU, were memory endless or as it is */
+    uint64_t live_bytes;     /* of that: what tensors hold, and what lies outside the allocator */
+    uint64_t limit_bytes;    /* that it may take */
+    uint64_t capacity_bytes; /* of the GPU */
+    uint64_t host_bytes;     /* of the fullest node, all its ranks; 0: hosts hold nothing */
     uint64_t host_capacity_bytes; /* of that node; 0 unknown */
     ps_ns step_ns;
     uint64_t tokens;               /* of a step, all GPUs */
@@ -49,7 +52,8 @@ typedef struct ps_search_outcome {
 typedef struct ps_search_trial {
     ps_search_point point;
     ps_search_outcome outcome;
-    bool is_full; /* evaluated in full */
+    bool is_full;    /* evaluated in full */
+    bool is_outdone; /* a faster method fits with this micro-batch: of interest for its memory */
 } ps_search_trial;
 
 /**
@@ -72,7 +76,8 @@ typedef struct ps_search {
     void (*progress)(void *context, size_t done, size_t all);
 } ps_search;
 
-/** A family of methods and the trial that stands for it. */
+/** A family of methods and the trial that stands for it. Families that are outdone wherever they fit
+ *  have none: what they hold on hosts need not be there. */
 typedef struct ps_search_family {
     ps_search_trial trial; /* fits: the fastest, in full; else the one that needs least, or the
                               first that was refused */
@@ -105,5 +110,10 @@ uint64_t ps_search_tokens_per_s(const ps_search_outcome *self);
 
 /** Order of trials that fit: negative when `a` comes first. */
 int ps_search_compare(const ps_search_trial *a, const ps_search_trial *b);
+
+/** True when `a` tells more than `b` of what could be done: what fits before what does not, that before
+ *  what is refused. Of what fits the fastest; of what does not that which lacks memory of a host alone,
+ *  for that is cheap, else that which needs least. */
+bool ps_search_stands_before(const ps_search_trial *a, const ps_search_trial *b);
 
 #endif

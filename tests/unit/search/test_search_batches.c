@@ -52,7 +52,7 @@ static size_t find(need_of *self, size_t count, size_t skip)
 {
     ps_error err = {0};
     size_t best = 0;
-    assert_ok(&err, ps_search_largest(count, skip, ask, self, &best, &err));
+    assert_ok(&err, ps_search_largest(count, 0, skip, ask, self, &best, &err));
     return best;
 }
 

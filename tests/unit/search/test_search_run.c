@@ -41,6 +41,7 @@ static ps_code evaluate(void *context, const ps_search_point *point, bool in_ful
         .peak_bytes = of->fixed +
                       of->each * (uint64_t)point->micro_batch / (point->method.recomputes ? 4 : 1) +
                       (in_full ? of->more_in_full : 0),
+        .live_bytes = LIMIT + 1, /* tensors alone take what there is: no cache to empty */
         .limit_bytes = LIMIT,
         .capacity_bytes = LIMIT,
         .step_ns = of->sync + of->time * (ps_ns)sequences * (point->method.recomputes ? 4 : 3),
