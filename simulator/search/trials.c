@@ -249,7 +249,9 @@ static ps_code try_again(ps_search_trials *self, ps_error *err)
     self->empties_caches = true;
     for (size_t i = 0; i < what->method_count && code == PS_OK; i++) {
         self->method = &what->method[i];
-        code = is_chosen[i] ? try_method(self, err) : PS_OK;
+        /* copies of activations hold blocks, too: they are a last resort */
+        const bool is_last = self->method->streams_activations && has_fitting(self, self->method);
+        code = is_chosen[i] && !is_last ? try_method(self, err) : PS_OK;
     }
     ps_free(is_chosen);
     return code;
