@@ -66,6 +66,9 @@ ps_search_change ps_search_no_change(const ps_search_report *self, const ps_sear
 /** The part of the text about families of which nothing fits; nothing where there are none. */
 void ps_search_print_losers(const ps_search_report *self, ps_output *out);
 
+/** The last lines of the text: margins, and what was not tried. */
+void ps_search_print_notes(const ps_search_report *self, ps_output *out);
+
 ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *err) PS_MUST_USE;
 ps_code ps_search_json(const ps_search_report *self, ps_output *out, ps_error *err) PS_MUST_USE;
 

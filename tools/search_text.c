@@ -267,32 +267,6 @@ static ps_code print_front(const ps_search_report *self, ps_output *out, ps_erro
     return ps_grid_print(&grid, out, 2, err);
 }
 
-/* ---- notes ---- */
-
-/* What fits only by an allocator that gives back what it kept. */
-static bool empties_caches(const ps_search_report *self)
-{
-    for (size_t i = 0; i < self->result.fitting_count; i++) {
-        if (self->result.family[i].trial.point.empties_caches) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void print_notes(const ps_search_report *self, ps_output *out)
-{
-    const ps_search_case *of = self->of;
-    ps_output_print(out, "\n%zu trials; %llu.%llu %% of a GPU's memory stay free (--margin)%s; ",
-                    self->result.trial_count, (unsigned long long)of->margin / 10000,
-                    (unsigned long long)of->margin / 1000 % 10,
-                    empties_caches(self)
-                        ? ", of tensors\nalone where the allocator empties its cache to fit"
-                        : "");
-    ps_output_print(out, "frameworks differ in the copies of\nweights that they keep "
-                         "(docs/MODEL.md)\n");
-}
-
 ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *err)
 {
     if (self->result.fitting_count > 0) {
@@ -305,6 +279,6 @@ ps_code ps_search_text(const ps_search_report *self, ps_output *out, ps_error *e
     PS_TRY(print_families(self, out, err));
     PS_TRY(print_front(self, out, err));
     ps_search_print_losers(self, out);
-    print_notes(self, out);
+    ps_search_print_notes(self, out);
     return PS_OK;
 }
