@@ -4,12 +4,10 @@
  * on the front, what loses, and that ties are always broken the same way.
  */
 #include "support/test.h"
+#include "unit/search/search_nomem.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#include "base/memory.h"
-#include "search/search.h"
 
 #define LIMIT 1000u
 #define HOST 300u /* memory of a node */
@@ -234,19 +232,8 @@ static void it_fails_cleanly_without_memory(void **state)
                             .rule = {.global_batch = 64, .most = 64},
                             .evaluate = evaluate,
                             .context = &self};
-    ps_code code = PS_NOMEM;
-    unsigned long failures = 0;
     (void)state;
-    while (code != PS_OK) {
-        ps_error err = {0};
-        ps_search_result result;
-        ps_memory_fail_nth(++failures);
-        code = ps_search_run(&what, &result, &err);
-        ps_memory_fail_nth(0);
-        assert_true(code == PS_OK || (code == PS_NOMEM && result.family == NULL));
-        ps_search_result_fini(&result);
-    }
-    assert_true(failures > 4);
+    assert_fails_cleanly(&what);
 }
 
 int main(void)

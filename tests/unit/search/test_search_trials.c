@@ -5,11 +5,9 @@
  * where nothing else fits.
  */
 #include "support/test.h"
+#include "unit/search/search_nomem.h"
 
 #include <stdio.h>
-
-#include "base/memory.h"
-#include "search/search.h"
 
 #define LIMIT 1000u
 #define HOST 500u
@@ -264,19 +262,8 @@ static void it_fails_cleanly_without_memory(void **state)
                             .rule = {.most = MOST},
                             .evaluate = evaluate,
                             .context = &self};
-    ps_code code = PS_NOMEM;
-    unsigned long failures = 0;
     (void)state;
-    while (code != PS_OK) {
-        ps_error err = {0};
-        ps_search_result result;
-        ps_memory_fail_nth(++failures);
-        code = ps_search_run(&what, &result, &err);
-        ps_memory_fail_nth(0);
-        assert_true(code == PS_OK || (code == PS_NOMEM && result.family == NULL));
-        ps_search_result_fini(&result);
-    }
-    assert_true(failures > 4);
+    assert_fails_cleanly(&what);
 }
 
 int main(void)
