@@ -36,6 +36,9 @@ static const char *missing_figure(ps_metric metric)
     if (metric == PS_METRIC_NVML) {
         return "what the driver keeps of the GPU's memory is not in the catalogue (driver-memory)";
     }
+    if (metric == PS_METRIC_HOST) {
+        return "nothing of the plan is known to lie in host memory";
+    }
     switch (ps_metric_kind_of(metric)) {
     case PS_METRIC_TIME:
         return "no step was found, so there is no step time";
@@ -93,6 +96,16 @@ static void take_driver_memory(ps_scenario *self, const ps_catalogue *catalogue,
     }
 }
 
+/* Of the node that holds most. */
+static void take_hosts(ps_scenario *self, const ps_result *result)
+{
+    self->has_figure[PS_METRIC_HOST] = result->node_count > 0;
+    for (size_t i = 0; i < result->node_count; i++) {
+        self->figure[PS_METRIC_HOST] =
+            greater(self->figure[PS_METRIC_HOST], result->node[i].peak_bytes);
+    }
+}
+
 static void take_figures(ps_scenario *self, const ps_result *result)
 {
     const bool has_device = result->device_count > 0;
@@ -103,6 +116,7 @@ static void take_figures(ps_scenario *self, const ps_result *result)
     for (size_t i = 0; i < result->device_count; i++) {
         take_device(self, &result->device[i]);
     }
+    take_hosts(self, result);
     self->has_figure[PS_METRIC_STEP_TIME] = result->step_time_ns > 0;
     self->figure[PS_METRIC_STEP_TIME] = (uint64_t)result->step_time_ns;
 }

@@ -199,7 +199,7 @@ static ps_code read_metric(const reading *self, ps_truth_row *row, ps_error *err
     }
     return refuse(self, err,
                   "metric \"%.60s\" is unknown: use peak_allocated_bytes, peak_reserved_bytes, "
-                  "peak_device_bytes, peak_nvml_bytes, step_time_ms or fits",
+                  "peak_device_bytes, peak_nvml_bytes, peak_host_bytes, step_time_ms or fits",
                   name);
 }
 

@@ -50,7 +50,8 @@ table zo2.csv 'ZO2: zeroth order with layers streamed from the host' group
 cat <<'MISSES'
 Where it misses. NVML's figures of a third party's RTX 3090: 0.1 to 0.4 GiB too low, most for the
 smallest models, while MeZO without streams is 0.1 GiB too high; which releases ran there is not
-stated. The project's own seven are within their rounding, if the card was an A100. The
+stated. Its host memory is the resident set of a process, which is 1.1 to 1.2 GB more than what is
+predicted to be put there, much the same for models twenty times as large: Python and libraries. The project's own seven are within their rounding, if the card was an A100. The
 step of the 125 M model is 27 % too short: the host's work between launches (states of random
 numbers, waits) is not modelled.
 
