@@ -59,7 +59,7 @@ MISSES
 table mezo.csv 'MeZO and full fine-tuning' group
 cat <<'MISSES'
 Where it misses. Memory of 6.7 B to 30 B is 2 to 3 % above the upper end of what the rounded figures
-allow: segments that the update leaves behind. Times are 27 to 72 % too short. Lines longer than the
+allow: segments that the update leaves behind. Times are 26 to 71 % too short. Lines longer than the
 mean of 400 tokens pad their batches, and how many options of an answer are passed as lines of their
 own is not published. From a batch of 8 to one of 16 the measured steps of 1.3 B and 2.7 B grow four
 times as much as predicted, those of 13 B and 30 B as predicted within 12 %: the small two did not run
