@@ -4,12 +4,12 @@
  */
 #include "model_recipe.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "scheme_options.h"
 #include "workload/script/lengths.h"
 #include "zo2_options.h"
@@ -344,62 +344,56 @@ static const char *type_word(const ps_recipe *r)
                                             : "fp32";
 }
 
-static void append(char text[PS_RECIPE_TEXT_BYTES], const char *format, ...)
-{
-    va_list args;
-    const size_t used = strlen(text);
-    va_start(args, format);
-    (void)vsnprintf(text + used, PS_RECIPE_TEXT_BYTES - used, format, args);
-    va_end(args);
-}
-
 void ps_model_recipe_describe(const ps_recipe *r, char text[PS_RECIPE_TEXT_BYTES])
 {
     text[0] = '\0';
-    append(text, "%s, %.40s", type_word(r), r->optimizer);
+    ps_text_append(text, PS_RECIPE_TEXT_BYTES, "%s, %.40s", type_word(r), r->optimizer);
     if (r->optimizer_rank > 0) {
-        append(text, " of rank %lld", (long long)r->optimizer_rank);
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, " of rank %lld", (long long)r->optimizer_rank);
     }
     if (r->lora_rank > 0) {
-        append(text, ", LoRA of rank %lld%s", (long long)r->lora_rank,
-               r->quantize != PS_QUANTIZE_NONE ? " on weights of 4 bits" : "");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", LoRA of rank %lld%s", (long long)r->lora_rank,
+                       r->quantize != PS_QUANTIZE_NONE ? " on weights of 4 bits" : "");
     }
     if (r->policy != PS_TRAIN_POLICY_NONE) {
-        append(text, ", %s", policy_words[r->policy]);
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", %s", policy_words[r->policy]);
     }
     if (ps_parallel_is_on(&r->parallel)) {
-        append(text, ", %lld GPU%s by %s%s", (long long)r->parallel.ranks,
-               r->parallel.ranks == 1 ? "" : "s",
-               ps_parallel_word_at((size_t)r->parallel.scheme - 1),
-               r->parallel.zero.offloads_optimizer ? " with its optimizer on the host" : "");
+        ps_text_append(
+            text, PS_RECIPE_TEXT_BYTES, ", %lld GPU%s by %s%s", (long long)r->parallel.ranks,
+            r->parallel.ranks == 1 ? "" : "s", ps_parallel_word_at((size_t)r->parallel.scheme - 1),
+            r->parallel.zero.offloads_optimizer ? " with its optimizer on the host" : "");
     }
     if (ps_parallel_tensor(&r->parallel) > 1) {
-        append(text, ", tp %lld", (long long)r->parallel.tensor_ranks);
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", tp %lld",
+                       (long long)r->parallel.tensor_ranks);
     }
     if (r->checkpoint_every == 1) {
-        append(text, ", every block recomputed");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", every block recomputed");
     } else if (r->checkpoints_attention) {
-        append(text, ", attention recomputed");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", attention recomputed");
     } else if (r->checkpoint_every > 1) {
-        append(text, ", each %lldth block recomputed", (long long)r->checkpoint_every);
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", each %lldth block recomputed",
+                       (long long)r->checkpoint_every);
     }
     if (r->streaming.activations != PS_ACTIVATION_OFFLOAD_NONE) {
-        append(text, ", activations on the host");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", activations on the host");
     }
     if (r->streaming.parameters) {
-        append(text, ", frozen weights on the host");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", frozen weights on the host");
     }
     if (r->hift.layers > 0) {
-        append(text, ", %lld layer%s a step", (long long)r->hift.layers,
-               r->hift.layers == 1 ? "" : "s");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", %lld layer%s a step",
+                       (long long)r->hift.layers, r->hift.layers == 1 ? "" : "s");
     }
-    append(text, ", %lld x ", (long long)r->batch);
+    ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", %lld x ", (long long)r->batch);
     if (r->lengths != NULL) {
-        append(text, "up to ");
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, "up to ");
     }
-    append(text, "%lld tokens", (long long)r->length);
+    ps_text_append(text, PS_RECIPE_TEXT_BYTES, "%lld tokens", (long long)r->length);
     if (r->accumulate > 1) {
-        append(text, ", %lld micro-batches a step", (long long)r->accumulate);
+        ps_text_append(text, PS_RECIPE_TEXT_BYTES, ", %lld micro-batches a step",
+                       (long long)r->accumulate);
     }
 }
 

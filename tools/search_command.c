@@ -3,22 +3,10 @@
  * The command that does a trial again: what was given, but for what belongs to
  * the search alone, and what the search chose.
  */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "search_report.h"
-
-static void append(char text[PS_SEARCH_COMMAND_BYTES], const char *format, ...) PS_PRINTF(2, 3);
-
-static void append(char text[PS_SEARCH_COMMAND_BYTES], const char *format, ...)
-{
-    va_list args;
-    const size_t used = strlen(text);
-    va_start(args, format);
-    (void)vsnprintf(text + used, PS_SEARCH_COMMAND_BYTES - used, format, args);
-    va_end(args);
-}
 
 /* A word as a shell reads it back. */
 static void append_word(char text[PS_SEARCH_COMMAND_BYTES], const char *word)
@@ -26,18 +14,18 @@ static void append_word(char text[PS_SEARCH_COMMAND_BYTES], const char *word)
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "%+,-./:=@_";
     if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
-        append(text, " %s", word);
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " %s", word);
         return;
     }
-    append(text, " '");
+    ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " '");
     for (const char *at = word; *at != '\0'; at++) {
         if (*at == '\'') {
-            append(text, "'\\''");
+            ps_text_append(text, PS_SEARCH_COMMAND_BYTES, "'\\''");
         } else {
-            append(text, "%c", *at);
+            ps_text_append(text, PS_SEARCH_COMMAND_BYTES, "%c", *at);
         }
     }
-    append(text, "'");
+    ps_text_append(text, PS_SEARCH_COMMAND_BYTES, "'");
 }
 
 /* In place of what was asked for; NULL: nothing is. */
@@ -72,7 +60,7 @@ static void append_given(char text[PS_SEARCH_COMMAND_BYTES], const ps_args *args
         if (is_left_out(name, change)) {
             continue;
         }
-        append(text, " --%s", name);
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --%s", name);
         if (args->value[i].text != NULL) {
             append_word(text, args->value[i].text);
         }
@@ -92,20 +80,21 @@ static const char *policy_word(ps_train_policy policy)
 static void append_method(char text[PS_SEARCH_COMMAND_BYTES], const ps_search_method *method)
 {
     if (method->kind == PS_SEARCH_MEGATRON) {
-        append(text, " --tp %lld --pp %lld", (long long)method->tensor,
-               (long long)method->pipeline);
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --tp %lld --pp %lld",
+                       (long long)method->tensor, (long long)method->pipeline);
     }
     if (method->kind == PS_SEARCH_SCHEME) {
-        append(text, " --policy %s", ps_parallel_word_at((size_t)method->scheme - 1));
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --policy %s",
+                       ps_parallel_word_at((size_t)method->scheme - 1));
         if (method->tensor > 1) {
-            append(text, " --tp %lld", (long long)method->tensor);
+            ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --tp %lld", (long long)method->tensor);
         }
     }
     if (method->syncs_always) {
-        append(text, " --scheme-option no_sync=false");
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --scheme-option no_sync=false");
     }
     if (method->kind == PS_SEARCH_POLICY) {
-        append(text, " --policy %s", policy_word(method->policy));
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --policy %s", policy_word(method->policy));
     }
 }
 
@@ -113,13 +102,13 @@ static void append_placement(char text[PS_SEARCH_COMMAND_BYTES], const ps_search
 {
     const char *setting;
     for (size_t i = 0; (setting = ps_search_placement_setting(method->placement, i)) != NULL; i++) {
-        append(text, " --scheme-option %s", setting);
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --scheme-option %s", setting);
     }
     if (method->placement == PS_SEARCH_FROZEN_ON_HOST) {
-        append(text, " --offload-parameters");
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --offload-parameters");
     }
     if (method->streams_activations) {
-        append(text, " --offload-activations streamed");
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --offload-activations streamed");
     }
 }
 
@@ -128,10 +117,10 @@ static void append_training(char text[PS_SEARCH_COMMAND_BYTES], const ps_args *a
 {
     const bool is_quantized = training == PS_SEARCH_QLORA;
     if ((training == PS_SEARCH_LORA || is_quantized) && !ps_args_has(args, "lora")) {
-        append(text, " --lora %d", PS_SEARCH_LORA_RANK);
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --lora %d", PS_SEARCH_LORA_RANK);
     }
     if (is_quantized) {
-        append(text, " --quantize nf4");
+        ps_text_append(text, PS_SEARCH_COMMAND_BYTES, " --quantize nf4");
     }
 }
 
@@ -141,28 +130,30 @@ void ps_search_command(const ps_search_report *self, const ps_search_change *cha
     const ps_search_point *point = &change->point;
     const ps_args *args = self->of->args;
     out[0] = '\0';
-    append(out, "peakstep simulate");
+    ps_text_append(out, PS_SEARCH_COMMAND_BYTES, "peakstep simulate");
     append_word(out, self->input);
     append_given(out, args, change);
-    append(out, " --dtype %s", self->of->dtype);
+    ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --dtype %s", self->of->dtype);
     if (change->gpus > 1) {
-        append(out, " --gpus %u", change->gpus);
+        ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --gpus %u", change->gpus);
     }
     append_method(out, &point->method);
     append_placement(out, &point->method);
     if (optimizer_of(change) != NULL) {
-        append(out, " --optimizer %s", optimizer_of(change));
+        ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --optimizer %s", optimizer_of(change));
     }
     append_training(out, args, point->method.training);
     if (change->host_bytes > 0) {
-        append(out, " --host-capacity %lluGiB", (unsigned long long)(change->host_bytes >> 30));
+        ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --host-capacity %lluGiB",
+                       (unsigned long long)(change->host_bytes >> 30));
     }
-    append(out, " --batch %lld", (long long)point->micro_batch);
+    ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --batch %lld", (long long)point->micro_batch);
     if (point->accumulate > 1) {
-        append(out, " --accumulate %lld", (long long)point->accumulate);
+        ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --accumulate %lld",
+                       (long long)point->accumulate);
     }
     if (point->method.recomputes) {
-        append(out, " --checkpoint full");
+        ps_text_append(out, PS_SEARCH_COMMAND_BYTES, " --checkpoint full");
     }
 }
 

@@ -2,10 +2,10 @@
  *
  * Names of methods, and which are alike.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "search/method.h"
 
 bool ps_search_is_family(const ps_search_method *a, const ps_search_method *b)
@@ -71,18 +71,6 @@ static const char *policy_word(ps_train_policy policy)
     return words[policy];
 }
 
-/* Appends what there is room for. */
-static void append(char out[PS_SEARCH_NAME_BYTES], const char *format, ...) PS_PRINTF(2, 3);
-
-static void append(char out[PS_SEARCH_NAME_BYTES], const char *format, ...)
-{
-    va_list args;
-    const size_t used = strlen(out);
-    va_start(args, format);
-    (void)vsnprintf(out + used, PS_SEARCH_NAME_BYTES - used, format, args);
-    va_end(args);
-}
-
 void ps_search_family_name(const ps_search_method *self, char out[PS_SEARCH_NAME_BYTES])
 {
     static const char *const trainings[] = {"", " + LoRA", " + QLoRA", " + LOMO", " + MeZO"};
@@ -93,9 +81,9 @@ void ps_search_family_name(const ps_search_method *self, char out[PS_SEARCH_NAME
                              ? policy_word(self->policy)
                              : ps_parallel_word_at((size_t)self->scheme - 1);
     out[0] = '\0';
-    append(out, "%s%s", scheme, trainings[self->training]);
+    ps_text_append(out, PS_SEARCH_NAME_BYTES, "%s%s", scheme, trainings[self->training]);
     if (placement != NULL) {
-        append(out, " + %s", placement);
+        ps_text_append(out, PS_SEARCH_NAME_BYTES, " + %s", placement);
     }
 }
 
@@ -104,19 +92,21 @@ void ps_search_method_name(const ps_search_method *self, char out[PS_SEARCH_NAME
     const char *member = ps_search_placement_member(self->placement);
     ps_search_family_name(self, out);
     if (member != NULL) {
-        append(out, " %s", member);
+        ps_text_append(out, PS_SEARCH_NAME_BYTES, " %s", member);
     }
     if (self->syncs_always) {
-        append(out, " no_sync=false");
+        ps_text_append(out, PS_SEARCH_NAME_BYTES, " no_sync=false");
     }
     if (self->kind == PS_SEARCH_SCHEME && self->tensor > 1) {
-        append(out, " tp %lld dp %lld", (long long)self->tensor, (long long)self->replicas);
+        ps_text_append(out, PS_SEARCH_NAME_BYTES, " tp %lld dp %lld", (long long)self->tensor,
+                       (long long)self->replicas);
     }
     if (self->kind == PS_SEARCH_MEGATRON) {
-        append(out, " tp %lld pp %lld dp %lld", (long long)self->tensor, (long long)self->pipeline,
-               (long long)self->replicas);
+        ps_text_append(out, PS_SEARCH_NAME_BYTES, " tp %lld pp %lld dp %lld",
+                       (long long)self->tensor, (long long)self->pipeline,
+                       (long long)self->replicas);
     }
     if (self->streams_activations) {
-        append(out, " + activations on host");
+        ps_text_append(out, PS_SEARCH_NAME_BYTES, " + activations on host");
     }
 }

@@ -4,6 +4,8 @@
  */
 #include "recorded_plans.h"
 
+#include "base/memory.h"
+#include "lower/lower.h"
 #include "plan/hazards.h"
 
 bool is_new(const ps_plan *plan, uint32_t task)
@@ -52,4 +54,24 @@ void assert_recorded_tasks(const ps_plan *a, const ps_plan *b)
     }
     assert_int_equal(dep, a->dep.head.count);
     free(row);
+}
+
+void assert_memory_may_run_out(ps_trace *trace, const ps_catalogue *catalogue,
+                               const ps_offload *offload, unsigned long every)
+{
+    const ps_whatif what = {.offload = offload};
+    ps_code code = PS_NOMEM;
+    unsigned failures = 0;
+    for (unsigned long n = 1; code == PS_NOMEM; n += every) {
+        ps_error err = {0};
+        ps_plan *plan;
+        assert_ok(&err, ps_lower_trace(trace, &plan, &err));
+        ps_memory_fail_nth(n);
+        code = ps_whatif_apply(plan, catalogue, &what, &err);
+        ps_memory_fail_nth(0);
+        assert_true(code == PS_OK || code == PS_NOMEM);
+        failures += code == PS_NOMEM;
+        ps_plan_destroy(plan);
+    }
+    assert_true(failures > 4);
 }

@@ -332,28 +332,17 @@ static void spoilt_recordings(void **state)
 
 static void run_out_of_memory(bool shares)
 {
-    ps_code code = PS_NOMEM;
     layer_job of = layer_job_forward;
     of.trains = true;
     of.shares = shares;
     job j = loaded(layer_job_trace(&of));
-    for (unsigned long n = 1; code == PS_NOMEM; n += 7) {
-        ps_error err = {0};
-        ps_plan *plan;
-        const ps_network network = host_network(&j.rate);
-        const ps_offload offload = {.parameters = true,
-                                    .prefetch = 1,
-                                    .network = &network,
-                                    .trace = j.trace,
-                                    .structure = &j.structure};
-        const ps_whatif what = {.offload = &offload};
-        assert_ok(&err, ps_lower_trace(j.trace, &plan, &err));
-        ps_memory_fail_nth(n);
-        code = ps_whatif_apply(plan, j.catalogue, &what, &err);
-        ps_memory_fail_nth(0);
-        assert_true(code == PS_OK || code == PS_NOMEM);
-        ps_plan_destroy(plan);
-    }
+    const ps_network network = host_network(&j.rate);
+    const ps_offload offload = {.parameters = true,
+                                .prefetch = 1,
+                                .network = &network,
+                                .trace = j.trace,
+                                .structure = &j.structure};
+    assert_memory_may_run_out(j.trace, j.catalogue, &offload, 7);
     fini(&j);
 }
 
