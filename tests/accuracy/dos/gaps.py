@@ -40,7 +40,7 @@ def main():
         beside = gaps[3] - sum(gaps[:3])
         lines.setdefault(line_of(row), []).append(gaps[:3] + [beside])
     print("| " + " | ".join(HEAD + PHASES[:3] + ("outside",)) + " |")
-    print("| --- | --- " + "| ---: " * 3 + "| --- | --- " + "| ---: " * 5 + "|")
+    print("| --- | --- " + "| ---: " * 3 + "| --- | --- " + "| ---: " * 4 + "|")
     for line, gaps in sorted(lines.items()):
         means = [f"{statistics.mean(column):+.2f}" for column in zip(*gaps)]
         print("| " + " | ".join([*map(str, line), str(len(gaps)), *means]) + " |")
