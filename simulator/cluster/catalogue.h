@@ -146,6 +146,8 @@ typedef enum ps_hardware_class {
       "what an operation on a Python subclass of tensors takes beyond its launch")                \
     X(MODULE_HOOK, "module-hook", DURATION, 0, HOST, 0,                                           \
       "a framework's Python around one module: fetching its parameters, releasing them")          \
+    X(LATE_RANKS, "late-ranks", DURATION, 0, HOST, 0,                                             \
+      "what ranks wait in a collective, in the mean, for one whose host comes late")              \
     X(PROFILER_FACTOR, "profiler-factor", RATIO, PS_RATIO_ONE, HOST, 1,                           \
       "host time as recorded over that without a profiler")                                       \
     X(BANDWIDTH, "bandwidth", BANDWIDTH, 1, LINK, 1, "large transfers, one direction")            \

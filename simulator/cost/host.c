@@ -23,7 +23,7 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
 #undef FIGURE
     };
     ps_cost_host read = {0};
-    ps_figure slowed, recorded, hook, dispatch;
+    ps_figure slowed, recorded, hook, dispatch, late;
     PS_TRY(ps_catalogue_need(catalogue, host, PS_FIGURE_PROFILER_FACTOR, &slowed, err));
     for (size_t i = 0; i < PS_COST_PHASE_COUNT; i++) {
         PS_TRY(ps_catalogue_need(catalogue, host, figures[i], &recorded, err));
@@ -36,6 +36,9 @@ ps_code ps_cost_host_read(const ps_catalogue *catalogue, ps_hardware_id host, ps
     }
     if (ps_catalogue_get(catalogue, host, PS_FIGURE_MODULE_HOOK, &hook)) {
         read.hook_ns = (ps_ns)hook.value;
+    }
+    if (ps_catalogue_get(catalogue, host, PS_FIGURE_LATE_RANKS, &late)) {
+        read.late_ns = (ps_ns)late.value;
     }
     *out = read;
     return PS_OK;

@@ -29,6 +29,7 @@ typedef struct ps_cost_host {
     ps_ns launch_ns[PS_COST_PHASE_COUNT];
     ps_ns dispatch_ns; /* of an operation on a Python subclass of tensors, beyond its launch */
     ps_ns hook_ns;     /* a framework's hooks around one module; 0 unknown */
+    ps_ns late_ns; /* what a collective waits for the last rank's host, in the mean; 0 unknown */
 } ps_cost_host;
 
 /**

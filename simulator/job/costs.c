@@ -6,7 +6,7 @@
  * in line. And collectives take multiprocessors, memory traffic and power from
  * the computation beside them:
  *
- *   collective  = its time alone + collective-delay
+ *   collective  = its time alone + collective-delay + late-ranks
  *   computation = its time + overlap-cost x the time it shares with a collective
  *
  * The delay is the same for all sizes, so that the large ones at the end of a
@@ -24,7 +24,8 @@ ps_code ps__job_costs(const ps_job_target *target, ps_job_costs *out, ps_error *
     PS_TRY(
         ps_catalogue_need(target->catalogue, target->gpu, PS_FIGURE_OVERLAP_COST, &overlap, err));
     *out = (ps_job_costs){.network = target->network,
-                          .collective_delay_ns = (ps_ns)delay.value,
+                          .collective_delay_ns =
+                              ps_time_add((ps_ns)delay.value, target->host->late_ns),
                           .overlap_cost = overlap.value};
     return PS_OK;
 }

@@ -24,8 +24,8 @@
 /** What training makes of benchmarks. */
 typedef struct ps_job_costs {
     const ps_network *network;
-    ps_ns collective_delay_ns; /* figures of the GPU */
-    uint64_t overlap_cost;     /* a ratio */
+    ps_ns collective_delay_ns; /* the GPU's and the host's */
+    uint64_t overlap_cost;     /* a ratio, the GPU's */
 } ps_job_costs;
 
 /** PS_OK · PS_NOT_FOUND a figure that the GPU lacks */

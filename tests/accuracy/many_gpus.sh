@@ -75,8 +75,8 @@ cat <<'TIMES'
 
 How much longer LLMem's DP+TP and TP take than its ADP (or TP than DP+TP, where ADP does not fit), by
 simulation of all three. Batches, lengths, the span of the seconds and the machine's links were not
-published: `llmem_times.py` says what is assumed. Two figures were found by `llmem_times.py
---calibrate` on the rows marked: the length that batches are padded to, and the host's time for an
-operation on Colossal-AI's tensors.
+published: `llmem_times.py` says what is assumed. Three figures were found by `llmem_times.py
+--calibrate` on the rows marked: the length that batches are padded to, the host's time for an
+operation on Colossal-AI's tensors, and how long a collective waits for the last rank.
 TIMES
 fenced python3 "$here/llmem_times.py" "$peakstep"

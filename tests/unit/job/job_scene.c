@@ -278,6 +278,8 @@ ps_plan *scene_lower(scene *self, bool folds, ps_code *code, ps_error *err)
     assert_ok(err, ps_catalogue_find(catalogue, PS_HARDWARE_GPU, "RTX-3090", &to.gpu, err));
     assert_ok(err, ps_catalogue_find(catalogue, PS_HARDWARE_HOST, "host-server", &host_id, err));
     assert_ok(err, ps_cost_host_read(catalogue, host_id, &host, err));
+    assert_int_equal(host.late_ns, 0);
+    host.late_ns = self->late_ns;
     assert_ok(err, ps_cost_create(catalogue, to.gpu, NULL, &model, err));
     to.cost = model;
     for (size_t i = 0; i < self->workload_count; i++) {

@@ -31,6 +31,7 @@ typedef struct scene {
     uint32_t speed_permille[SCENE_MAX_RANKS];
     bool has_speeds;
     scene_network network;
+    ps_ns late_ns; /* what the host adds to each collective */
 } scene;
 
 /** An empty workload of a grid; the scene owns it. */

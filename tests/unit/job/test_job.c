@@ -78,6 +78,28 @@ static void test_the_last_rank_is_waited_for(void **state)
     scene_fini(&s);
 }
 
+/* Two collectives of 1 ms, for each of which a host comes 2 ms late; messages are nobody's in common. */
+static void test_late_hosts_delay_collectives(void **state)
+{
+    const uint32_t size[] = {2}, here[] = {0}, there[] = {1};
+    scene s = {.network = one_node, .workload_of = {0, 1}, .late_ns = 2 * MS};
+    (void)state;
+    s.network.ranks = 2;
+    ps_workload *a = scene_workload(&s, size, here, 1), *b = scene_workload(&s, size, there, 1);
+    for (int i = 0; i < 2; i++) {
+        scene_collective(a, PS_COLLECTIVE_ALL_REDUCE, 1, PS_WORKLOAD_GROUP, GB / 10, true);
+        scene_collective(b, PS_COLLECTIVE_ALL_REDUCE, 1, PS_WORKLOAD_GROUP, GB / 10, true);
+    }
+    scene_message(a, PS_COLLECTIVE_SEND, 0, 1, PS_WORKLOAD_GROUP, GB / 10);
+    scene_message(b, PS_COLLECTIVE_RECV, 0, 0, PS_WORKLOAD_GROUP, GB / 10);
+    ps_plan *plan = lower(&s, true);
+    ps_result result = run(plan);
+    assert_near(result.makespan_ns, 2 * (1 + 2) * MS + MS);
+    ps_result_fini(&result);
+    ps_plan_destroy(plan);
+    scene_fini(&s);
+}
+
 /* What is not waited for runs beside the computation. */
 static void test_a_collective_overlaps(void **state)
 {
@@ -294,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_last_rank_is_waited_for),
+        cmocka_unit_test(test_late_hosts_delay_collectives),
         cmocka_unit_test(test_a_collective_overlaps),
         cmocka_unit_test(test_groups_share_links),
         cmocka_unit_test(test_messages_go_from_stage_to_stage),
