@@ -99,17 +99,32 @@ static ps_code check_program(const ps__meg *self, ps_error *err)
     return PS_OK;
 }
 
-/* Latent attention and experts on one tensor rank and one context rank. */
+/* What latent attention and experts are not modelled with. */
+static ps_code check_special(const ps__meg *self, ps_error *err)
+{
+    const ps_megatron_recipe *r = self->recipe;
+    const ps_megatron_experts *experts = &self->shape->experts;
+    if (self->shape->latent.kv_rank == 0 && experts->count == 0) {
+        return PS_OK;
+    }
+    if (r->context > 1) {
+        return ps_fail(err, PS_USAGE,
+                       "latent attention and experts are not modelled together with context "
+                       "parallelism");
+    }
+    if (r->tensor > 1 && !r->is_sequence_parallel) {
+        return ps_fail(err, PS_USAGE,
+                       "latent attention and experts over tensor ranks need sequence parallelism");
+    }
+    PS_TRY(check_divides("elements of an expert", experts->ffn, r->tensor, err));
+    return check_divides("elements of shared experts", experts->shared_ffn, r->tensor, err);
+}
+
 static ps_code check_experts(const ps__meg *self, ps_error *err)
 {
     const ps_megatron_recipe *r = self->recipe;
     const ps_megatron_shape *shape = self->shape;
-    const bool is_special = shape->latent.kv_rank > 0 || shape->experts.count > 0;
-    if (is_special && (r->tensor > 1 || r->context > 1)) {
-        return ps_fail(err, PS_USAGE,
-                       "latent attention and experts are not modelled together with "
-                       "tensor or context parallelism");
-    }
+    PS_TRY(check_special(self, err));
     if (shape->experts.count == 0 && r->expert > 1) {
         return ps_fail(err, PS_USAGE, "a model without experts has none to divide");
     }

@@ -34,10 +34,9 @@ ps_code ps__meg_grid_of(const ps_megatron_recipe *r, int64_t rank, ps__meg_grid 
                        "experts over %" PRId64 " of %" PRId64 " replicas: expected a divisor",
                        r->expert, r->data);
     }
-    if (r->expert > 1 && (r->context > 1 || r->tensor > 1)) {
-        return ps_fail(
-            err, PS_USAGE,
-            "experts over replicas together with tensor or context parallelism are not modelled");
+    if (r->expert > 1 && r->context > 1) {
+        return ps_fail(err, PS_USAGE,
+                       "experts over replicas together with context parallelism are not modelled");
     }
     if (ps_megatron_ranks(r) > INT32_MAX || rank < 0 || rank >= ps_megatron_ranks(r)) {
         return ps_fail(err, PS_USAGE, "rank %" PRId64 " of a job of %" PRId64, rank,

@@ -30,10 +30,21 @@ void ps__meg_add_parameter(ps__meg *self, int64_t rows, int64_t columns, bool is
         return;
     }
     ps__meg_parameter *p = &self->parameter[self->parameter_count++];
-    *p = (ps__meg_parameter){
-        .elements = rows * columns, .is_matrix = rows > 1, .is_expert = is_expert};
+    *p = (ps__meg_parameter){.elements = rows * columns,
+                             .is_matrix = rows > 1,
+                             .is_expert = is_expert,
+                             .is_whole = rows == 1};
     p->own = ps_eager_make(self->e, p->elements, self->dtype, PS_ROLE_PARAMETER);
     ps__meg_kernel(self, "init", p->elements);
+}
+
+void ps__meg_add_whole_parameter(ps__meg *self, int64_t rows, int64_t columns)
+{
+    const size_t before = self->parameter_count;
+    ps__meg_add_parameter(self, rows, columns, false);
+    if (self->parameter_count > before) {
+        self->parameter[before].is_whole = true;
+    }
 }
 
 void ps__meg_make_parameters(ps__meg *self)

@@ -117,6 +117,7 @@ const ps__meg_program ps__meg_core = {.make_beginning = make_beginning,
                                       .head = ps__meg_head_forward,
                                       .head_backward = ps__meg_head_backward,
                                       .prepare = ps__meg_need_rope,
+                                      .finish_gradients = ps__meg_sum_whole_gradients,
                                       .adds_document_end = true,
                                       .waits_for_transfers = true,
                                       .gradients = PS_DTYPE_F32};

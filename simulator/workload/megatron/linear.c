@@ -138,6 +138,36 @@ ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_ten
     return result;
 }
 
+/* ---- columns alone ---- */
+
+ps_tensor ps__meg_column_linear(ps__meg *self, ps_tensor x, int64_t in, int64_t out)
+{
+    ps_tensor whole = ps__meg_gather(self, x, in);
+    const ps_tensor result = ps__meg_linear(self, "linear", self->tokens, in, out);
+    ps_eager_clear(self->e, &whole);
+    return result;
+}
+
+ps_tensor ps__meg_column_linear_backward(ps__meg *self, ps_tensor x, ps_tensor grad, int64_t in,
+                                         int64_t out)
+{
+    ps_tensor whole = ps__meg_start_gather(self, x, in);
+    ps_tensor full = ps__meg_linear_input(self, "linear_backward", self->tokens, in, out);
+    if (self->is_sequence_parallel) {
+        ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    }
+    const ps_tensor part = ps__meg_start_reduce(self, full, in);
+    ps__meg_linear_weight(self, "linear_weight", self->tokens, in, out);
+    ps_eager_clear(self->e, &whole);
+    if (self->recipe->tensor > 1) {
+        ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    }
+    ps__meg_stand_in(self, out, in);
+    ps_eager_clear(self->e, &full);
+    ps_eager_drop(self->e, grad);
+    return part;
+}
+
 /* ---- rows ---- */
 
 ps_tensor ps__meg_row_linear(ps__meg *self, int64_t in)

@@ -106,6 +106,25 @@ static void reduce_gradients(ps__meg *self, const ps__meg_buffer *buffer)
     ps__meg_await(self, buffer->lane);
 }
 
+/* Tensor ranks saw parts of the sequence: what each has whole is summed, through one flat copy. */
+void ps__meg_sum_whole_gradients(ps__meg *self)
+{
+    int64_t elements = 0;
+    for (size_t i = 0; i < self->parameter_count; i++) {
+        elements += self->parameter[i].is_whole ? self->parameter[i].elements : 0;
+    }
+    if (!self->is_sequence_parallel || elements == 0) {
+        return;
+    }
+    ps_tensor flat = ps__meg_make_as(self, elements, self->grad_dtype);
+    ps__meg_bytes(self, "cat", 2 * grad_bytes(self) * elements);
+    ps__meg_start(self, "all_reduce", PS_COLLECTIVE_ALL_REDUCE, PS__MEG_LANE_TENSOR,
+                  1u << PS__MEG_TENSOR, (uint64_t)(grad_bytes(self) * elements));
+    ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    ps__meg_bytes(self, "copy", 2 * grad_bytes(self) * elements);
+    ps_eager_clear(self->e, &flat);
+}
+
 static void gather_parameters(ps__meg *self, const ps__meg_buffer *buffer)
 {
     if (buffer->elements == 0 || ps__meg_grid_size(&self->grid, buffer->axes) == 1 ||

@@ -36,6 +36,7 @@
 typedef struct ps__meg_parameter {
     int64_t elements;
     bool is_matrix, is_expert;
+    bool is_whole; /* on every tensor rank, which sees a part of the tokens */
     int64_t begin; /* in its buffer, in elements */
     ps_tensor own; /* before it moves into the buffer */
 } ps__meg_parameter;
@@ -279,6 +280,11 @@ ps_tensor ps__meg_norm_linear(ps__meg *self, ps__meg_norm *kept, ps_tensor x, in
 /** Takes the gradient; returns that of the norm's input. */
 ps_tensor ps__meg_norm_linear_backward(ps__meg *self, ps__meg_norm *kept, ps_tensor grad,
                                        int64_t in, int64_t out);
+/** Columns of the weight over tensor ranks; borrows x. */
+ps_tensor ps__meg_column_linear(ps__meg *self, ps_tensor x, int64_t in, int64_t out);
+/** Takes the gradient, borrows x; returns x's gradient. */
+ps_tensor ps__meg_column_linear_backward(ps__meg *self, ps_tensor x, ps_tensor grad, int64_t in,
+                                         int64_t out);
 /** Rows of the weight over tensor ranks; borrows x. */
 ps_tensor ps__meg_row_linear(ps__meg *self, int64_t in);
 /** Borrows the gradient; the caller drops what was kept. */
@@ -318,7 +324,7 @@ void ps__meg_latent_parameters(ps__meg *self);
 ps_tensor ps__meg_mixture_forward(ps__meg *self, ps__meg_mixture *kept, ps_tensor x);
 ps_tensor ps__meg_mixture_backward(ps__meg *self, ps__meg_mixture *kept, ps_tensor grad);
 void ps__meg_mixture_parameters(ps__meg *self);
-/** Rows that a rank sends to experts, and that its experts receive, padding included. */
+/** Rows that a rank sends to experts, and that come from other ranks' tokens, padding included. */
 int64_t ps__meg_dispatched_rows(const ps__meg *self);
 /** Probabilities of experts for each token. */
 ps_tensor ps__meg_router_forward(ps__meg *self, ps__meg_router *kept);
@@ -349,11 +355,16 @@ void ps__meg_words_backward(ps__meg *self, ps__meg_micro *micro, ps_tensor grad)
 /** Figures of the rank; PS_USAGE: degrees that do not divide the model, figures beyond all models. */
 ps_code ps__meg_figures(ps__meg *self, ps_error *err) PS_MUST_USE;
 void ps__meg_add_parameter(ps__meg *self, int64_t rows, int64_t columns, bool is_expert);
+/** A matrix that every tensor rank has whole. */
+void ps__meg_add_whole_parameter(ps__meg *self, int64_t rows, int64_t columns);
 /** Parameters of all modules of the stage. */
 void ps__meg_make_parameters(ps__meg *self);
 /** They move into flat buffers. */
 void ps__meg_make_buffers(ps__meg *self);
 void ps__meg_make_optimizer(ps__meg *self);
+
+/** Gradients of parameters that tensor ranks have whole become those of the whole sequence. */
+void ps__meg_sum_whole_gradients(ps__meg *self);
 
 void ps__meg_begin_step(ps__meg *self);
 void ps__meg_run_micro_batches(ps__meg *self);

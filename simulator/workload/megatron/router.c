@@ -2,19 +2,20 @@
  *
  * The router of a mixture: scores of all experts for each token, the best of
  * the best groups, as many tokens for each expert as it has room for, and the
- * same softmax once more for the balancing loss.
+ * same softmax once more for the balancing loss. Each tensor rank routes its
+ * part of the sequence.
  */
 #include "workload/megatron/parts.h"
 
 /* T x E numbers of a type. */
 static ps_tensor scores(ps__meg *self, ps_dtype dtype)
 {
-    return ps__meg_make_as(self, self->tokens * self->shape->experts.count, dtype);
+    return ps__meg_make_as(self, self->slice * self->shape->experts.count, dtype);
 }
 
 static int64_t score_count(const ps__meg *self)
 {
-    return self->tokens * self->shape->experts.count;
+    return self->slice * self->shape->experts.count;
 }
 
 /* zeros().scatter(): a tensor of zeros and one with the values. */
@@ -57,10 +58,10 @@ static void select(ps__meg *self, int64_t elements, ps_dtype dtype)
 /* The chosen experts of each token, out of the best groups. */
 static void choose(ps__meg *self, ps__meg_router *kept, ps_tensor narrow)
 {
-    const int64_t chosen = self->tokens * self->shape->experts.chosen;
+    const int64_t chosen = self->slice * self->shape->experts.chosen;
     ps_tensor group_mask = scores(self, self->dtype);
     select(self, score_count(self), self->dtype); /* the best of each group */
-    select(self, self->tokens * self->recipe->expert, self->dtype);
+    select(self, self->slice * self->recipe->expert, self->dtype);
     ps__meg_kernel(self, "expand", score_count(self));
     kept->mask = scores(self, PS_DTYPE_BOOL);
     ps__meg_kernel(self, "not", score_count(self));
@@ -89,11 +90,22 @@ static ps_tensor limit(ps__meg *self, ps__meg_router *kept, ps_tensor gates)
     return probabilities;
 }
 
+/* The balancing loss is that of the whole sequence: tokens of each expert, over tensor ranks. */
+static void share_counts(ps__meg *self)
+{
+    ps__meg_start(self, "all_reduce", PS_COLLECTIVE_ALL_REDUCE, PS__MEG_LANE_TENSOR,
+                  1u << PS__MEG_TENSOR,
+                  (uint64_t)self->shape->experts.count * ps_dtype_bytes(PS_DTYPE_F32));
+    if (self->recipe->tensor > 1) {
+        ps__meg_await(self, PS__MEG_LANE_TENSOR);
+    }
+}
+
 ps_tensor ps__meg_router_forward(ps__meg *self, ps__meg_router *kept)
 {
     const int64_t hidden = self->shape->hidden, experts = self->shape->experts.count;
     ps_tensor logits = scores(self, self->dtype);
-    ps__meg_product(self, "router", (int64_t[]){self->tokens, experts, hidden, 1}, PS_OPERANDS_TN);
+    ps__meg_product(self, "router", (int64_t[]){self->slice, experts, hidden, 1}, PS_OPERANDS_TN);
     ps_op_workspace(self->e);
     kept->softmax = softmax(self);
     ps_tensor narrow = scores(self, self->dtype);
@@ -108,6 +120,7 @@ ps_tensor ps__meg_router_forward(ps__meg *self, ps__meg_router *kept)
     select(self, score_count(self), PS_DTYPE_F32);
     ps_tensor balance_map = scatter_map(self, PS_DTYPE_F32);
     ps__meg_way(self, "sum", PS_ACCESS_REDUCTION, 5 * score_count(self));
+    share_counts(self);
     ps_eager_clear(self->e, &balance_map);
     ps_eager_clear(self->e, &map);
     ps_eager_clear(self->e, &logits);
@@ -141,11 +154,10 @@ ps_tensor ps__meg_router_backward(ps__meg *self, ps__meg_router *kept, ps_tensor
     ps_eager_clear(self->e, &kept->chosen);
     ps_eager_clear(self->e, &kept->mask);
     ps__meg_accumulate(self, &logits, softmax_backward(self, &kept->softmax));
-    const ps_tensor x =
-        ps__meg_linear_input(self, "router_backward", self->tokens, hidden, experts);
+    const ps_tensor x = ps__meg_linear_input(self, "router_backward", self->slice, hidden, experts);
     ps_op_workspace(self->e);
     ps_tensor weight = ps__meg_make(self, experts * hidden);
-    ps__meg_linear_weight(self, "router_weight", self->tokens, hidden, experts);
+    ps__meg_linear_weight(self, "router_weight", self->slice, hidden, experts);
     ps_eager_clear(self->e, &logits);
     ps__meg_bytes(self, "add", 10 * experts * hidden);
     ps_eager_clear(self->e, &weight);

@@ -3,110 +3,21 @@
  * Ranks of a Megatron job: what all of them hold together is the model, what
  * one sends another receives, and a layer keeps what its closed form says.
  */
-#include "support/test.h"
+#include "megatron_scene.h"
 
 #include <string.h>
 
-#include "workload/megatron/megatron.h"
-#include "workload/script/build.h"
 #include "workload/walk.h"
 
 #define MAX_RANKS 16
 
-/* parameters are multiples of 128 elements, so that nothing is padded in flat buffers */
-#define HIDDEN 384
-
-static const ps_megatron_shape dense = {.hidden = HIDDEN,
-                                        .ffn = 176,
-                                        .heads = 8,
-                                        .kv_heads = 4,
-                                        .head = 24,
-                                        .layers = 4,
-                                        .vocabulary = 1000};
-static const ps_megatron_shape mixture = {
-    .hidden = HIDDEN,
-    .ffn = 176,
-    .heads = 8,
-    .kv_heads = 8,
-    .head = 16,
-    .layers = 4,
-    .vocabulary = 1000,
-    .experts = {.count = 8, .chosen = 3, .ffn = 40, .shared_ffn = 80, .dense_layers = 1},
-    .latent = {.q_rank = 128, .kv_rank = 256, .rotary_head = 8, .value_head = 16}};
-static const ps_megatron_shape gpt = {.dialect = PS_MEGATRON_GPT,
-                                      .hidden = HIDDEN,
-                                      .ffn = 4 * HIDDEN,
-                                      .heads = 8,
-                                      .kv_heads = 8,
-                                      .head = 48,
-                                      .layers = 4,
-                                      .vocabulary = 1000,
-                                      .positions = 128};
-
-static ps_megatron_recipe small(void)
-{
-    ps_megatron_recipe recipe = ps_megatron_recipe_default();
-    recipe.sequence = 64;
-    recipe.micro_batches = 4;
-    return recipe;
-}
-
-static ps_megatron_recipe small_gpt(void)
-{
-    ps_megatron_recipe recipe = ps_megatron_recipe_for(&gpt);
-    recipe.sequence = 64;
-    recipe.micro_batches = 4;
-    return recipe;
-}
-
-static ps_code try_build(const ps_megatron_shape *shape, const ps_megatron_recipe *recipe,
-                         int64_t rank, ps_workload **out, ps_error *err)
-{
-    const ps_megatron_job job = {
-        .name = "test",
-        .shape = shape,
-        .recipe = recipe,
-        .device = {
-            .workspace_bytes = 8519680, .sm_count = 132, .threads_per_sm = 2048, .capability = 90}};
-    return ps_megatron_build(&job, rank, out, err);
-}
-
-static ps_workload *build(const ps_megatron_shape *shape, const ps_megatron_recipe *recipe,
-                          int64_t rank)
-{
-    ps_error err = {0};
-    ps_workload *workload = NULL;
-    assert_ok(&err, try_build(shape, recipe, rank, &workload, &err));
-    assert_ok(&err, ps_workload_check(workload, &err));
-    return workload;
-}
-
 /* ---- what ranks hold together ---- */
-
-static uint64_t role_bytes(const ps_workload *w, ps_role role)
-{
-    ps_workload_walk walk;
-    ps_workload_walk_init(&walk, w);
-    (void)ps_workload_walk_to(&walk, (uint32_t)w->event.head.count);
-    return walk.live.role_bytes[role];
-}
-
-static uint64_t sum_of_ranks(const ps_megatron_shape *shape, const ps_megatron_recipe *recipe,
-                             ps_role role)
-{
-    uint64_t sum = 0;
-    for (int64_t rank = 0; rank < ps_megatron_ranks(recipe); rank++) {
-        ps_workload *w = build(shape, recipe, rank);
-        sum += role_bytes(w, role);
-        ps_workload_destroy(w);
-    }
-    return sum;
-}
 
 /* Parameters of the dense model; norms lie on every tensor rank. */
 static uint64_t dense_parameters(uint64_t tensor)
 {
-    const uint64_t hidden = HIDDEN, words = 1024; /* 1000 and the document's end, in units of 128 */
+    const uint64_t hidden = MEG_HIDDEN,
+                   words = 1024; /* 1000 and the document's end, in units of 128 */
     const uint64_t layer = hidden * (8 + 2 * 4) * 24 + 8 * 24 * hidden + 3 * hidden * 176;
     return 4 * (layer + tensor * 2 * hidden) + tensor * hidden + 2 * words * hidden;
 }
@@ -116,66 +27,57 @@ static void parameters_of_all_ranks_are_the_model(void **state)
     static const int64_t degrees[][3] = {{1, 1, 1}, {2, 1, 1}, {4, 2, 1}, {1, 4, 1}, {2, 2, 2}};
     (void)state;
     for (size_t i = 0; i < sizeof degrees / sizeof degrees[0]; i++) {
-        ps_megatron_recipe recipe = small();
+        ps_megatron_recipe recipe = meg_small();
         recipe.tensor = degrees[i][0];
         recipe.pipeline = degrees[i][1];
         recipe.data = degrees[i][2];
         const uint64_t all = dense_parameters((uint64_t)recipe.tensor);
         const uint64_t replicas = (uint64_t)recipe.data;
-        assert_int_equal(sum_of_ranks(&dense, &recipe, PS_ROLE_PARAMETER), 2 * all * replicas);
+        assert_int_equal(meg_sum_of_ranks(&meg_dense, &recipe, PS_ROLE_PARAMETER),
+                         2 * all * replicas);
         /* main copies, means and variances once, however many replicas */
-        assert_int_equal(sum_of_ranks(&dense, &recipe, PS_ROLE_OPTIMIZER_STATE), 12 * all);
+        assert_int_equal(meg_sum_of_ranks(&meg_dense, &recipe, PS_ROLE_OPTIMIZER_STATE), 12 * all);
     }
 }
 
 static void states_are_divided_over_data_and_context(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.data = 2;
     recipe.context = 4;
     const uint64_t all = dense_parameters(1);
-    assert_int_equal(sum_of_ranks(&dense, &recipe, PS_ROLE_PARAMETER), 2 * all * 8);
-    assert_int_equal(sum_of_ranks(&dense, &recipe, PS_ROLE_OPTIMIZER_STATE), 12 * all);
+    assert_int_equal(meg_sum_of_ranks(&meg_dense, &recipe, PS_ROLE_PARAMETER), 2 * all * 8);
+    assert_int_equal(meg_sum_of_ranks(&meg_dense, &recipe, PS_ROLE_OPTIMIZER_STATE), 12 * all);
     recipe.shards_optimizer = false;
-    assert_int_equal(sum_of_ranks(&dense, &recipe, PS_ROLE_OPTIMIZER_STATE), 12 * all * 8);
+    assert_int_equal(meg_sum_of_ranks(&meg_dense, &recipe, PS_ROLE_OPTIMIZER_STATE), 12 * all * 8);
 }
 
 static void experts_are_divided_over_replicas(void **state)
 {
-    const uint64_t experts = 3 * 8 * 3 * HIDDEN * 40; /* layers, experts, matrices */
-    ps_megatron_recipe recipe = small();
+    const uint64_t experts = 3 * 8 * 3 * MEG_HIDDEN * 40; /* layers, experts, matrices */
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
-    const uint64_t one = sum_of_ranks(&mixture, &recipe, PS_ROLE_PARAMETER);
+    const uint64_t one = meg_sum_of_ranks(&meg_mixture, &recipe, PS_ROLE_PARAMETER);
     recipe.data = 4;
     recipe.expert = 4;
-    const uint64_t four = sum_of_ranks(&mixture, &recipe, PS_ROLE_PARAMETER);
+    const uint64_t four = meg_sum_of_ranks(&meg_mixture, &recipe, PS_ROLE_PARAMETER);
     assert_int_equal(four, 4 * (one - 2 * experts) + 2 * experts);
     recipe.data = 8;
-    assert_int_equal(sum_of_ranks(&mixture, &recipe, PS_ROLE_PARAMETER), 2 * four);
-    assert_int_equal(sum_of_ranks(&mixture, &recipe, PS_ROLE_OPTIMIZER_STATE), 6 * one);
+    assert_int_equal(meg_sum_of_ranks(&meg_mixture, &recipe, PS_ROLE_PARAMETER), 2 * four);
+    assert_int_equal(meg_sum_of_ranks(&meg_mixture, &recipe, PS_ROLE_OPTIMIZER_STATE), 6 * one);
 }
 
 /* ---- what ranks tell each other ---- */
 
-static size_t count_collectives(const ps_workload *w, ps_collective_op op, uint32_t axes)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < w->op.head.count; i++) {
-        count += w->op.kind[i] == PS_OP_COLLECTIVE && w->op.collective[i] == (uint8_t)op &&
-                 (axes == 0 || w->op.axes[i] == axes);
-    }
-    return count;
-}
-
 static void one_rank_has_nobody_to_talk_to(void **state)
 {
-    const ps_megatron_shape *const shapes[] = {&dense, &mixture, &gpt};
+    const ps_megatron_shape *const shapes[] = {&meg_dense, &meg_mixture, &meg_gpt};
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const ps_megatron_recipe recipe =
-            shapes[i]->dialect == PS_MEGATRON_GPT ? small_gpt() : small();
-        ps_workload *w = build(shapes[i], &recipe, 0);
+            shapes[i]->dialect == PS_MEGATRON_GPT ? meg_small_gpt() : meg_small();
+        ps_workload *w = meg_build(shapes[i], &recipe, 0);
         for (size_t row = 0; row < w->op.head.count; row++) {
             assert_int_not_equal(w->op.kind[row], PS_OP_COLLECTIVE);
         }
@@ -201,7 +103,7 @@ static void check_transfers(const ps_megatron_shape *shape, const ps_megatron_re
     uint64_t sent[MAX_RANKS][MAX_RANKS] = {{0}}, received[MAX_RANKS][MAX_RANKS] = {{0}};
     uint64_t all = 0;
     for (int64_t stage = 0; stage < recipe->pipeline; stage++) {
-        ps_workload *w = build(shape, recipe, stage * recipe->tensor);
+        ps_workload *w = meg_build(shape, recipe, stage * recipe->tensor);
         assert_int_equal(w->axis.place[4], stage);
         add_transfers(w, (uint32_t)stage, sent, received);
         ps_workload_destroy(w);
@@ -220,51 +122,54 @@ static void what_is_sent_is_received(void **state)
     static const int64_t stages[] = {2, 4};
     (void)state;
     for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
-        ps_megatron_recipe recipe = small();
+        ps_megatron_recipe recipe = meg_small();
         recipe.pipeline = stages[i];
-        check_transfers(&dense, &recipe);
+        check_transfers(&meg_dense, &recipe);
         recipe.micro_batches = 1; /* fewer than stages */
-        check_transfers(&dense, &recipe);
+        check_transfers(&meg_dense, &recipe);
         recipe.tensor = 2;
-        check_transfers(&dense, &recipe);
-        recipe = small_gpt();
+        check_transfers(&meg_dense, &recipe);
+        recipe = meg_small_gpt();
         recipe.pipeline = stages[i];
         recipe.tensor = 2;
-        check_transfers(&gpt, &recipe);
+        check_transfers(&meg_gpt, &recipe);
     }
 }
 
 static void a_dense_layer_exchanges_as_sequence_parallelism_says(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.tensor = 2;
     recipe.steps = 1;
     recipe.micro_batches = 3;
-    ps_workload *w = build(&dense, &recipe, 0);
+    ps_workload *w = meg_build(&meg_dense, &recipe, 0);
     /* of a layer: forward 2 and 2, backward 4 and 2; embedding 1 and 1; head 3 with the partials, 1 */
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_ALL_GATHER, 1), 3 * (4 * 6 + 1 + 3));
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_REDUCE_SCATTER, 1), 3 * (4 * 4 + 1 + 1));
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1), 0);
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_GATHER, 1), 3 * (4 * 6 + 1 + 3));
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_REDUCE_SCATTER, 1),
+                     3 * (4 * 4 + 1 + 1));
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1),
+                     1); /* of norms' gradients */
     ps_workload_destroy(w);
     recipe.is_sequence_parallel = false;
-    w = build(&dense, &recipe, 0);
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1), 3 * (4 * 4 + 2));
+    w = meg_build(&meg_dense, &recipe, 0);
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1), 3 * (4 * 4 + 2));
     ps_workload_destroy(w);
 }
 
 static void a_recomputed_gpt_layer_has_six_sums(void **state)
 {
-    ps_megatron_recipe recipe = small_gpt();
+    ps_megatron_recipe recipe = meg_small_gpt();
     (void)state;
     recipe.tensor = 2;
     recipe.data = 2;
     recipe.steps = 1;
     recipe.micro_batches = 3;
-    ps_workload *w = build(&gpt, &recipe, 0);
+    ps_workload *w = meg_build(&meg_gpt, &recipe, 0);
     /* words 1, head 1 and the cross entropy's 3 of small ones */
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1), 3 * (4 * 6 + 1 + 1 + 3));
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1u << 3), 1);
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1),
+                     3 * (4 * 6 + 1 + 1 + 3));
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_REDUCE, 1u << 3), 1);
     ps_workload_destroy(w);
 }
 
@@ -283,13 +188,13 @@ static uint64_t row_elements(const ps_workload *w, const char *name)
 
 static void a_gpts_softmax_goes_by_rows(void **state)
 {
-    ps_megatron_recipe recipe = small_gpt();
+    ps_megatron_recipe recipe = meg_small_gpt();
     (void)state;
     recipe.tensor = 2;
     recipe.steps = 1;
     recipe.micro_batch = 3;
     recipe.micro_batches = 2;
-    ps_workload *w = build(&gpt, &recipe, 0);
+    ps_workload *w = meg_build(&meg_gpt, &recipe, 0);
     /* 4 heads a rank, 64 x 64 scores of 3 sequences, 4 layers, 2 micro-batches; forward twice */
     const uint64_t scores = UINT64_C(4) * 64 * 64 * 3 * 4 * 2;
     assert_int_equal(row_elements(w, "masked_softmax"), 2 * scores);
@@ -299,13 +204,13 @@ static void a_gpts_softmax_goes_by_rows(void **state)
 
 static void context_ranks_exchange_eight_times_a_layer(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.context = 2;
     recipe.steps = 1;
     recipe.micro_batches = 3;
-    ps_workload *w = build(&dense, &recipe, 0);
-    assert_int_equal(count_collectives(w, PS_COLLECTIVE_ALL_TO_ALL, 1u << 1), 3 * 4 * 8);
+    ps_workload *w = meg_build(&meg_dense, &recipe, 0);
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_TO_ALL, 1u << 1), 3 * 4 * 8);
     ps_workload_destroy(w);
 }
 
@@ -332,7 +237,7 @@ static uint64_t kept_bytes(const ps_workload *w, uint32_t block)
 static void check_kept(const ps_megatron_shape *shape, const ps_megatron_recipe *recipe,
                        uint64_t expected)
 {
-    ps_workload *w = build(shape, recipe, 0);
+    ps_workload *w = meg_build(shape, recipe, 0);
     for (uint32_t block = 1; block < 4; block++) { /* the last one's result belongs to the head */
         assert_int_equal(kept_bytes(w, block), expected);
     }
@@ -344,7 +249,7 @@ static uint64_t dense_layer_bytes(const ps_megatron_recipe *r)
     const uint64_t tensor = (uint64_t)r->tensor, s = (uint64_t)(r->sequence / r->context);
     const uint64_t l = s / tensor, q = 8 * 24 / tensor, kv = 4 * 24 / tensor;
     const uint64_t exchanged = r->context > 1 ? 2 * s * q : 0;
-    return 2 * (4 * l * HIDDEN + s * (q + 2 * kv) + s * q + 3 * s * 176 / tensor) + exchanged +
+    return 2 * (4 * l * MEG_HIDDEN + s * (q + 2 * kv) + s * q + 3 * s * 176 / tensor) + exchanged +
            4 * (8 / tensor) * s + 8 * l + 16;
 }
 
@@ -353,64 +258,56 @@ static void a_dense_layer_keeps_its_closed_form(void **state)
     static const int64_t degrees[][2] = {{1, 1}, {2, 1}, {4, 1}, {1, 2}, {2, 2}};
     (void)state;
     for (size_t i = 0; i < sizeof degrees / sizeof degrees[0]; i++) {
-        ps_megatron_recipe recipe = small();
+        ps_megatron_recipe recipe = meg_small();
         recipe.tensor = degrees[i][0];
         recipe.context = degrees[i][1];
-        check_kept(&dense, &recipe, dense_layer_bytes(&recipe));
+        check_kept(&meg_dense, &recipe, dense_layer_bytes(&recipe));
     }
 }
 
 static void a_recomputed_layer_keeps_its_input(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.recomputes = true;
-    check_kept(&dense, &recipe, 2 * 64 * HIDDEN);
-    recipe = small_gpt();
-    check_kept(&gpt, &recipe, 2 * 64 * HIDDEN);
+    check_kept(&meg_dense, &recipe, 2 * 64 * MEG_HIDDEN);
+    recipe = meg_small_gpt();
+    check_kept(&meg_gpt, &recipe, 2 * 64 * MEG_HIDDEN);
 }
 
 /* ---- what is computed ---- */
 
-static uint64_t product_flop(const ps_workload *w, uint32_t block)
-{
-    uint64_t flop = 0;
-    for (size_t i = 0; i < w->op.head.count; i++) {
-        flop += w->op.kind[i] == PS_OP_MATMUL && w->op.block[i] == block ? w->op.flop[i] : 0;
-    }
-    return flop;
-}
-
 static void a_layer_multiplies_three_times_its_weights(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.steps = 1;
     recipe.micro_batches = 1;
-    const uint64_t weights = HIDDEN * (8 + 2 * 4) * 24 + 8 * 24 * HIDDEN + 3 * HIDDEN * 176;
-    ps_workload *w = build(&dense, &recipe, 0);
-    assert_int_equal(product_flop(w, 1), 6 * 64 * weights);
+    const uint64_t weights =
+        MEG_HIDDEN * (8 + 2 * 4) * 24 + 8 * 24 * MEG_HIDDEN + 3 * MEG_HIDDEN * 176;
+    ps_workload *w = meg_build(&meg_dense, &recipe, 0);
+    assert_int_equal(meg_product_flop(w, 1), 6 * 64 * weights);
     ps_workload_destroy(w);
     recipe.recomputes = true;
-    w = build(&dense, &recipe, 0);
-    assert_int_equal(product_flop(w, 1), 8 * 64 * weights);
+    w = meg_build(&meg_dense, &recipe, 0);
+    assert_int_equal(meg_product_flop(w, 1), 8 * 64 * weights);
     ps_workload_destroy(w);
 }
 
 static void experts_take_padded_rows(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.steps = 1;
     recipe.micro_batches = 1;
     recipe.data = 2;
     recipe.expert = 2;
-    ps_workload *w = build(&mixture, &recipe, 0);
+    ps_workload *w = meg_build(&meg_mixture, &recipe, 0);
     /* 64 tokens x 3 of 8 experts are 24 rows each */
     const uint64_t attention =
-        HIDDEN * 128 + 128 * 8 * 24 + HIDDEN * 264 + 256 * 8 * 32 + 8 * 16 * HIDDEN;
-    const uint64_t tokens = 64 * (attention + HIDDEN * 8 + 3 * HIDDEN * 80);
-    assert_int_equal(product_flop(w, 2), 6 * (tokens + 8 * 24 * 3 * HIDDEN * 40));
+        MEG_HIDDEN * 128 + 128 * 8 * 24 + MEG_HIDDEN * 264 + 256 * 8 * 32 + 8 * 16 * MEG_HIDDEN;
+    const uint64_t tokens = 64 * (attention + MEG_HIDDEN * 8 + 3 * MEG_HIDDEN * 80);
+    assert_int_equal(meg_product_flop(w, 2), 6 * (tokens + 8 * 24 * 3 * MEG_HIDDEN * 40));
     ps_workload_destroy(w);
 }
 
@@ -420,7 +317,7 @@ static uint64_t live_peak(const ps_megatron_shape *shape, const ps_megatron_reci
                           int64_t rank)
 {
     ps_workload_walk walk;
-    ps_workload *w = build(shape, recipe, rank);
+    ps_workload *w = meg_build(shape, recipe, rank);
     ps_workload_walk_init(&walk, w);
     const uint64_t peak =
         ps_workload_walk_to(&walk, (uint32_t)w->event.head.count).live.total_bytes;
@@ -430,28 +327,29 @@ static uint64_t live_peak(const ps_megatron_shape *shape, const ps_megatron_reci
 
 static void more_micro_batches_need_no_more_memory(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.pipeline = 2;
     for (int64_t rank = 0; rank < 2; rank++) {
         recipe.micro_batches = 4;
-        const uint64_t few = live_peak(&dense, &recipe, rank);
+        const uint64_t few = live_peak(&meg_dense, &recipe, rank);
         recipe.micro_batches = 16;
-        assert_int_equal(live_peak(&dense, &recipe, rank), few);
+        assert_int_equal(live_peak(&meg_dense, &recipe, rank), few);
     }
 }
 
 static void nothing_but_what_stays_is_left_after_a_step(void **state)
 {
-    const ps_megatron_shape *const shapes[] = {&dense, &mixture, &gpt};
+    const ps_megatron_shape *const shapes[] = {&meg_dense, &meg_mixture, &meg_gpt};
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        ps_megatron_recipe recipe = shapes[i] == &gpt ? small_gpt() : small();
+        ps_megatron_recipe recipe = shapes[i] == &meg_gpt ? meg_small_gpt() : meg_small();
         recipe.pipeline = 2;
         recipe.steps = 3;
-        for (int64_t rank = 0; rank < 2; rank++) {
+        recipe.tensor = 2;
+        for (int64_t rank = 0; rank < 4; rank++) {
             ps_workload_walk walk;
-            ps_workload *w = build(shapes[i], &recipe, rank);
+            ps_workload *w = meg_build(shapes[i], &recipe, rank);
             ps_workload_walk_init(&walk, w);
             (void)ps_workload_walk_to(&walk, w->step.end_event[0]);
             const uint64_t first = walk.live.total_bytes;
@@ -464,89 +362,86 @@ static void nothing_but_what_stays_is_left_after_a_step(void **state)
 
 /* ---- what cannot be ---- */
 
-static void check_refused(const ps_megatron_shape *shape, const ps_megatron_recipe *recipe,
-                          int64_t rank, const char *word)
-{
-    ps_workload *none = NULL;
-    ps_error err = {0};
-    char words[512];
-    assert_int_equal(try_build(shape, recipe, rank, &none, &err), PS_USAGE);
-    assert_null(none);
-    ps_error_format(&err, words, sizeof words);
-    if (strstr(words, word) == NULL) {
-        fail_msg("\"%s\" does not speak of %s", words, word);
-    }
-}
-
 static void degrees_that_cannot_be_are_refused(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
-    check_refused(&dense, &recipe, 1, "rank 1");
-    check_refused(&dense, &recipe, -1, "rank -1");
+    meg_check_refused(&meg_dense, &recipe, 1, "rank 1");
+    meg_check_refused(&meg_dense, &recipe, -1, "rank -1");
     recipe.tensor = 3;
-    check_refused(&dense, &recipe, 0, "heads");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "heads");
+    recipe = meg_small();
     recipe.tensor = 0;
-    check_refused(&dense, &recipe, 0, "tensor-parallel");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "tensor-parallel");
+    recipe = meg_small();
     recipe.pipeline = 3;
-    check_refused(&dense, &recipe, 0, "layers");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "layers");
+    recipe = meg_small();
     recipe.micro_batches = 0;
-    check_refused(&dense, &recipe, 0, "micro-batches");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "micro-batches");
+    recipe = meg_small();
     recipe.expert = 2;
-    check_refused(&mixture, &recipe, 0, "experts");
+    meg_check_refused(&meg_mixture, &recipe, 0, "experts");
     recipe.data = 2;
-    check_refused(&dense, &recipe, 0, "experts");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "experts");
+    recipe = meg_small();
     recipe.tensor = 2;
-    check_refused(&mixture, &recipe, 0, "not modelled");
-    recipe = small();
+    recipe.is_sequence_parallel = false;
+    meg_check_refused(&meg_mixture, &recipe, 0, "sequence parallelism");
+    recipe = meg_small();
+    recipe.context = 2;
+    meg_check_refused(&meg_mixture, &recipe, 0, "not modelled");
+    recipe.data = recipe.expert = 2;
+    meg_check_refused(&meg_mixture, &recipe, 0, "not modelled");
+    recipe = meg_small();
     recipe.dtype = PS_DTYPE_F32;
-    check_refused(&dense, &recipe, 0, "16 bits");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "16 bits");
+    recipe = meg_small();
     recipe.sequence = INT64_MAX;
-    check_refused(&dense, &recipe, 0, "tokens of a sequence");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "tokens of a sequence");
+    recipe = meg_small();
     recipe.micro_batch = (int64_t)1 << 40;
-    check_refused(&dense, &recipe, 0, "sequences of a micro-batch");
-    recipe = small();
+    meg_check_refused(&meg_dense, &recipe, 0, "sequences of a micro-batch");
+    recipe = meg_small();
     recipe.micro_batches = INT64_MAX;
-    check_refused(&dense, &recipe, 0, "micro-batches");
+    meg_check_refused(&meg_dense, &recipe, 0, "micro-batches");
 }
 
 static void shapes_that_cannot_be_are_refused(void **state)
 {
-    const ps_megatron_recipe recipe = small();
+    const ps_megatron_recipe recipe = meg_small();
     (void)state;
-    ps_megatron_shape shape = dense;
+    ps_megatron_shape shape = meg_dense;
     shape.hidden = INT64_MAX;
-    check_refused(&shape, &recipe, 0, "hidden");
-    shape = dense;
+    meg_check_refused(&shape, &recipe, 0, "hidden");
+    shape = meg_dense;
     shape.kv_heads = 16;
-    check_refused(&shape, &recipe, 0, "heads of keys");
-    shape = dense;
+    meg_check_refused(&shape, &recipe, 0, "heads of keys");
+    shape = meg_dense;
     shape.layers = 0;
-    check_refused(&shape, &recipe, 0, "layers");
-    shape = mixture;
+    meg_check_refused(&shape, &recipe, 0, "layers");
+    shape = meg_mixture;
     shape.experts.chosen = 9;
-    check_refused(&shape, &recipe, 0, "experts of a token");
-    shape = mixture;
+    meg_check_refused(&shape, &recipe, 0, "experts of a token");
+    shape = meg_mixture;
+    shape.experts.ffn = 41;
+    ps_megatron_recipe two = recipe;
+    two.tensor = 2;
+    meg_check_refused(&shape, &two, 0, "elements of an expert");
+    shape = meg_mixture;
     shape.latent.value_head = 0;
-    check_refused(&shape, &recipe, 0, "head of values");
+    meg_check_refused(&shape, &recipe, 0, "head of values");
 }
 
 static void a_gpt_has_no_newer_parallelism(void **state)
 {
-    ps_megatron_recipe recipe = small_gpt();
+    ps_megatron_recipe recipe = meg_small_gpt();
     (void)state;
     recipe.context = 2;
-    check_refused(&gpt, &recipe, 0, "context");
-    recipe = small_gpt();
+    meg_check_refused(&meg_gpt, &recipe, 0, "context");
+    recipe = meg_small_gpt();
     recipe.sequence = 129;
-    check_refused(&gpt, &recipe, 0, "positions");
+    meg_check_refused(&meg_gpt, &recipe, 0, "positions");
 }
 
 /* ---- shapes ---- */

@@ -3,45 +3,11 @@
  * What ranks with experts do: messages, gradients, and how their kernels go
  * through what they read.
  */
-#include "support/test.h"
+#include "megatron_scene.h"
 
 #include <string.h>
 
-#include "workload/megatron/megatron.h"
-
 #define EXPERT_AXIS (1u << 2)
-
-static const ps_megatron_shape mixture = {
-    .hidden = 384,
-    .ffn = 176,
-    .heads = 8,
-    .kv_heads = 8,
-    .head = 16,
-    .layers = 4,
-    .vocabulary = 1000,
-    .experts = {.count = 8, .chosen = 3, .ffn = 40, .shared_ffn = 80, .dense_layers = 1},
-    .latent = {.q_rank = 128, .kv_rank = 256, .rotary_head = 8, .value_head = 16}};
-static ps_megatron_recipe small(void)
-{
-    ps_megatron_recipe recipe = ps_megatron_recipe_default();
-    recipe.sequence = 64;
-    recipe.micro_batches = 4;
-    return recipe;
-}
-
-static ps_workload *build(const ps_megatron_recipe *recipe)
-{
-    const ps_megatron_job job = {
-        .name = "test",
-        .shape = &mixture,
-        .recipe = recipe,
-        .device = {
-            .workspace_bytes = 8519680, .sm_count = 132, .threads_per_sm = 2048, .capability = 90}};
-    ps_error err = {0};
-    ps_workload *workload = NULL;
-    assert_ok(&err, ps_megatron_build(&job, 0, &workload, &err));
-    return workload;
-}
 
 static bool is_named(const ps_workload *w, size_t op, const char *name)
 {
@@ -51,18 +17,15 @@ static bool is_named(const ps_workload *w, size_t op, const char *name)
 /* Rows there and back, their probabilities there; the same of gradients. */
 static void experts_exchange_six_times_a_layer(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.steps = 1;
     recipe.micro_batches = 3;
     recipe.data = 4;
     recipe.expert = 2;
-    ps_workload *w = build(&recipe);
-    size_t count = 0;
-    for (size_t i = 0; i < w->op.head.count; i++) {
-        count += w->op.collective[i] == PS_COLLECTIVE_ALL_TO_ALL && w->op.axes[i] == EXPERT_AXIS;
-    }
-    assert_int_equal(count, 3 * 3 * 6); /* micro-batches x layers with experts x messages */
+    ps_workload *w = meg_build(&meg_mixture, &recipe, 0);
+    /* micro-batches x layers with experts x messages */
+    assert_int_equal(meg_count_collectives(w, PS_COLLECTIVE_ALL_TO_ALL, EXPERT_AXIS), 3 * 3 * 6);
     ps_workload_destroy(w);
 }
 
@@ -78,18 +41,18 @@ static uint64_t bytes_named(const ps_workload *w, const char *name)
 /* An expert sees the tokens of all replicas: its gradient is a mean also where nobody shares it. */
 static void gradients_of_experts_are_scaled(void **state)
 {
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.steps = 1;
     recipe.clips = false;
     recipe.data = recipe.expert = 2;
-    ps_workload *w = build(&recipe);
+    ps_workload *w = meg_build(&meg_mixture, &recipe, 0);
     /* a gradient's norm reads it, the scale reads and writes it */
     assert_true(bytes_named(w, "norm") > 0);
     assert_int_equal(bytes_named(w, "scale"), 2 * bytes_named(w, "norm"));
     ps_workload_destroy(w);
     recipe.data = recipe.expert = 1;
-    w = build(&recipe);
+    w = meg_build(&meg_mixture, &recipe, 0);
     assert_int_equal(bytes_named(w, "scale"), 0);
     ps_workload_destroy(w);
 }
@@ -104,10 +67,10 @@ static void operations_say_their_way(void **state)
                     {"restore", PS_ACCESS_STRIDED},    {"topk", PS_ACCESS_ROWS},
                     {"cross_entropy", PS_ACCESS_ROWS}, {"rms_norm", PS_ACCESS_CONTIGUOUS},
                     {"swiglu", PS_ACCESS_CONTIGUOUS}};
-    ps_megatron_recipe recipe = small();
+    ps_megatron_recipe recipe = meg_small();
     (void)state;
     recipe.data = recipe.expert = 2;
-    ps_workload *w = build(&recipe);
+    ps_workload *w = meg_build(&meg_mixture, &recipe, 0);
     for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++) {
         size_t found = 0;
         for (size_t i = 0; i < w->op.head.count; i++) {
