@@ -13,10 +13,11 @@
  * then a wait for the last event and one for the first stream, beside an allocation that is
  * given back. At the end every thread waits for the device; --leak-free gives everything back.
  * Thread i uses device i modulo N. Prints "result N", which is the same with and without a
- * recording; with --abandon it ends after half the steps' time, its threads still at work.
+ * recording; with --abandon it ends when all threads together have done half of STEPS, still at work.
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ typedef struct worker {
 } worker;
 
 static worker workers[THREADS_MAX];
+static atomic_long steps_done; /* of all threads */
 
 /* Addresses that stand for the host stubs of kernels. */
 static const char forward_stub, backward_stub;
@@ -120,6 +122,7 @@ static void *work(void *argument)
             (void)raise((int)wanted->signal);
         }
         step(self, i);
+        atomic_fetch_add(&steps_done, 1);
         pause_us(wanted->step_us);
     }
     CALL(cudaDeviceSynchronize, ());
@@ -208,7 +211,9 @@ int main(int argc, char **argv)
         fork_child();
     }
     if (wanted.abandons) {
-        pause_us(wanted.steps * wanted.step_us / 2);
+        while (atomic_load(&steps_done) < wanted.steps / 2) {
+            pause_us(wanted.step_us);
+        }
         return (int)wanted.status;
     }
     for (long i = 0; i < wanted.threads && i < THREADS_MAX; i++) {
