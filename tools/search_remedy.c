@@ -7,8 +7,7 @@
 
 #include "search_report.h"
 
-/* More GPUs than that are another project. */
-#define MOST_TIMES_GPUS 8u
+#define MOST_TIMES_GPUS 64u
 
 #define GIB ((uint64_t)1 << 30)
 
@@ -89,12 +88,19 @@ static ps_code look_adapters(looking *self, ps_error *err)
 
 /* ---- more GPUs ---- */
 
-static bool shards(ps_parallel_scheme scheme)
+/* As it is; or else with gradients exchanged, and so divided, after every micro-batch. */
+static ps_code look_ways(looking *self, const ps_search_case *changed,
+                         const ps_search_change *change, bool *fits, ps_error *err)
 {
-    ps_parallel parallel = ps_parallel_default();
-    parallel.scheme = scheme;
-    parallel.ranks = 2;
-    return ps_parallel_shards(&parallel);
+    const ps_search_method *method = &change->point.method;
+    ps_search_change divided = *change;
+    PS_TRY(look(self, changed, change, fits, err));
+    if (*fits || method->kind != PS_SEARCH_SCHEME || method->placement != PS_SEARCH_ON_GPU ||
+        change->point.accumulate == 1 || !ps_search_divides_parameters(method->scheme)) {
+        return PS_OK;
+    }
+    divided.point.method.syncs_always = true;
+    return look(self, changed, &divided, fits, err);
 }
 
 /* One GPU becomes several by a scheme that divides everything; a pipeline or tensor degree stays. */
@@ -105,50 +111,85 @@ static ps_code look_gpus(looking *self, const ps_search_case *changed, uint32_t 
     ps_search_method *method = &change.point.method;
     method->replicas = gpus / (method->tensor * method->pipeline);
     if (method->kind != PS_SEARCH_SINGLE) {
-        return look(self, changed, &change, fits, err);
+        return look_ways(self, changed, &change, fits, err);
     }
     method->kind = PS_SEARCH_SCHEME;
     method->placement = PS_SEARCH_ON_GPU;
     for (size_t i = 0; !*fits && ps_parallel_word_at(i) != NULL; i++) {
         method->scheme = (ps_parallel_scheme)(i + 1);
-        if (shards(method->scheme)) {
-            PS_TRY(look(self, changed, &change, fits, err));
+        if (ps_search_divides_parameters(method->scheme)) {
+            PS_TRY(look_ways(self, changed, &change, fits, err));
         }
     }
     return PS_OK;
 }
 
-/* Of what doubling the GPUs left, A + B / 2 of A + B, the most that there are would leave A + B / 8.
- * False: that is still too much, and nobody has to build the largest job to know. */
-static bool may_fit(const looking *self, uint64_t before)
+/*
+ * Of A + B, B divided among the GPUs, twice as many leave A + B / 2: how many times as many have room,
+ * a power of two. 0: not even all that there are, and nobody has to build the largest job to know.
+ */
+static uint32_t times_to_fit(const ps_search_outcome *now, uint64_t before, uint32_t times)
 {
-    const uint64_t after = self->last.peak_bytes;
-    const uint64_t saved = after < before ? before - after : 0;
-    const uint64_t most = 2 * saved - 2 * saved / MOST_TIMES_GPUS;
-    return self->last.verdict != PS_SEARCH_TOO_LARGE || most >= before ||
-           before - most <= self->last.limit_bytes;
+    const uint64_t divided = now->peak_bytes < before ? before - now->peak_bytes : 0;
+    const uint64_t stays = now->peak_bytes - divided; /* times times as many have divided less */
+    uint32_t more = 2;
+    while (times * more <= MOST_TIMES_GPUS && stays + divided / more > now->limit_bytes) {
+        more *= 2;
+    }
+    return times * more <= MOST_TIMES_GPUS ? times * more : 0;
+}
+
+/* So many times the GPUs; PS_OK also where there is no such machine, which does not fit then. */
+static ps_code look_times(looking *self, uint32_t times, bool *fits, ps_error *err)
+{
+    const ps_search_case *of = self->of;
+    ps_search_case changed = *of;
+    ps_error why = {0};
+    const uint32_t gpus = of->machine.gpus * times;
+    *fits = false;
+    if (ps_model_machine_of(of->args, of->catalogue, gpus, &changed.machine, &why) != PS_OK) {
+        self->last = (ps_search_outcome){.verdict = PS_SEARCH_REFUSED};
+        return PS_OK;
+    }
+    ps_model_machine_set_memory(&changed.machine, ps_args_quantity(of->args, "memory"));
+    const ps_code code = look_gpus(self, &changed, gpus, fits, err);
+    ps_model_machine_fini(&changed.machine);
+    return code;
+}
+
+/* What was skipped may do, too: memory need not follow the estimate. */
+static ps_code look_at_half(looking *self, uint32_t times, ps_error *err)
+{
+    bool fits;
+    const size_t last = --self->out->count;
+    const ps_search_remedy larger = self->out->remedy[last];
+    PS_TRY(look_times(self, times / 2, &fits, err));
+    if (!fits) {
+        self->out->remedy[last] = larger;
+        self->out->count = last + 1;
+    }
+    return PS_OK;
 }
 
 static ps_code look_more_gpus(looking *self, const ps_search_outcome *outcome, ps_error *err)
 {
-    const ps_search_case *of = self->of;
+    /* one GPU and a scheme over two have little in common */
+    uint64_t before = self->from->method.kind == PS_SEARCH_SINGLE ? 0 : outcome->peak_bytes;
+    uint32_t failed = 1;
     bool fits = false;
-    for (uint32_t times = 2; times <= MOST_TIMES_GPUS && !fits && self->out->count < self->most;
-         times *= 2) {
-        ps_search_case changed = *of;
-        ps_error why = {0};
-        const uint32_t gpus = of->machine.gpus * times;
-        if (ps_model_machine_of(of->args, of->catalogue, gpus, &changed.machine, &why) != PS_OK) {
-            return PS_OK; /* no such machine */
+    for (uint32_t times = 2; times != 0 && self->out->count < self->most;) {
+        PS_TRY(look_times(self, times, &fits, err));
+        if (fits) {
+            return times > 2 * failed ? look_at_half(self, times, err) : PS_OK;
         }
-        ps_model_machine_set_memory(&changed.machine, ps_args_quantity(of->args, "memory"));
-        const ps_code code = look_gpus(self, &changed, gpus, &fits, err);
-        ps_model_machine_fini(&changed.machine);
-        PS_TRY(code);
-        if (times == 2 && self->from->method.kind != PS_SEARCH_SINGLE &&
-            !may_fit(self, outcome->peak_bytes)) {
+        if (self->last.verdict != PS_SEARCH_TOO_LARGE) {
             return PS_OK;
         }
+        const uint32_t twice = 2 * times <= MOST_TIMES_GPUS ? 2 * times : 0;
+        const uint32_t next = before > 0 ? times_to_fit(&self->last, before, times) : twice;
+        before = next == twice ? self->last.peak_bytes : 0;
+        failed = times;
+        times = next;
     }
     return PS_OK;
 }

@@ -124,7 +124,7 @@ static ps_train_policy policy_of(ps_parallel_scheme scheme)
 
 /* Whoever divides parameters has gradients to divide as well, and keeps them whole between
  * micro-batches that are not exchanged. */
-static bool divides_parameters(ps_parallel_scheme scheme)
+bool ps_search_divides_parameters(ps_parallel_scheme scheme)
 {
     ps_parallel parallel = ps_parallel_default();
     parallel.scheme = scheme;
@@ -179,7 +179,7 @@ static ps_code add_divided(listing *self, ps_search_method method, ps_error *err
     if (method.scheme == PS_PARALLEL_GEMINI && self->space->tensor != 1) {
         PS_TRY(add_row_parallel(self, method, err));
     }
-    if (divides_parameters(method.scheme) && method.replicas > 1) {
+    if (ps_search_divides_parameters(method.scheme) && method.replicas > 1) {
         method.syncs_always = true;
         PS_TRY(add(self, method, err));
     }

@@ -87,6 +87,9 @@ bool ps_search_is_faster(const ps_search_method *a, const ps_search_method *b);
  *  that are tried before that of `b`. */
 bool ps_search_is_smaller(const ps_search_method *a, const ps_search_method *b);
 
+/** True of schemes that divide parameters, and with them gradients that were exchanged. */
+bool ps_search_divides_parameters(ps_parallel_scheme scheme);
+
 /** True when a step must be one micro-batch: nothing accumulates gradients. */
 bool ps_search_has_one_micro_batch(const ps_search_method *self);
 
