@@ -47,7 +47,9 @@ typedef struct ps_result_phase {
 /** Requests of one step that did not fit before the cache was released. */
 typedef struct ps_result_retry {
     uint64_t count;
-    ps_ns wait_ns; /* of the host, for what freed memory waited for, and for the device */
+    ps_ns wait_ns;           /* of the host, for what freed memory waited for, and for the device */
+    uint64_t segments_freed; /* given back to the driver because memory was short */
+    uint64_t segments_made_anew; /* by later requests, for which they would have been there */
 } ps_result_retry;
 
 /** Time of a device over the whole plan or a step; the first four parts sum to its length. */

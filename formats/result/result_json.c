@@ -159,6 +159,8 @@ static void put_retries(ps_result_writer *w, const ps_result_device *device)
         ps__put_int(w, "step", step);
         ps__put_int(w, "count", device->retry[step].count);
         ps__put_int(w, "wait_ns", (uint64_t)device->retry[step].wait_ns);
+        ps__put_int(w, "segments_freed", device->retry[step].segments_freed);
+        ps__put_int(w, "segments_made_anew", device->retry[step].segments_made_anew);
         (void)yajl_gen_map_close(w->gen);
     }
     (void)yajl_gen_array_close(w->gen);

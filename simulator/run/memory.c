@@ -190,6 +190,7 @@ static ps_code apply_memop(ps_memory_walk *walk, size_t row, ps_error *err)
         return ps__memory_walk_end_free(walk, buffer, err);
     case PS_MEMOP_RELEASE_CACHE: /* waits for all of them */
         PS_TRY(ps__memory_held_release(walk, PS_TIME_NEVER, err));
+        ps__memory_segments_emptied(&walk->retry.segments);
         return ps_allocator_release_cache(walk->model, err);
     case PS_MEMOP_OOM:
         PS_TRY(ps__memory_held_release(walk, walk->chart_ns, err));

@@ -101,6 +101,7 @@ static void on_event(void *context, const ps_alloc_event *event)
 {
     ps_memory_walk *walk = context;
     walk->retry.gave_segments |= event->kind == PS_ALLOC_SEGMENT_FREE;
+    ps__memory_segments_note(&walk->retry.segments, event->kind);
     if (event->kind == PS_ALLOC_SEGMENT_UNMAP) {
         for (size_t lane = 0; lane < walk->plan->lane.head.count; lane++) {
             if (is_stream_of(walk->plan, (uint32_t)lane, walk->device) &&
@@ -170,36 +171,6 @@ static ps_code wait_for_held(ps_memory_walk *walk, uint32_t task, ps_error *err)
     return PS_OK;
 }
 
-/* ---- what is told ---- */
-
-/* The step that is on its way at a moment; count: none is. */
-static size_t step_at(const ps_memory_walk *walk, ps_ns at)
-{
-    const ps_plan_step_table *step = &walk->plan->step;
-    size_t out = step->head.count;
-    for (size_t i = 0; i < step->head.count; i++) {
-        const ps_ns begin =
-            step->begin_task[i] == PS_PLAN_WHOLE
-                ? 0
-                : ps__run_moment(walk->times, step->begin_task[i], step->begin_offset_ns[i]);
-        out = begin <= at ? i : out;
-    }
-    return out;
-}
-
-static void tell(ps_memory_walk *walk, uint32_t task, bool retried)
-{
-    const ps_ns asked = ps__run_asked(walk->times, task);
-    const size_t step = step_at(walk, asked);
-    const bool is_first = walk->retry.in_task != task;
-    const ps_ns waited = is_first ? walk->times->start_ns[task] - asked : 0;
-    walk->out->retry_wait_ns += waited;
-    if (walk->out->retry != NULL && step < walk->plan->step.head.count) {
-        walk->out->retry[step].count += retried;
-        walk->out->retry[step].wait_ns += waited;
-    }
-}
-
 /* ---- a request ---- */
 
 static bool has_holds(const ps_plan *plan, uint32_t device)
@@ -236,7 +207,7 @@ void ps__memory_retry_close(ps_memory_walk *walk)
 
 void ps__memory_retry_forget(ps_memory_walk *walk)
 {
-    walk->retry.in_task = NONE;
+    walk->retry.in_task = NONE; /* not what is owed: the second run begins with the same cache */
     if (walk->out->retry != NULL && walk->plan->step.head.count > 0) {
         memset(walk->out->retry, 0, walk->plan->step.head.count * sizeof *walk->out->retry);
     }
@@ -265,6 +236,7 @@ void ps__memory_retry_begin(ps_memory_walk *walk)
     ps_memory_retry *retry = &walk->retry;
     retry->count = ps_allocator_stats(walk->model)->retry_count;
     retry->gave_segments = false;
+    ps__memory_segments_begin(&retry->segments);
     memset(retry->gave_pages, 0, walk->plan->lane.head.count);
 }
 
@@ -277,7 +249,11 @@ ps_code ps__memory_retry_end(ps_memory_walk *walk, size_t row, ps_error *err)
     for (size_t lane = 0; lane < walk->plan->lane.head.count; lane++) {
         gave |= retry->gave_pages[lane] != 0;
     }
-    if (!retry->is_modelled || walk->plan->memop.offset_ns[row] > 0 || (!retried && !gave)) {
+    if (!retry->is_modelled) {
+        return PS_OK;
+    }
+    ps__memory_retry_tell_segments(walk, task);
+    if (walk->plan->memop.offset_ns[row] > 0 || (!retried && !gave)) {
         return PS_OK;
     }
     if (retry->found != NULL && retried) {
@@ -286,7 +262,7 @@ ps_code ps__memory_retry_end(ps_memory_walk *walk, size_t row, ps_error *err)
     if (retry->found != NULL && gave) {
         PS_TRY(wait_for_lanes(walk, task, err));
     }
-    tell(walk, task, retried);
+    ps__memory_retry_tell(walk, task, retried);
     retry->in_task = task;
     return retried ? ps__memory_held_release(walk, PS_TIME_NEVER, err) : PS_OK;
 }

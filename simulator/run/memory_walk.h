@@ -18,6 +18,12 @@ typedef enum ps_memory_wait {
 /** No task. */
 #define PS_MEMORY_NO_TASK UINT32_MAX
 
+/* Segments that went back to the driver, and that were made because of that (memory_segments.c). */
+typedef struct ps_memory_segments {
+    uint64_t freed, made, made_anew; /* for the request at work; made_anew: when it is served */
+    uint64_t owed;                   /* given back, and not made anew since */
+} ps_memory_segments;
+
 /* Requests that did not fit at first: what their host waits for (memory_retry.c). */
 typedef struct ps_memory_retry {
     bool is_modelled;    /* the plan tells what freed memory waits for */
@@ -26,11 +32,12 @@ typedef struct ps_memory_retry {
     uint64_t count;      /* of retries before the request at work */
     bool gave_segments;  /* it gave segments back to the driver */
     uint8_t *gave_pages; /* per lane: ... pages of that stream */
-    uint32_t *launcher;  /* per task: who hands it over; this and what follows NULL until needed */
-    uint32_t *next;      /* per task: the next one on its lane */
-    uint32_t *newest;    /* per lane: what was handed over last before the task at work */
-    uint32_t *ahead;     /* per lane: the first task behind it */
-    size_t *first_hold;  /* per buffer and one more: where its tasks begin in hold_task */
+    ps_memory_segments segments;
+    uint32_t *launcher; /* per task: who hands it over; this and what follows NULL until needed */
+    uint32_t *next;     /* per task: the next one on its lane */
+    uint32_t *newest;   /* per lane: what was handed over last before the task at work */
+    uint32_t *ahead;    /* per lane: the first task behind it */
+    size_t *first_hold; /* per buffer and one more: where its tasks begin in hold_task */
     uint32_t *hold_task;
 } ps_memory_retry;
 
@@ -111,6 +118,20 @@ ps_ns ps__memory_retry_moment(const ps_memory_walk *walk, size_t row);
 /** Around a request that was served: notes whether, and for what, the host waited. */
 void ps__memory_retry_begin(ps_memory_walk *walk);
 ps_code ps__memory_retry_end(ps_memory_walk *walk, size_t row, ps_error *err) PS_MUST_USE;
+
+/** Tells of a request of a host task: that it was asked again, and what the task waited for it. */
+void ps__memory_retry_tell(ps_memory_walk *walk, uint32_t task, bool retried);
+
+/** Tells of its segments, which it ends the count of. */
+void ps__memory_retry_tell_segments(ps_memory_walk *walk, uint32_t task);
+
+/** Around a request that was served, of whose segments the allocator tells. */
+void ps__memory_segments_begin(ps_memory_segments *self);
+void ps__memory_segments_note(ps_memory_segments *self, ps_alloc_event_kind kind);
+void ps__memory_segments_end(ps_memory_segments *self);
+
+/** The program emptied its cache: nothing of what went back would be there. */
+void ps__memory_segments_emptied(ps_memory_segments *self);
 
 /** Takes the present level into peaks and chart; memop SIZE_MAX: at the origin. */
 void ps__memory_walk_note(ps_memory_walk *walk, size_t memop);

@@ -165,6 +165,79 @@ static void giving_pages_back_waits_for_their_stream(void **state)
     check(&s, BUSY_NS + 3 * HOST_NS, 1, BUSY_NS - 3 * HOST_NS);
 }
 
+/* A goes back for B; C and D then ask for segments, of which one would have been A's. C is asked for in the
+ * second step. */
+static scene made_anew(bool empties_cache)
+{
+    const scene s = make(6 * BIG);
+    s.plan->step.end_task[0] = 2;
+    (void)plan_step(s.plan, 3, 0, HOST_TASKS - 1, HOST_NS);
+    const uint32_t a = allocate(&s, 3 * BIG, 0);
+    const uint32_t user = launch(&s, s.stream, 0, HOST_NS);
+    release(&s, a, 1, user);
+    (void)allocate(&s, 4 * BIG, 2);
+    if (empties_cache) {
+        (void)plan_memop(s.plan, PS_MEMOP_RELEASE_CACHE, s.device, 0, 3, 0);
+    }
+    (void)allocate(&s, BIG, 3);
+    (void)allocate(&s, BIG, 4);
+    return s;
+}
+
+static void check_segments(scene *s, uint64_t made_anew)
+{
+    ps_result result = run(s);
+    const ps_result_retry *retry = result.device[0].retry;
+    assert_int_equal(result.device[0].retry_count, 1);
+    assert_int_equal(retry[0].segments_freed, 1);
+    assert_int_equal(retry[0].segments_made_anew, 0); /* its own is not */
+    assert_int_equal(retry[1].segments_freed, 0);
+    assert_int_equal(retry[1].segments_made_anew, made_anew);
+    ps_result_fini(&result);
+    ps_plan_destroy(s->plan);
+}
+
+static void segments_are_made_anew_as_many_as_went_back(void **state)
+{
+    (void)state;
+    scene s = made_anew(false);
+    check_segments(&s, 1);
+}
+
+static void an_emptied_cache_would_have_had_nothing(void **state)
+{
+    (void)state;
+    scene s = made_anew(true);
+    check_segments(&s, 0);
+}
+
+/* A page run that went back and one that is mapped count as segments do. */
+static void page_runs_count_as_segments(void **state)
+{
+    (void)state;
+    scene s = made_anew(false);
+    s.plan->device.allocator[s.device] = plan_text(s.plan, "expandable");
+    s.plan->device.allocator_conf[s.device] = plan_text(s.plan, "expandable_segments:True");
+    s.plan->lane.number[s.stream] = 7;
+    s.plan->buffer.stream[0] = 7; /* else A's pages would be B's first */
+    check_segments(&s, 1);
+}
+
+/* Where nothing is refused there is nothing to tell, however many segments are asked for. */
+static void growth_is_not_made_anew(void **state)
+{
+    (void)state;
+    scene s = made_anew(false);
+    s.plan->device.limit_bytes[s.device] = 9 * BIG;
+    ps_result result = run(&s);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(result.device[0].retry[i].segments_freed, 0);
+        assert_int_equal(result.device[0].retry[i].segments_made_anew, 0);
+    }
+    ps_result_fini(&result);
+    ps_plan_destroy(s.plan);
+}
+
 /* What waits for another thread is not waited for: that may not have handed it over yet. */
 static void the_device_is_not_waited_for_through_threads(void **state)
 {
@@ -351,6 +424,10 @@ int main(void)
         cmocka_unit_test(recorded_frees_make_nobody_wait),
         cmocka_unit_test(giving_segments_back_waits_for_the_device),
         cmocka_unit_test(giving_pages_back_waits_for_their_stream),
+        cmocka_unit_test(segments_are_made_anew_as_many_as_went_back),
+        cmocka_unit_test(an_emptied_cache_would_have_had_nothing),
+        cmocka_unit_test(page_runs_count_as_segments),
+        cmocka_unit_test(growth_is_not_made_anew),
         cmocka_unit_test(the_device_is_not_waited_for_through_threads),
         cmocka_unit_test(a_later_request_is_asked_at_its_new_time),
         cmocka_unit_test(a_wait_found_too_early_goes),
