@@ -139,3 +139,9 @@ uint32_t ps__scaling_maker_of(const ps_scaling *self, uint32_t open)
     }
     return maker;
 }
+
+uint32_t ps__scaling_maker_at(const ps_scaling *self, uint64_t tid, ps_ns at)
+{
+    size_t next;
+    return ps__scaling_maker_of(self, ps__scaling_open_at(self, tid, at, &next));
+}

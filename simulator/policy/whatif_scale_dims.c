@@ -4,8 +4,8 @@
  *
  *   1. Weights do not grow. Dimensions known as widths do not.
  *   2. The batch stands in one dimension: the one that is batch x sequence, or
- *      a multiple of it where no other is the batch itself, else the one equal to it, else a leading one it divides
- *      (batch x heads).
+ *      a multiple of it where no other is the batch itself, else the one equal
+ *      to it, else a leading one it divides (batch x heads).
  *   3. The sequence stands in at most two: a dimension equal to it, one more
  *      or less (a class token, shifted labels), or S (S + 1) / 2 or
  *      S (S - 1) / 2 (pairs).

@@ -56,16 +56,11 @@
     X("softmax", 0, PS_EVIDENCE_SCORES)                                    \
     X("_softmax", 0, PS_EVIDENCE_SCORES)
 
-static const char *bare_operator(const char *name)
+static uint32_t flags_of(const char *name, uint32_t argument)
 {
-    return strncmp(name, "aten::", 6) == 0 ? name + 6 : name;
-}
-
-static uint32_t flags_of(const char *operator, uint32_t argument)
-{
-#define FLAGS(name, position, flags)                             \
-    if (argument == (position) && strcmp(operator, name) == 0) { \
-        return flags;                                            \
+#define FLAGS(word, position, flags)                         \
+    if (argument == (position) && strcmp(name, word) == 0) { \
+        return flags;                                        \
     }
     OPERATORS(FLAGS)
 #undef FLAGS
@@ -73,16 +68,15 @@ static uint32_t flags_of(const char *operator, uint32_t argument)
 }
 
 /* Running means and variances, which forward passes change. */
-static bool is_statistic(const char *operator, uint32_t argument)
+static bool is_statistic(const char *name, uint32_t argument)
 {
-    return strcmp(operator, "batch_norm") == 0 && argument > 2;
+    return strcmp(name, "batch_norm") == 0 && argument > 2;
 }
 
 bool ps__is_weight(const char *name, uint32_t argument)
 {
-    const char *operator= bare_operator(name);
-    return (flags_of(operator, argument) & PS_EVIDENCE_WEIGHT) != 0 &&
-           !is_statistic(operator, argument);
+    const char *bare = ps__bare_operator(name);
+    return (flags_of(bare, argument) & PS_EVIDENCE_WEIGHT) != 0 && !is_statistic(bare, argument);
 }
 
 uint32_t ps__scaling_evidence_of(const ps_scaling *self, const ps_shape *shape)
@@ -119,10 +113,10 @@ static ps_code note(ps_scaling *self, const ps_shape *shape, uint32_t flags, ps_
 }
 
 /* A product of rows and a weight has as many rows, and a width as its last dimension. */
-static ps_code note_product(ps_scaling *self, const char *operator, const ps_shapes * shapes,
+static ps_code note_product(ps_scaling *self, const char *name, const ps_shapes *shapes,
                             ps_error *err)
 {
-    if (strcmp(operator, "addmm") != 0 || shapes->count < 3 || shapes->tensor[1].dim_count != 2 ||
+    if (strcmp(name, "addmm") != 0 || shapes->count < 3 || shapes->tensor[1].dim_count != 2 ||
         shapes->tensor[2].dim_count != 2) {
         return PS_OK;
     }
@@ -147,15 +141,14 @@ ps_code ps__scaling_read_evidence(ps_scaling *self, ps_error *err)
         }
         PS_TRY(read_text(self, range->shapes[i], err));
         const ps_shapes *shapes = ps__scaling_shapes_of(self, (uint32_t)i);
-        const char *operator= bare_operator(ps_strings_text(self->trace->strings, range->name[i]));
+        const char *name = ps__scaling_operator_name(self, (uint32_t)i);
         if (shapes == NULL || !is_of_forward(self, i)) {
             continue;
         }
         for (uint32_t t = 0; t < shapes->count; t++) {
-            PS_TRY(note(self, &shapes->tensor[t], flags_of(operator, shapes->tensor[t].argument),
-                        err));
+            PS_TRY(note(self, &shapes->tensor[t], flags_of(name, shapes->tensor[t].argument), err));
         }
-        PS_TRY(note_product(self, operator, shapes, err));
+        PS_TRY(note_product(self, name, shapes, err));
     }
     return PS_OK;
 }
@@ -178,17 +171,17 @@ typedef struct leading {
     bool differs;
 } leading;
 
-static void look_at(const char *operator, const ps_shapes * shapes, leading *first, uint64_t *batch,
+static void look_at(const char *name, const ps_shapes *shapes, leading *first, uint64_t *batch,
                     uint64_t *sequence)
 {
     const ps_shape *tensor = &shapes->tensor[0];
-    if (*batch == 0 && strcmp(operator, "embedding") == 0 && shapes->count == 2 &&
+    if (*batch == 0 && strcmp(name, "embedding") == 0 && shapes->count == 2 &&
         shapes->tensor[1].dim_count == 2) {
         *batch = shapes->tensor[1].dim[0];
         *sequence = shapes->tensor[1].dim[1];
     }
     if (shapes->count >= 2 && tensor->argument == 0 && tensor->dim_count >= 3 &&
-        (flags_of(operator, 0) & PS_EVIDENCE_FEATURE_1) != 0) {
+        (flags_of(name, 0) & PS_EVIDENCE_FEATURE_1) != 0) {
         first->differs = first->differs || (first->value != 0 && first->value != tensor->dim[0]);
         first->value = tensor->dim[0];
     }
@@ -207,8 +200,8 @@ ps_code ps_scale_find_recorded(const ps_trace *trace, uint64_t *batch, uint64_t 
         }
         ps__shapes_read(ps_strings_text(trace->strings, trace->range.shapes[i]), &shapes);
         if (shapes.count > 0) {
-            look_at(bare_operator(ps_strings_text(trace->strings, trace->range.name[i])), &shapes,
-                    &first, &found_batch, &found_sequence);
+            look_at(ps__bare_operator(ps_strings_text(trace->strings, trace->range.name[i])),
+                    &shapes, &first, &found_batch, &found_sequence);
         }
     }
     if (found_batch == 0 && !first.differs) {

@@ -2,13 +2,14 @@
  *
  * Stages of scaling (private to this folder).
  *
- *   shapes ──► what operators were given          whatif_scale_shapes.c
- *   evidence ─► which dimensions are features     whatif_scale_evidence.c
- *   dims ────► what a tensor grows with           whatif_scale_dims.c
- *   chains ──► which operators were open          whatif_scale_chains.c
- *   sizes ───► buffers                            whatif_scale_buffers.c
- *   work ────► kernels, copies                    whatif_scale_work.c
- *   host ────► searches for algorithms            whatif_scale_host.c
+ *   shapes ────► what operators were given        whatif_scale_shapes.c
+ *   operators ─► which of them multiply           whatif_scale_operators.c
+ *   evidence ──► which dimensions are features    whatif_scale_evidence.c
+ *   dims ──────► what a tensor grows with         whatif_scale_dims.c
+ *   chains ────► which operators were open        whatif_scale_chains.c
+ *   sizes ─────► buffers                          whatif_scale_buffers.c
+ *   work ──────► kernels, copies                  whatif_scale_work.c
+ *   host ──────► searches for algorithms          whatif_scale_host.c
  */
 #ifndef PS_POLICY_WHATIF_SCALE_PARTS_H
 #define PS_POLICY_WHATIF_SCALE_PARTS_H
@@ -61,6 +62,21 @@ typedef struct ps_scaling {
 
 #define PS_SCALING_NO_RANGE UINT32_MAX
 
+/** The operands of a matrix product. */
+typedef struct ps_product {
+    const ps_shape *left, *right;
+    uint32_t column_dim; /* dimension of the right one that counts columns of the product */
+} ps_product;
+
+/** Name of an operator without its library: "aten::mm" is "mm". */
+const char *ps__bare_operator(const char *name);
+
+/** Bare name of a range's operator. */
+const char *ps__scaling_operator_name(const ps_scaling *self, uint32_t range);
+
+/** true where a range's operator multiplies two matrices, or batches of them, of known shapes. */
+bool ps__scaling_product(const ps_scaling *self, uint32_t range, ps_product *out);
+
 /** Reads all shapes and what operators tell about them. */
 ps_code ps__scaling_read_evidence(ps_scaling *self, ps_error *err) PS_MUST_USE;
 
@@ -82,6 +98,9 @@ uint32_t ps__scaling_open_at(const ps_scaling *self, uint64_t tid, ps_ns at, siz
 /** The operator a request or launch under `open` is credited to: the innermost that was given
  * tensors; without any shapes in the trace the outermost. NONE when there is none. */
 uint32_t ps__scaling_maker_of(const ps_scaling *self, uint32_t open);
+
+/** The operator that requests or launches of a thread at a moment are credited to, or NONE. */
+uint32_t ps__scaling_maker_at(const ps_scaling *self, uint64_t tid, ps_ns at);
 
 /** The range at a place of a thread's list, or NONE behind its end. */
 uint32_t ps__scaling_range_of(const ps_scaling *self, uint64_t tid, size_t place);
