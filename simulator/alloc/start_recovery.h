@@ -2,19 +2,21 @@
  *
  * State of recovering the start of a history, shared by its three steps:
  *
- *   final map ──undo events, last first──► spans and live blocks at the start
- *             ──sizes from gaps──► blocks and what stays open
- *             ──first allocations in open gaps, forwards──► settled sizes
+ *   final map ──undo events, last first──► spans and live blocks    start_undo.c
+ *             ──sizes from gaps──► blocks and what stays open       start_tile.c
+ *             ──events forwards──► settled sizes and ranges         start_state.c
  *
- * start_undo.c does the first, start_state.c the others; start_spans.c keeps
- * the spans, start_pools.c finds the pools of segments that are gone. A span is
- * a driver segment or a run of mapped pages. Spans are kept sorted by address
+ * start_spans.c keeps the spans, start_pools.c finds the pools of segments that
+ * are gone, start_gaps.c settles blocks whose end is open, start_ranges.c finds
+ * where expandable ranges begin. A span is a driver segment or a run of mapped
+ * pages. Spans are kept sorted by address
  * in one array: there are few, and they change rarely. Live blocks are found by
  * address; their order only matters at the end.
  */
 #ifndef PS_ALLOC_START_RECOVERY_H
 #define PS_ALLOC_START_RECOVERY_H
 
+#include "alloc/sizes.h"
 #include "alloc/start_state.h"
 #include "base/idmap.h"
 
@@ -96,6 +98,13 @@ static inline bool ps__recovery_is_ours(const ps__recovery *self, size_t row)
            memory->device[row] == self->device.ordinal;
 }
 
+/** Pool half that serves a request. */
+static inline ps__span_class ps__recovery_class_of(const ps__recovery *self, uint64_t bytes)
+{
+    return ps__alloc_is_large(ps__alloc_round(self->settings, bytes)) ? PS__SPAN_LARGE
+                                                                      : PS__SPAN_SMALL;
+}
+
 /** Index of the first span that starts after `addr`. */
 size_t ps__spans_after(const ps__recovery *self, uint64_t addr);
 
@@ -115,6 +124,33 @@ ps_code ps__recovery_read_final_map(ps__recovery *self, ps_error *err) PS_MUST_U
 
 /** Undoes every event of the device. */
 ps_code ps__recovery_undo(ps__recovery *self, ps_error *err) PS_MUST_USE;
+
+/** Makes segments and blocks of the spans and the live blocks, which it sorts. */
+ps_code ps__recovery_tile(ps__recovery *self, ps_error *err) PS_MUST_USE;
+
+/**
+ * Notes that the block about to be written, at `addr`, ends anywhere from
+ * rounded_end to 1 MiB behind it, gap_end at most (start_gaps.c).
+ */
+ps_code ps__gaps_add(ps__recovery *self, uint64_t addr, uint64_t rounded_end, uint64_t gap_end,
+                     ps_error *err) PS_MUST_USE;
+
+/** Lets an allocation or a free settle the gap it lies in: the first allocation in the gap behind a
+ * live block starts where that block ends. */
+void ps__gaps_settle(ps__recovery *self, size_t row);
+
+/** Writes what no event has settled. */
+ps_code ps__gaps_list_doubts(ps__recovery *self, ps_error *err) PS_MUST_USE;
+
+/** One range for all runs of a stream and pool that are mapped at the start (start_ranges.c). */
+ps_code ps__ranges_list(ps__recovery *self, ps_error *err) PS_MUST_USE;
+
+/** Follows pages that are mapped or unmapped: those below all others show that the range begins
+ * lower. */
+void ps__ranges_follow(ps__recovery *self, size_t row);
+
+/** Writes where the range of each segment begins. */
+void ps__ranges_tell_segments(ps__recovery *self);
 
 /** Pool of a span: the known one, or one of its own when it must be an unknown private pool. */
 ps_pool_id ps__start_pool_of(const ps__recovery *self, const ps__span *where);

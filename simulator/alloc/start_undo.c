@@ -22,12 +22,6 @@ static ps_code add_live(ps__recovery *self, const ps__live_block *block, ps_erro
     return PS_OK;
 }
 
-static ps__span_class class_of_request(const ps__recovery *self, uint64_t bytes)
-{
-    return ps__alloc_is_large(ps__alloc_round(self->settings, bytes)) ? PS__SPAN_LARGE
-                                                                      : PS__SPAN_SMALL;
-}
-
 /* The blocks of one final segment, from row `*row` of the block table on. */
 static ps_code read_final_blocks(ps__recovery *self, const ps__span *segment, size_t *row,
                                  int64_t *live, ps_error *err)
@@ -90,7 +84,7 @@ static ps_code learn(ps__recovery *self, ps__span *where, size_t row, ps_error *
     const ps_memory_table *memory = &self->trace->memory;
     const ps_pool_id pool = {memory->pool_owner[row], memory->pool_serial[row]};
     if (where->size_class == PS__SPAN_UNKNOWN) {
-        where->size_class = class_of_request(self, memory->bytes[row]);
+        where->size_class = ps__recovery_class_of(self, memory->bytes[row]);
     }
     if (ps_pool_id_is_default(pool)) {
         return PS_OK; /* recordings of older versions do not tell */
@@ -141,7 +135,7 @@ static ps_code undo_free(ps__recovery *self, size_t row, uint8_t state, ps_error
     }
     where->live_count++;
     if (where->size_class == PS__SPAN_UNKNOWN) {
-        where->size_class = class_of_request(self, block.requested_bytes);
+        where->size_class = ps__recovery_class_of(self, block.requested_bytes);
     }
     return add_live(self, &block, err);
 }
