@@ -82,11 +82,11 @@ void ps__replay_complete(ps__replay *self, size_t at);
 /** Notes that a segment at this address belongs to a private pool. */
 ps_code ps__replay_note_private(ps__replay *self, uint64_t addr, ps_pool_id pool) PS_MUST_USE;
 
-/** history_proof.c: chooses recorded addresses; ctx is the replay. */
+/** history_inputs.c: chooses recorded addresses; ctx is the replay. */
 uint64_t ps__replay_choose_address(void *ctx, ps_alloc_address_kind kind, uint64_t bytes,
                                    uint64_t stream);
 
-/** history_proof.c: collects what the model does; ctx is the replay. */
+/** history_events.c: collects what the model does; ctx is the replay. */
 void ps__replay_on_event(void *ctx, const ps_alloc_event *event);
 
 /** history_proof.c: replays all calls and compares them, then the final map. */
