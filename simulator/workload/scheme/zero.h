@@ -17,6 +17,12 @@ static inline ps_dtype ps_zero_type(const ps_scheme *self)
     return self->m->recipe->parameters;
 }
 
+/** True when the optimizer is the host's. */
+static inline bool ps_zero_offloads(const ps_scheme *self)
+{
+    return self->settings->zero.offloads_optimizer;
+}
+
 /** True when streams run beside the computation. */
 bool ps_zero_overlaps(const ps_scheme *self, bool usual);
 

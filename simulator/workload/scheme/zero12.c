@@ -98,7 +98,7 @@ static void end_backward(ps_scheme *self)
     }
     ps_zero12_reduce_bucket(self);
     z->adds = true;
-    if (ps_zero12_offloads(self)) {
+    if (ps_zero_offloads(self)) {
         ps_op_wait(self->e, z->lane);
     } else if (z->averaged != 0) {
         add_all(self);
@@ -107,7 +107,7 @@ static void end_backward(ps_scheme *self)
         z->averaged = z->fresh;
         z->fresh = 0;
     }
-    if (!ps_zero12_offloads(self)) {
+    if (!ps_zero_offloads(self)) {
         pad(self);
     }
     ps_eager_clear(self->e, &z->buffer[0]);
@@ -137,7 +137,7 @@ static void step(ps_scheme *self, ps_optimizer *optimizer)
 {
     ps_zero12 *z = ps_zero12_of(self);
     z->adds = false;
-    if (ps_zero12_offloads(self)) {
+    if (ps_zero_offloads(self)) {
         ps_zero_norms(self, NULL, 0); /* each was taken when its gradient came */
         ps_op_wait(self->e, PS_EAGER_MAIN);
         ps_offload_flat_step(&z->offload, z->flat);
@@ -193,7 +193,7 @@ static ps_code wrap(ps_scheme *self, bool defers, ps_error *err)
     z->lane = !defers && ps_zero_overlaps(self, false) ? REDUCE_STREAM : PS_EAGER_MAIN;
     ps_zero12_load(self);
     PS_TRY(ps_eager_code(self->e, err));
-    if (ps_zero12_offloads(self)) {
+    if (ps_zero_offloads(self)) {
         ps_offload_flat_make(&z->offload, self, z->part, largest(self));
     } else {
         z->of.parameter[0] = ps_zero_make_copy(self, z->part);

@@ -63,11 +63,6 @@ static inline int64_t ps_zero12_elements_of(const ps_scheme *self, size_t parame
     return ps_eager_elements(self->e, self->m->parameter[parameter]);
 }
 
-static inline bool ps_zero12_offloads(const ps_scheme *self)
-{
-    return self->settings->zero.offloads_optimizer;
-}
-
 /** Parameters are broadcast, divided between the ranks, and become places of one flat buffer. */
 void ps_zero12_load(ps_scheme *self);
 

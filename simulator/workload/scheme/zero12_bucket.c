@@ -113,7 +113,7 @@ void ps_zero12_reduce_bucket(ps_scheme *self)
     } else {
         reduce_flat(self);
     }
-    if (ps_zero12_offloads(self)) {
+    if (ps_zero_offloads(self)) {
         send_mine(self);
     } else {
         keep_mine(self);

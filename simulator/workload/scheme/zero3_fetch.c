@@ -109,7 +109,7 @@ static void prefetch(ps_zero3_gather *self)
 static void run_hooks(ps_zero3_gather *self)
 {
     const ps_cpu_work hooks = {.name = "module_hook", .lane = PS_EAGER_MAIN, .hooks = 1};
-    if (self->scheme->settings->zero.offloads_optimizer) {
+    if (ps_zero_offloads(self->scheme)) {
         ps_op_cpu(self->scheme->e, &hooks);
     }
 }
@@ -239,6 +239,12 @@ void ps_zero3_release_model(ps_zero3_gather *self)
     const ps_zero3_module model = model_of(self);
     ps_zero3_release(self, &model);
     ps_eager_clear(self->scheme->e, &self->external_copy);
+}
+
+void ps_zero3_fetch_container(ps_zero3_gather *self)
+{
+    const ps_zero3_module container = {{PS_UNITS_NONE, PS_UNITS_NONE}};
+    ps_zero3_fetch(self, &container);
 }
 
 /* All parts come into one buffer, and from there into a tensor of their own. */

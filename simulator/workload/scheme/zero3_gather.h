@@ -100,6 +100,9 @@ void ps_zero3_release_model(ps_zero3_gather *self);
 /** ... and where it uses the parameter that another module has. */
 void ps_zero3_use_external(ps_zero3_gather *self);
 
+/** A module without parameters: the model within the model, a block. */
+void ps_zero3_fetch_container(ps_zero3_gather *self);
+
 void ps_zero3_fetch(ps_zero3_gather *self, const ps_zero3_module *module);
 void ps_zero3_release(ps_zero3_gather *self, const ps_zero3_module *module);
 
