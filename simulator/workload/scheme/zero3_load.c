@@ -61,7 +61,7 @@ void ps_zero3_join_parts(ps_scheme *self)
 void ps_zero3_lay_whole(ps_scheme *self)
 {
     const ps_zero3 *z = ps_zero3_of(self);
-    if (!ps_zero_offloads(self) || self->shards > 1 || self->settings->zero.offloads_parameters) {
+    if (self->shards > 1 || self->settings->zero.offloads_parameters) {
         return;
     }
     for (size_t i = 0; i < z->units.member_count; i++) {

@@ -17,6 +17,10 @@
     "{\"model_type\":\"megatron_deepspeed\",\"num_hidden_layers\":6,\"hidden_size\":64," \
     "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":176,"     \
     "\"vocab_size\":512}"
+#define MEGATRON_SHARED                                                                  \
+    "{\"model_type\":\"megatron_deepspeed\",\"num_hidden_layers\":6,\"hidden_size\":64," \
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":176,"     \
+    "\"vocab_size\":512,\"tensor_parallel\":2}"
 #define HEAD_BYTES (2 * WORDS * HIDDEN)
 
 static ps_recipe recipe(int64_t ranks)
@@ -177,6 +181,21 @@ static void test_one_rank_copies_the_head_once(void **state)
     ps_workload_destroy(w);
 }
 
+/* Ranks that share matrices alone have nothing left to divide: the one buffer, beside which none is
+ * whole, whoever's the optimizer is. */
+static void test_what_is_shared_by_matrices_alone_lies_once(void **state)
+{
+    (void)state;
+    for (int offloads = 0; offloads < 2; offloads++) {
+        ps_recipe r = recipe(2);
+        r.parallel.zero.offloads_optimizer = offloads == 1;
+        ps_workload *w = build(MEGATRON_SHARED, &r);
+        assert_int_equal(held_bytes(w, PS_ROLE_PARAMETER), 2 * parameters_of(w));
+        assert_int_equal(step_count(w, 1, PS_COLLECTIVE_ALL_GATHER), 0);
+        ps_workload_destroy(w);
+    }
+}
+
 /* [bytes] of whole parameters, and of buffers that they come in, at most. */
 static uint64_t most_gathered(const ps_workload *w)
 {
@@ -304,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_the_host_is_three_parameters_ahead),
         cmocka_unit_test(test_a_head_is_found_out_once),
         cmocka_unit_test(test_one_rank_copies_the_head_once),
+        cmocka_unit_test(test_what_is_shared_by_matrices_alone_lies_once),
         cmocka_unit_test(test_a_count_that_begins_in_backward_lets_more_live),
         cmocka_unit_test(test_a_block_is_run_again_to_its_end),
         cmocka_unit_test(test_nothing_dropped_leaves_masks),
