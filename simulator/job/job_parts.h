@@ -7,8 +7,7 @@
  *   costs.c      what an exchange takes while a job trains
  *   links.c      links of the network as rows of the plan
  *   hosts.c      how a class of ranks reaches its host
- *   rank.c       host thread, streams and requests of one rank
- *   rank_host.c  its copies and its computation on the host
+ *   rank*.c      host thread, streams and requests of one rank: rank_parts.h
  *   exchanges.c  what the ranks do together
  */
 #ifndef PS_JOB_JOB_PARTS_H

@@ -14,9 +14,9 @@ typedef ps_rank_lowering lowering;
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* ---- rates ---- */
+/* ---- figures ---- */
 
-ps_code ps__rank_copy_rates(lowering *self, ps_error *err)
+static ps_code find_rates(lowering *self, ps_error *err)
 {
     const ps_catalogue *catalogue = self->target->catalogue;
     const ps_hardware_id gpu = self->target->gpu;
@@ -38,10 +38,23 @@ ps_code ps__rank_copy_rates(lowering *self, ps_error *err)
     return PS_OK;
 }
 
+ps_code ps__rank_copy_figures(lowering *self, ps_error *err)
+{
+    const ps_job_target *to = self->target;
+    ps_figure start, batch;
+    PS_TRY(ps_catalogue_need(to->catalogue, to->gpu, PS_FIGURE_COPY_LATENCY, &start, err));
+    if (!ps_catalogue_get(to->catalogue, to->gpu, PS_FIGURE_PAGEABLE, &batch)) {
+        PS_TRY(ps_catalogue_need(to->catalogue, to->gpu, PS_FIGURE_H2D, &batch, err));
+    }
+    self->copy_ns = (ps_ns)start.value;
+    self->copy_bytes_per_s = batch.value;
+    return find_rates(self, err);
+}
+
 /* ---- transfers ---- */
 
 /* Bytes go over the links of the traffic; where the network does not know them, at its rate. */
-static ps_code move(lowering *self, size_t task, uint64_t bytes, ps_host_traffic traffic,
+static ps_code move(lowering *self, uint32_t task, uint64_t bytes, ps_host_traffic traffic,
                     ps_error *err)
 {
     ps_plan_task_table *tasks = &self->plan->task;
@@ -58,21 +71,10 @@ static ps_code move(lowering *self, size_t task, uint64_t bytes, ps_host_traffic
     for (size_t i = 0; bytes > 0 && i < path->count; i++) {
         size_t row;
         PS_TRY(ps_plan_add(self->plan, PS_PLAN_TRANSFER, &row, err));
-        self->plan->transfer.task[row] = (uint32_t)task;
+        self->plan->transfer.task[row] = task;
         self->plan->transfer.link[row] = path->link[i];
     }
     return PS_OK;
-}
-
-/* The host hands a task of another lane over. */
-static ps_code add_launch(lowering *self, size_t i, size_t event, size_t *host, ps_error *err)
-{
-    const ps_workload_op_table *op = &self->from->op;
-    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_HOST, host, err));
-    PS_TRY(ps__rank_text(self, op->name[i], &self->plan->task.name[*host], err));
-    self->plan->task.dur_ns[*host] = self->launch_ns;
-    self->plan->task.phase[*host] = op->phase[i];
-    return ps__rank_requests(self, event, (uint32_t)*host, err);
 }
 
 /* ---- copies ---- */
@@ -118,25 +120,43 @@ static ps_host_traffic echo_or(lowering *self, uint8_t lane, size_t event, ps_ho
     return traffic;
 }
 
+static ps_code add_copy(lowering *self, size_t i, size_t event, ps_copy_kind kind, uint32_t *copy,
+                        ps_error *err)
+{
+    ps_plan_task_table *tasks = &self->plan->task;
+    uint32_t host;
+    PS_TRY(ps__rank_launch(self, i, event, self->launch_ns, &host, err));
+    PS_TRY(ps__rank_launched(self, i, PS_TASK_MEMCPY, host, 0, copy, err));
+    tasks->copy_kind[*copy] = (uint8_t)kind;
+    tasks->dur_ns[*copy] = self->copy_ns;
+    return PS_OK;
+}
+
+/* A batch comes from pageable memory: the copy waits for the stream, and the host for the copy. */
+static ps_code copy_batch(lowering *self, size_t i, size_t event, uint32_t *copy, ps_error *err)
+{
+    ps_plan_task_table *tasks = &self->plan->task;
+    const uint64_t bytes = self->from->op.moved_bytes[i];
+    PS_TRY(add_copy(self, i, event, PS_COPY_HTOD, copy, err));
+    tasks->bytes[*copy] = bytes;
+    tasks->dur_ns[*copy] = ps_time_add(
+        tasks->dur_ns[*copy], (ps_ns)ps_mul_div_u64(bytes, NS_PER_S, self->copy_bytes_per_s));
+    return ps__rank_wait(self, event, PS_RANK_LANE(PS_WORKLOAD_MAIN), err);
+}
+
 ps_code ps__rank_copy(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
 {
     const ps_workload_op_table *op = &self->from->op;
     const ps_copy_kind kind = copy_kind_of(op, i);
-    ps_plan_task_table *tasks = &self->plan->task;
-    size_t host, copy;
-    PS_TRY(add_launch(self, i, event, &host, err));
-    PS_TRY(ps__rank_lane_task(self, op->lane[i], PS_TASK_MEMCPY, &copy, err));
-    *task = (uint32_t)copy;
-    tasks->name[copy] = tasks->name[host];
-    tasks->phase[copy] = op->phase[i];
-    tasks->copy_kind[copy] = (uint8_t)kind;
-    tasks->memory_kind[copy] = op->memory[i];
-    tasks->dur_ns[copy] = self->copy_ns;
+    if (op->lane[i] == PS_WORKLOAD_MAIN && op->copy_kind[i] == PS_COPY_UNKNOWN) {
+        return copy_batch(self, i, event, task, err);
+    }
     const ps_host_traffic traffic =
         echo_or(self, op->lane[i], event, traffic_of(kind, op->memory[i]));
-    PS_TRY(move(self, copy, op->moved_bytes[i], traffic, err));
-    PS_TRY(ps__rank_dep(self, (uint32_t)copy, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err));
-    return op->is_blocking[i] ? ps__rank_wait_for_task(self, event, (uint32_t)copy, err) : PS_OK;
+    PS_TRY(add_copy(self, i, event, kind, task, err));
+    self->plan->task.memory_kind[*task] = op->memory[i];
+    PS_TRY(move(self, *task, op->moved_bytes[i], traffic, err));
+    return op->is_blocking[i] ? ps__rank_wait_for_task(self, event, *task, err) : PS_OK;
 }
 
 /* ---- threads ---- */
@@ -170,40 +190,46 @@ static ps_host_traffic thread_traffic(const lowering *self, size_t i, size_t eve
     return is_of_one(self, event) ? PS_HOST_LONE_COMPUTE : PS_HOST_PINNED_COMPUTE;
 }
 
-/* In the host's own thread the task is the launch itself; what that waits for, the host waited for. */
-ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
+/* Work of the host needs to be told of one that can do it. */
+static ps_code check_host(const lowering *self, size_t i, ps_host_traffic traffic, ps_error *err)
 {
-    const ps_workload_op_table *op = &self->from->op;
-    ps_plan_task_table *tasks = &self->plan->task;
-    const bool is_own = op->lane[i] == PS_WORKLOAD_MAIN;
-    const ps_host_traffic traffic = thread_traffic(self, i, event);
-    size_t host, work;
+    const char *name = ps_strings_text(self->from->strings, self->from->op.name[i]);
     if (!self->what->host->is_known) {
         return ps_fail(err, PS_USAGE, "work of the host (%s) needs a host: a GPU in a kind of node",
-                       ps_strings_text(self->from->strings, op->name[i]));
+                       name);
     }
     if (self->rate_bytes_per_s[traffic] == 0) {
         return ps_fail(err, PS_USAGE,
                        "\"%s\" needs disks, and the node states none: rows \"storage\" and "
                        "\"storages\" of a --cluster-file do",
-                       ps_strings_text(self->from->strings, op->name[i]));
+                       name);
     }
-    PS_TRY(add_launch(self, i, event, &host, err));
-    if (is_own) {
-        PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_CPU, &work, err));
-    } else {
-        PS_TRY(ps__rank_lane_task(self, op->lane[i], PS_TASK_CPU, &work, err));
-        PS_TRY(
-            ps__rank_dep(self, (uint32_t)work, (uint32_t)host, PS_DEP_START_AFTER_START, 0, err));
+    return PS_OK;
+}
+
+/* In the host's own thread the work follows the launch; what it would wait for, the host waited for. */
+static ps_code add_work(lowering *self, size_t i, uint32_t host, uint32_t *work, ps_error *err)
+{
+    if (self->from->op.lane[i] != PS_WORKLOAD_MAIN) {
+        return ps__rank_launched(self, i, PS_TASK_CPU, host, 0, work, err);
     }
-    *task = (uint32_t)work;
-    tasks->name[work] = tasks->name[host];
-    tasks->phase[work] = op->phase[i];
-    tasks->memory_kind[work] = traffic == PS_HOST_STORAGE_READ || traffic == PS_HOST_STORAGE_WRITE
-                                   ? PS_MEMORY_STORAGE
-                                   : PS_MEMORY_UNKNOWN;
-    tasks->dur_ns[work] =
-        ps_time_add(op->dur_ns[i], (ps_ns)ps_mul_div_u64((uint64_t)self->target->host->hook_ns,
-                                                         op->launches[i], 1));
-    return move(self, work, op->moved_bytes[i], traffic, err);
+    PS_TRY(ps__rank_task(self, self->host_lane, PS_TASK_CPU, work, err));
+    self->plan->task.name[*work] = self->plan->task.name[host];
+    return PS_OK;
+}
+
+ps_code ps__rank_cpu(lowering *self, size_t i, size_t event, uint32_t *task, ps_error *err)
+{
+    const ps_workload_op_table *op = &self->from->op;
+    const ps_host_traffic traffic = thread_traffic(self, i, event);
+    const bool is_stored = traffic == PS_HOST_STORAGE_READ || traffic == PS_HOST_STORAGE_WRITE;
+    const uint64_t hook_ns = (uint64_t)self->target->host->hook_ns;
+    uint32_t host;
+    PS_TRY(check_host(self, i, traffic, err));
+    PS_TRY(ps__rank_launch(self, i, event, self->launch_ns, &host, err));
+    PS_TRY(add_work(self, i, host, task, err));
+    self->plan->task.memory_kind[*task] = is_stored ? PS_MEMORY_STORAGE : PS_MEMORY_UNKNOWN;
+    self->plan->task.dur_ns[*task] =
+        ps_time_add(op->dur_ns[i], (ps_ns)ps_mul_div_u64(hook_ns, op->launches[i], 1));
+    return move(self, *task, op->moved_bytes[i], traffic, err);
 }
