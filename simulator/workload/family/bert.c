@@ -5,45 +5,13 @@
  * compares it with the words. RoBERTa counts positions of words that are no
  * padding, from the number of the padding word on; its head knows GELU alone.
  */
+#include "workload/family/bert.h"
+
 #include <string.h>
 
 #include "base/memory.h"
 #include "workload/model/mask_4d.h"
 #include "workload/model/masks.h"
-#include "workload/model/row_parallel.h"
-#include "workload/model/scores.h"
-
-typedef struct shape {
-    int64_t layers, hidden, heads, inner, positions, types, vocabulary;
-    double hidden_dropout, attention_dropout;
-    ps_activation activation;
-    bool is_tied, looks_for_padding;
-    bool counts_words; /* RoBERTa's positions */
-    int64_t longest;   /* tokens that positions reach */
-} shape;
-
-typedef struct layer {
-    ps_linear query, key, value, projection, widen, narrow;
-    ps_norm after_attention, after_mlp;
-} layer;
-
-typedef struct bert {
-    shape shape;
-    ps_tensor words, positions, types;
-    ps_tensor position_ids, type_ids; /* buffers */
-    ps_norm embedded;
-    layer *layer;
-    ps_linear transform, decoder;
-    ps_norm transformed;
-} bert;
-
-/* What a block is given besides its input. */
-typedef struct pass {
-    int64_t batch, length;
-    ps_tensor mask;
-} pass;
-
-enum { QUERY, KEY, VALUE, PARTS };
 
 /* ---- modules ---- */
 
@@ -71,7 +39,7 @@ static ps_code refuse_others(ps_shape_reader *r)
 }
 
 /* Words of a RoBERTa begin at the position after the padding word's number. */
-static ps_code read_padding(ps_shape_reader *r, shape *n)
+static ps_code read_padding(ps_shape_reader *r, ps_bert_shape *n)
 {
     int64_t padding = 1;
     if (ps_config_is_null(r->config, "pad_token_id")) {
@@ -84,7 +52,7 @@ static ps_code read_padding(ps_shape_reader *r, shape *n)
 }
 
 /* n->counts_words is known already */
-static ps_code read_shape(const ps_model_config *config, shape *n, ps_error *err)
+static ps_code read_shape(const ps_model_config *config, ps_bert_shape *n, ps_error *err)
 {
     ps_shape_reader r = {.config = config, .err = err};
     n->layers = ps_shape_size(&r, "num_hidden_layers", 12);
@@ -106,7 +74,7 @@ static ps_code read_shape(const ps_model_config *config, shape *n, ps_error *err
     return refuse_others(&r);
 }
 
-static void make_layer(ps_model *m, const shape *n, layer *made)
+static void make_layer(ps_model *m, const ps_bert_shape *n, ps_bert_layer *made)
 {
     made->query = ps_linear_make(m, "query", n->hidden, n->hidden, true);
     made->key = ps_linear_make(m, "key", n->hidden, n->hidden, true);
@@ -118,9 +86,9 @@ static void make_layer(ps_model *m, const shape *n, layer *made)
     made->after_mlp = ps_norm_make(m, n->hidden);
 }
 
-static void make_embeddings(ps_model *m, bert *self)
+static void make_embeddings(ps_model *m, ps_bert *self)
 {
-    const shape *n = &self->shape;
+    const ps_bert_shape *n = &self->shape;
     self->words = ps_model_matrix(m, n->vocabulary, n->hidden);
     self->positions = ps_model_matrix(m, n->positions, n->hidden);
     m->longest = n->longest;
@@ -131,9 +99,9 @@ static void make_embeddings(ps_model *m, bert *self)
 }
 
 /* The bias of the words is the head's own parameter, and its decoder's. */
-static void make_head(ps_model *m, bert *self)
+static void make_head(ps_model *m, ps_bert *self)
 {
-    const shape *n = &self->shape;
+    const ps_bert_shape *n = &self->shape;
     const size_t place = ps_model_place(m);
     self->transform = ps_head_linear_make(m, "dense", n->hidden, n->hidden, true);
     self->transformed = ps_norm_make(m, n->hidden);
@@ -145,7 +113,7 @@ static void make_head(ps_model *m, bert *self)
 
 static void destroy(ps_model *m)
 {
-    bert *self = m->state;
+    ps_bert *self = m->state;
     if (self != NULL) {
         ps_free(self->layer);
         ps_free(self);
@@ -155,7 +123,7 @@ static void destroy(ps_model *m)
 static ps_code create_any(ps_model *m, const ps_model_config *config, bool counts_words,
                           ps_error *err)
 {
-    bert *self = m->state = ps_calloc(1, sizeof *self);
+    ps_bert *self = m->state = ps_calloc(1, sizeof *self);
     if (self == NULL) {
         return ps_fail_nomem(err);
     }
@@ -186,108 +154,6 @@ static ps_code create_roberta(ps_model *m, const ps_model_config *config, ps_err
     return create_any(m, config, true, err);
 }
 
-/* ---- attention ---- */
-
-static ps_attention_shape attention_shape(const ps_model *m, const pass *about)
-{
-    const shape *n = &((const bert *)m->state)->shape;
-    return (ps_attention_shape){.batch = about->batch,
-                                .heads = n->heads,
-                                .kv_heads = n->heads,
-                                .queries = about->length,
-                                .keys = about->length,
-                                .head_width = n->hidden / n->heads};
-}
-
-/* BertSelfAttention.forward */
-static ps_tensor eager_attention(ps_model *m, const layer *with, ps_tensor x, const pass *about)
-{
-    ps_eager *e = m->e;
-    const ps_attention_shape heads = attention_shape(m, about);
-    ps_tensor query = ps_linear_run(m, &with->query, x);
-    ps_tensor key = ps_scores_project_key(m, &with->key, x, &heads);
-    ps_heads_split_view(m, &key, &heads, true);
-    ps_tensor value = ps_linear_run(m, &with->value, x);
-    ps_heads_split_view(m, &value, &heads, false);
-    ps_heads_split_view(m, &query, &heads, false);
-    ps_tensor scores = ps_scores_make(m, query, key, &heads);
-    ps_eager_assign(e, &scores, ps_op_mul_number(e, scores)); /* divided by a number */
-    ps_eager_assign(e, &scores, ps_op_add(e, scores, about->mask));
-    ps_tensor wide = ps_op_widen(e, scores);
-    ps_tensor weights = ps_op_softmax(e, wide);
-    ps_eager_clear(e, &wide);
-    ps_eager_assign(e, &weights,
-                    ps_dropout_run(m, weights, ((const bert *)m->state)->shape.attention_dropout));
-    ps_tensor out = ps_scores_apply(m, weights, value, &heads);
-    ps_heads_merge(m, &out, &heads);
-    ps_eager_clear(e, &query);
-    ps_eager_clear(e, &key);
-    ps_eager_clear(e, &value);
-    ps_eager_clear(e, &scores);
-    ps_eager_clear(e, &weights);
-    return out;
-}
-
-/* BertSdpaSelfAttention.forward: heads are given as they lie */
-static ps_tensor kernel_attention(ps_model *m, const layer *with, ps_tensor x, const pass *about)
-{
-    ps_eager *e = m->e;
-    const ps_linear *const project[] = {&with->query, &with->key, &with->value};
-    const ps_attention_call call = {.shape = attention_shape(m, about),
-                                    .mask = about->mask,
-                                    .lies_by_tokens = true,
-                                    .dropout = ((const bert *)m->state)->shape.attention_dropout};
-    ps_tensor part[PARTS];
-    for (int i = 0; i < PARTS; i++) {
-        part[i] = i == KEY ? ps_kernel_project_key(m, project[i], x, &call)
-                           : ps_linear_run(m, project[i], x);
-        const bool is_by_heads = ps_attention_returns_by_heads(m, ps_attention_dtype(m, part[i]),
-                                                               &call, (ps_attention_part)i);
-        ps_eager_assign(e, &part[i],
-                        ps_op_view(e, part[i], ps_eager_elements(e, part[i]), is_by_heads));
-    }
-    const ps_tensor out = ps_attention_run(m, part[QUERY], part[KEY], part[VALUE], &call);
-    for (int i = 0; i < PARTS; i++) {
-        ps_eager_clear(e, &part[i]);
-    }
-    return out;
-}
-
-/* ---- blocks ---- */
-
-/* norm(dropout(dense(x)) + residual): BertSelfOutput, BertOutput */
-static ps_tensor join(ps_model *m, const ps_linear *dense, const ps_norm *after, ps_tensor x,
-                      ps_tensor residual)
-{
-    ps_eager *e = m->e;
-    ps_tensor hidden = ps_linear_run(m, dense, x);
-    ps_eager_assign(e, &hidden,
-                    ps_dropout_run(m, hidden, ((const bert *)m->state)->shape.hidden_dropout));
-    ps_tensor sum = ps_op_add(e, hidden, residual);
-    ps_eager_assign(e, &hidden, ps_norm_run(m, after, sum));
-    ps_eager_clear(e, &sum);
-    return hidden;
-}
-
-/* BertLayer.forward */
-static ps_tensor run_block(ps_model *m, const void *given, int64_t index, ps_tensor input)
-{
-    ps_eager *e = m->e;
-    const bert *self = m->state;
-    const layer *with = &self->layer[index];
-    ps_tensor mixed = m->recipe->attention == PS_ATTENTION_EAGER
-                          ? eager_attention(m, with, input, given)
-                          : kernel_attention(m, with, input, given);
-    ps_tensor attended = join(m, &with->projection, &with->after_attention, mixed, input);
-    ps_eager_clear(e, &mixed);
-    ps_tensor wide = ps_linear_run(m, &with->widen, attended);
-    ps_eager_assign(e, &wide, ps_activation_run(m, self->shape.activation, wide));
-    const ps_tensor out = join(m, &with->narrow, &with->after_mlp, wide, attended);
-    ps_eager_clear(e, &wide);
-    ps_eager_clear(e, &attended);
-    return out;
-}
-
 /* ---- model ---- */
 
 /* Are first or last tokens padding, though no mask was given? */
@@ -304,82 +170,11 @@ static void look_for_padding(ps_model *m, const ps_batch *batch)
     ps_eager_clear(m->e, &ends);
 }
 
-/* cumsum of numbers of 32 bits: it is given them in the result's 64 */
-static ps_tensor running_sum(ps_model *m, const ps_batch *batch)
+static ps_tensor run_blocks(ps_model *m, const ps_bert_pass *about, ps_tensor embedded)
 {
-    ps_eager *e = m->e;
-    const int64_t elements = batch->batch * batch->length;
-    const ps_tensor out = ps_eager_make(e, elements, PS_DTYPE_I64, PS_ROLE_ACTIVATION);
-    ps_tensor wide = ps_op_plain(e, "copy", elements, PS_DTYPE_I64);
-    if (batch->batch == 1) {
-        ps_mask_scan_row(m, PS_DTYPE_I64);
-    }
-    ps_op_in_place(e, "cumsum", out);
-    ps_eager_clear(e, &wide);
-    return out;
-}
-
-/* create_position_ids_from_input_ids: a running count of words that are no padding */
-static ps_tensor count_words(ps_model *m, const ps_batch *batch)
-{
-    ps_eager *e = m->e;
-    const int64_t tokens = batch->batch * batch->length;
-    ps_tensor is_word = ps_op_plain(e, "ne", tokens, PS_DTYPE_BOOL);
-    ps_tensor word = ps_op_plain(e, "copy", tokens, PS_DTYPE_F32); /* whole, of 32 bits */
-    ps_eager_clear(e, &is_word);
-    ps_tensor count = running_sum(m, batch);
-    ps_eager_assign(e, &count, ps_op_plain(e, "copy", tokens, PS_DTYPE_F32));
-    ps_eager_assign(e, &count, ps_op_plain(e, "add", tokens, PS_DTYPE_F32));
-    ps_eager_assign(e, &count, ps_op_plain(e, "mul", tokens, PS_DTYPE_F32));
-    ps_tensor wide = ps_op_plain(e, "copy", tokens, PS_DTYPE_I64);
-    const ps_tensor out = ps_op_plain(e, "add", tokens, PS_DTYPE_I64);
-    ps_eager_clear(e, &wide);
-    ps_eager_clear(e, &word);
-    ps_eager_clear(e, &count);
-    return out;
-}
-
-static ps_tensor places_of(ps_model *m, const ps_batch *batch)
-{
-    const bert *self = m->state;
-    return self->shape.counts_words ? count_words(m, batch)
-                                    : ps_op_view(m->e, self->position_ids, batch->length, false);
-}
-
-/* BertEmbeddings.forward */
-static ps_tensor embed(ps_model *m, const ps_batch *batch)
-{
-    ps_eager *e = m->e;
-    const bert *self = m->state;
-    const int64_t width = self->shape.hidden;
-    ps_tensor types = ps_op_view(e, self->type_ids, batch->length, false);
-    ps_tensor places = places_of(m, batch);
-    ps_tensor words = ps_input_embedding_run(m, self->words, batch->ids, width);
-    const ps_tensor own[PS_MODULE_OWN] = {self->types};
-    ps_tensor shown = ps_model_use(m, own, types);
-    ps_tensor kinds = ps_row_parallel_gather(
-        m, ps_op_embedding_repeated(e, self->types, shown, batch->batch * batch->length,
-                                    ps_row_parallel_share(m, width)));
-    ps_model_unuse(m, own, kinds);
-    ps_eager_clear(e, &shown);
-    ps_tensor hidden = ps_op_add(e, words, kinds);
-    ps_tensor positions = ps_embedding_run(m, self->positions, places, width);
-    ps_eager_assign(e, &hidden, ps_op_add_in_place(e, hidden, positions));
-    ps_eager_assign(e, &hidden, ps_norm_run(m, &self->embedded, hidden));
-    ps_eager_assign(e, &hidden, ps_dropout_run(m, hidden, self->shape.hidden_dropout));
-    ps_eager_clear(e, &types);
-    ps_eager_clear(e, &places);
-    ps_eager_clear(e, &words);
-    ps_eager_clear(e, &kinds);
-    ps_eager_clear(e, &positions);
-    return hidden;
-}
-
-static ps_tensor run_blocks(ps_model *m, const pass *about, ps_tensor embedded)
-{
-    const ps_block_call call = {run_block, about, sizeof *about, &about->mask, 1};
+    const ps_block_call call = {ps_bert_run_block, about, sizeof *about, &about->mask, 1};
     ps_tensor hidden = ps_eager_hold(m->e, embedded);
-    for (int64_t i = 0; i < ((const bert *)m->state)->shape.layers; i++) {
+    for (int64_t i = 0; i < ps_bert_of(m)->shape.layers; i++) {
         ps_eager_assign(m->e, &hidden, ps_model_block(m, &call, i, hidden));
     }
     return hidden;
@@ -389,12 +184,12 @@ static ps_tensor run_blocks(ps_model *m, const pass *about, ps_tensor embedded)
 static ps_tensor encode(ps_model *m, const ps_batch *batch)
 {
     ps_eager *e = m->e;
-    const bert *self = m->state;
-    pass about = {.batch = batch->batch, .length = batch->length};
+    const ps_bert *self = m->state;
+    ps_bert_pass about = {.batch = batch->batch, .length = batch->length};
     if (batch->mask == 0 && self->shape.looks_for_padding) {
         look_for_padding(m, batch);
     }
-    ps_tensor embedded = embed(m, batch);
+    ps_tensor embedded = ps_bert_embed(m, batch);
     ps_batch shown = *batch;
     shown.mask = batch->mask != 0
                      ? ps_eager_hold(e, batch->mask)
@@ -412,7 +207,7 @@ static ps_tensor encode(ps_model *m, const ps_batch *batch)
 /* BertOnlyMLMHead.forward */
 static ps_tensor predict(ps_model *m, ps_tensor x)
 {
-    const bert *self = m->state;
+    const ps_bert *self = m->state;
     ps_tensor hidden = ps_linear_run(m, &self->transform, x);
     const ps_activation turn =
         self->shape.counts_words ? PS_ACTIVATION_GELU : self->shape.activation;
@@ -424,7 +219,7 @@ static ps_tensor predict(ps_model *m, ps_tensor x)
 
 static void forward(ps_model *m, const ps_batch *batch, ps_model_output *out)
 {
-    const bert *self = m->state;
+    const ps_bert *self = m->state;
     ps_tensor encoded = encode(m, batch);
     out->logits = predict(m, encoded);
     out->loss =
