@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Scores that a mask or a bound changes: the larger of each and a number, and
- * the kernel that TorchScript makes of a factor and a mask.
+ * Scores that a mask or a bound changes: one number where a condition fails,
+ * the larger of each and a number, and the kernel that TorchScript makes of a
+ * factor and a mask.
  */
-#include "workload/eager/eager_parts.h"
-#include "workload/eager/ops.h"
+#include "workload/eager/pointwise_parts.h"
+
+/* where(condition, gradient, 0): the zero is a tensor too */
+static void where_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
+{
+    (void)node;
+    ps_tensor zero = ps_op_plain(self, "fill", 1, ps_eager_dtype(self, grads[0]));
+    out[0] = ps_pointwise_like(self, "where", grads[0]);
+    ps_eager_clear(self, &zero);
+}
+
+static const ps_node_ops where_ops = {"WhereBackward0", where_backward};
+
+ps_tensor ps_op_where(ps_eager *self, ps_tensor condition, ps_tensor a)
+{
+    return ps_pointwise_run(self, &where_ops, "where", a, condition);
+}
 
 static ps_tensor pass_over(ps_eager *self, const char *name, ps_tensor like, ps_dtype dtype,
                            uint64_t read_bytes)

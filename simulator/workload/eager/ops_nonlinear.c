@@ -2,8 +2,7 @@
  *
  * Dropout, softmax and activations: one result each, and backward makes one.
  */
-#include "workload/eager/eager_parts.h"
-#include "workload/eager/ops.h"
+#include "workload/eager/pointwise_parts.h"
 
 /* The gradient takes one pass over gradient and what was kept, and a buffer of its own. */
 static void one_pass(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
@@ -13,6 +12,7 @@ static void one_pass(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_t
 }
 
 static const ps_node_ops dropout_ops = {"NativeDropoutBackward0", one_pass};
+
 /* In the input's type; the product of gradient and result is made first, in the result's. */
 static void softmax_backward(ps_eager *self, ps_node *node, const ps_tensor *grads, ps_tensor *out)
 {
@@ -31,35 +31,12 @@ static const ps_node_ops gelu_ops = {"GeluBackward0", one_pass};
 static const ps_node_ops relu_ops = {"ReluBackward0", one_pass};
 static const ps_node_ops silu_ops = {"SiluBackward0", one_pass};
 
-static ps_tensor result_by(ps_eager *self, const char *name, ps_access access, ps_tensor a)
-{
-    const int64_t elements = ps_eager_elements(self, a);
-    const ps_tensor out = ps_op_result(self, elements, ps_eager_dtype(self, a));
-    ps_op_kernel_by(self, name, access, 2 * ps_eager_bytes(self, a), elements);
-    return out;
-}
-
-static ps_tensor result_like(ps_eager *self, const char *name, ps_tensor a)
-{
-    return result_by(self, name, PS_ACCESS_CONTIGUOUS, a);
-}
-
-/* Keeps its input. */
-static ps_tensor from_input(ps_eager *self, const ps_node_ops *ops, const char *name, ps_tensor a)
-{
-    ps_node *node = ps_op_record(self, ops, &a, 1);
-    ps_op_save(self, node, a);
-    const ps_tensor out = result_like(self, name, a);
-    ps_op_output(self, node, out, 0);
-    return out;
-}
-
 /* Keeps its result. */
-static ps_tensor from_result(ps_eager *self, const ps_node_ops *ops, const char *name, ps_tensor a)
+static ps_tensor from_result(ps_eager *self, const ps_node_ops *ops, const char *name,
+                             ps_access access, ps_tensor a)
 {
-    const ps_access access = ops == &softmax_ops ? PS_ACCESS_ROWS : PS_ACCESS_CONTIGUOUS;
     ps_node *node = ps_op_record(self, ops, &a, 1);
-    const ps_tensor out = result_by(self, name, access, a);
+    const ps_tensor out = ps_pointwise_make(self, name, access, a, ps_eager_elements(self, a));
     ps_op_save(self, node, out);
     ps_op_output(self, node, out, 0);
     return out;
@@ -69,7 +46,7 @@ ps_tensor ps_op_dropout(ps_eager *self, ps_tensor a)
 {
     ps_node *node = ps_op_record(self, &dropout_ops, &a, 1);
     ps_tensor mask = ps_op_result(self, ps_eager_elements(self, a), PS_DTYPE_BOOL);
-    const ps_tensor out = result_like(self, "native_dropout", a);
+    const ps_tensor out = ps_pointwise_like(self, "native_dropout", a);
     ps_op_save(self, node, mask);
     ps_eager_clear(self, &mask);
     ps_op_output(self, node, out, 0);
@@ -78,7 +55,7 @@ ps_tensor ps_op_dropout(ps_eager *self, ps_tensor a)
 
 ps_tensor ps_op_softmax(ps_eager *self, ps_tensor a)
 {
-    return from_result(self, &softmax_ops, "softmax", a);
+    return from_result(self, &softmax_ops, "softmax", PS_ACCESS_ROWS, a);
 }
 
 ps_tensor ps_op_softmax_wide(ps_eager *self, ps_tensor a)
@@ -101,25 +78,25 @@ ps_tensor ps_op_softmax_wide(ps_eager *self, ps_tensor a)
 
 ps_tensor ps_op_tanh(ps_eager *self, ps_tensor a)
 {
-    return from_result(self, &tanh_ops, "tanh", a);
+    return from_result(self, &tanh_ops, "tanh", PS_ACCESS_CONTIGUOUS, a);
 }
 
 ps_tensor ps_op_sigmoid(ps_eager *self, ps_tensor a)
 {
-    return from_result(self, &sigmoid_ops, "sigmoid", a);
+    return from_result(self, &sigmoid_ops, "sigmoid", PS_ACCESS_CONTIGUOUS, a);
 }
 
 ps_tensor ps_op_gelu(ps_eager *self, ps_tensor a)
 {
-    return from_input(self, &gelu_ops, "gelu", a);
+    return ps_pointwise_run(self, &gelu_ops, "gelu", a, a);
 }
 
 ps_tensor ps_op_relu(ps_eager *self, ps_tensor a)
 {
-    return from_result(self, &relu_ops, "relu", a);
+    return from_result(self, &relu_ops, "relu", PS_ACCESS_CONTIGUOUS, a);
 }
 
 ps_tensor ps_op_silu(ps_eager *self, ps_tensor a)
 {
-    return from_input(self, &silu_ops, "silu", a);
+    return ps_pointwise_run(self, &silu_ops, "silu", a, a);
 }
