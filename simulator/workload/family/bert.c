@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "workload/model/mask_4d.h"
 #include "workload/model/masks.h"
+#include "workload/model/shape_reader.h"
 
 /* ---- modules ---- */
 

@@ -10,7 +10,7 @@
 #ifndef PS_WORKLOAD_BERT_H
 #define PS_WORKLOAD_BERT_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 typedef struct ps_bert_shape {
     int64_t layers, hidden, heads, inner, positions, types, vocabulary;

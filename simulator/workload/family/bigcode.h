@@ -5,7 +5,7 @@
 #ifndef PS_WORKLOAD_BIGCODE_H
 #define PS_WORKLOAD_BIGCODE_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 typedef struct ps_bigcode_shape {
     int64_t layers, hidden, heads, inner, positions, vocabulary;

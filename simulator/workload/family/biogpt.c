@@ -7,6 +7,7 @@
 #include "workload/model/mask_4d.h"
 #include "workload/model/masks.h"
 #include "workload/model/scores.h"
+#include "workload/model/shape_reader.h"
 
 #define POSITION_OFFSET 2 /* rows of the table that no token has */
 

@@ -7,8 +7,8 @@
 #include "workload/family/alibi.h"
 #include "workload/family/bloom_gelu.h"
 #include "workload/model/masks.h"
-#include "workload/model/model.h"
 #include "workload/model/scores.h"
+#include "workload/model/shape_reader.h"
 
 typedef struct shape {
     int64_t layers, hidden, heads, vocabulary;

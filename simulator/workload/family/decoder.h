@@ -12,6 +12,8 @@
 #define PS_WORKLOAD_DECODER_H
 
 #include "workload/model/model_pieces.h"
+#include "workload/model/modules.h"
+#include "workload/model/shape_reader.h"
 
 /** What a configuration says. */
 typedef struct ps_decoder_shape {

@@ -6,8 +6,8 @@
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
 #include "workload/model/mask_4d.h"
-#include "workload/model/model.h"
 #include "workload/model/model_pieces.h"
+#include "workload/model/shape_reader.h"
 
 typedef struct shape {
     int64_t layers, hidden, heads, inner, positions, vocabulary;

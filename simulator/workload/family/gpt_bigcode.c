@@ -6,6 +6,7 @@
 #include "workload/family/bigcode.h"
 #include "workload/model/masks.h"
 #include "workload/model/model_pieces.h"
+#include "workload/model/shape_reader.h"
 
 static ps_code read_shape(const ps_model_config *config, ps_bigcode_shape *n, ps_error *err)
 {

@@ -7,9 +7,9 @@
 
 #include "base/memory.h"
 #include "workload/model/masks.h"
-#include "workload/model/model.h"
 #include "workload/model/model_pieces.h"
 #include "workload/model/scores.h"
+#include "workload/model/shape_reader.h"
 
 typedef struct shape {
     int64_t layers, hidden, heads, inner, positions, vocabulary;

@@ -6,7 +6,7 @@
 #ifndef PS_WORKLOAD_GPTJ_H
 #define PS_WORKLOAD_GPTJ_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 typedef struct ps_gptj_shape {
     int64_t layers, hidden, heads, inner, positions, vocabulary, turned_width;

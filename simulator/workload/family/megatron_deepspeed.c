@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
 #include "workload/model/model_pieces.h"
+#include "workload/model/shape_reader.h"
 
 typedef struct shape {
     int64_t layers, hidden, heads, kv_heads, head_width, inner, vocabulary;

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "workload/model/masks.h"
+#include "workload/model/shape_reader.h"
 
 /* Rows of the table of positions that no position uses. */
 #define POSITION_OFFSET 2

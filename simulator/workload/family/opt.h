@@ -9,7 +9,7 @@
 #ifndef PS_WORKLOAD_OPT_H
 #define PS_WORKLOAD_OPT_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 #include "workload/script/dual.h"
 
 typedef struct ps_opt_shape {

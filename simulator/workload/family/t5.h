@@ -10,7 +10,7 @@
 #ifndef PS_WORKLOAD_T5_H
 #define PS_WORKLOAD_T5_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 #define PS_T5_CACHED_A_LAYER 4 /* keys and values of the decoder's own, and of the encoder's */
 

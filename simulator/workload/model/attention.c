@@ -2,6 +2,8 @@
  *
  * scaled_dot_product_attention: which kernel PyTorch picks, and how each is called.
  */
+#include "workload/model/attention.h"
+
 #include "workload/eager/eager_parts.h"
 #include "workload/model/model_parts.h"
 

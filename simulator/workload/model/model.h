@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A model being built on the eager model: its parameters, and the modules
- * that families are made of. A family is one file that reads a configuration,
- * makes modules in the order of the library's constructor, and runs them as
- * the library's forward does.
+ * A model being built on the eager model: its parameters, its blocks, what it
+ * is given and returns. A family is one file that reads a configuration
+ * (shape_reader.h), makes modules (modules.h) in the order of the library's
+ * constructor, and runs them as the library's forward does.
  */
 #ifndef PS_WORKLOAD_MODEL_H
 #define PS_WORKLOAD_MODEL_H
@@ -62,9 +62,8 @@ typedef struct ps_model {
     ps_tensor *buffer;      /* that moves to the device with it */
     uint32_t *buffer_block; /* each belongs to, from 1; 0: to none */
     size_t buffer_count, buffer_capacity, buffer_block_capacity;
-    const ps_model_hooks
-        *hooks;             /* NULL: nobody listens; its members may be NULL, enter and leave or
-                                    use and unuse together */
+    /* NULL: nobody listens; members may be NULL, enter and leave or use and unuse together */
+    const ps_model_hooks *hooks;
     ps_linear_site *linear; /* in the order in which they are made */
     size_t linear_count, linear_capacity;
     const ps_linear_function *function; /* linear modules run by; NULL: PyTorch's */
@@ -93,9 +92,6 @@ typedef struct ps_model_output {
     size_t kept_count, kept_capacity;
 } ps_model_output;
 
-/** Releases a model's lists. Its tensors are the eager model's. */
-void ps_model_fini(ps_model *m);
-
 /** One family of models. */
 struct ps_family {
     const char *model_type;     /* config.json's word */
@@ -121,6 +117,25 @@ ps_code ps_family_of(const ps_model_config *config, const ps_family **out, ps_er
 
 /** Families in the order of families.def; NULL past the end. */
 const ps_family *ps_family_at(size_t index);
+
+/* ---- the whole ---- */
+
+/** Releases a model's lists. Its tensors are the eager model's. */
+void ps_model_fini(ps_model *m);
+
+/**
+ * Refuses a recipe with sequences that a table of positions does not reach.
+ *
+ * @param positions  tokens of the longest sequence
+ * @return PS_OK · PS_BAD_INPUT
+ */
+ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err) PS_MUST_USE;
+
+/**
+ * True when models are written as the library had them in 2023 (transformers 4.29), where that is
+ * more than names: with Gemini, whose release needs a library of its time.
+ */
+bool ps_model_is_of_2023(const ps_model *m);
 
 /* ---- parameters ---- */
 
@@ -158,130 +173,17 @@ void ps_model_place_parameter(ps_model *m, size_t place);
 /** A buffer that moves to the device with the model. */
 ps_tensor ps_model_buffer(ps_model *m, int64_t elements, ps_dtype dtype);
 
+/* ---- modules that run ---- */
+
 /**
- * Refuses a recipe with sequences that a table of positions does not reach.
+ * A module without children is about to run on x, with its parameters, 0 where it has fewer.
+ * Families call them around modules that modules.h does not run for them.
  *
- * @param positions  tokens of the longest sequence
- * @return PS_OK · PS_BAD_INPUT
+ * @return x, or what stands for it; owned by the caller
  */
-ps_code ps_model_check_positions(const ps_model *m, int64_t positions, ps_error *err) PS_MUST_USE;
-
-/* ---- modules ---- */
-
-/** Linear or Conv1D. */
-typedef struct ps_linear {
-    ps_tensor weight, bias; /* bias 0: none */
-    ps_tensor adapter_a, adapter_b;
-    int64_t in, out, rank;
-    uint32_t site;       /* in the model's list, from 1; 0: none */
-    bool is_flat;        /* x has two dimensions, (rows, in); without bias */
-    bool is_passed_over; /* by lsp's list of modules */
-    bool is_conv1d;      /* addmm(bias, x, weight) in place of linear(x, weight, bias) */
-    bool is_quantized;   /* see quantized.h */
-} ps_linear;
-
-/** @param name  last part of the module's name, for adapters: "q_proj" */
-ps_linear ps_linear_make(ps_model *m, const char *name, int64_t in, int64_t out, bool has_bias);
-
-/** A linear module that keeps its type in a quantized model, as all of a head does. */
-ps_linear ps_head_linear_make(ps_model *m, const char *name, int64_t in, int64_t out,
-                              bool has_bias);
-
-/** transformers' Conv1D, which has a bias; quantized, it is a linear module. */
-ps_linear ps_conv1d_make(ps_model *m, const char *name, int64_t in, int64_t out);
-
-/** x: rows of `in` elements. */
-ps_tensor ps_linear_run(ps_model *m, const ps_linear *with, ps_tensor x);
-
-/** Layer norm with weight and bias. */
-typedef struct ps_norm {
-    ps_tensor weight, bias;
-    int64_t width;
-    bool takes_views; /* what it is given does not lie in rows */
-} ps_norm;
-
-ps_norm ps_norm_make(ps_model *m, int64_t width);
-ps_tensor ps_norm_run(ps_model *m, const ps_norm *with, ps_tensor x);
-
-/** An embedding: rows of a matrix by number. */
-ps_tensor ps_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width);
-
-/** The embedding of words, where a graph may begin (recipe.begins_at_inputs). */
-ps_tensor ps_input_embedding_run(ps_model *m, ps_tensor weight, ps_tensor ids, int64_t width);
-
-/** Dropout: the tensor itself when the probability is 0 or the model is evaluated. */
-ps_tensor ps_dropout_run(ps_model *m, ps_tensor x, double probability);
-
-/** scaled_dot_product_attention or the like; the family makes its own eager one. */
-typedef struct ps_attention_call {
-    ps_attention_shape shape;
-    ps_tensor mask; /* 0: none */
-    /* of a part of a wider mask, seen by each sequence: elements from row to row; 0: keys */
-    int64_t mask_pitch;
-    bool is_causal;
-    bool is_put_together; /* query and key lie in rows by heads: parts that turned beside others */
-    bool caps_scores; /* Gemma 2's: cap * tanh(scores / cap), where the library writes them out */
-    bool lies_by_tokens; /* query, key and value are views of rows of tokens, not copied by heads */
-    bool has_expanded_keys; /* one key and value, seen by all heads without a copy */
-    bool is_left;           /* the result is not made contiguous: ps_attention_result_is_copied */
-    double dropout;
-} ps_attention_call;
-
-/** The type in which scaled_dot_product_attention computes: autocast's, or the query's. */
-ps_dtype ps_attention_dtype(const ps_model *m, ps_tensor query);
-
-/**
- * The kernel that PyTorch picks for a call (never EAGER); fails when the recipe asks for one that
- * cannot serve it.
- *
- * @param dtype  ps_attention_dtype
- */
-ps_attention_kind ps_attention_pick(const ps_model *m, ps_dtype dtype,
-                                    const ps_attention_call *call);
-
-/** True when the result of a call, seen by tokens, is not in rows: contiguous() copies it. */
-bool ps_attention_result_is_copied(const ps_model *m, ps_dtype dtype,
-                                   const ps_attention_call *call);
-
-typedef enum ps_attention_part {
-    PS_ATTENTION_QUERY = 0,
-    PS_ATTENTION_KEY = 1,
-    PS_ATTENTION_VALUE = 2,
-} ps_attention_part;
-
-/**
- * True when the gradient of query, key or value lies by heads: a view that had put the heads
- * before the length (`view(...).transpose(1, 2)`) then copies it on its way back.
- */
-bool ps_attention_returns_by_heads(const ps_model *m, ps_dtype dtype, const ps_attention_call *call,
-                                   ps_attention_part part);
-
-/**
- * sdpa_attention_forward after its contiguous(): query, key and value are (batch, heads, length,
- * width) in rows unless the call says otherwise, keys repeated (kv_heads == heads). The result is (batch, length, heads, width) in
- * rows. The mask is in the type of the hidden states, rows of `keys` elements.
- */
-ps_tensor ps_attention_run(ps_model *m, ps_tensor query, ps_tensor key, ps_tensor value,
-                           const ps_attention_call *call);
-
-/** A word of "hidden_act" and the like. X(symbol, word) */
-#define PS_ACTIVATIONS(X)             \
-    X(GELU_NEW, "gelu_new")           \
-    X(GELU, "gelu")                   \
-    X(GELU_TANH, "gelu_pytorch_tanh") \
-    X(GELU_FAST, "gelu_fast")         \
-    X(RELU, "relu")                   \
-    X(SILU, "silu")                   \
-    X(SWISH, "swish")
-
-typedef enum ps_activation {
-#define PS_ACTIVATION_ENUM(sym, word) PS_ACTIVATION_##sym,
-    PS_ACTIVATIONS(PS_ACTIVATION_ENUM)
-#undef PS_ACTIVATION_ENUM
-        PS_ACTIVATION_COUNT
-} ps_activation;
-
-ps_tensor ps_activation_run(ps_model *m, ps_activation kind, ps_tensor x);
+ps_tensor ps_model_use(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor x);
+/** ... and has made `out`. */
+void ps_model_unuse(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor out);
 
 /* ---- blocks ---- */
 
@@ -297,6 +199,9 @@ typedef struct ps_block_call {
     size_t held_count;
 } ps_block_call;
 
+/** Runs a block under its number; recomputed in backward when the recipe says so. */
+ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden);
+
 /**
  * The attention of a block, called by the block: recomputed in backward alone when the recipe says so.
  *
@@ -309,30 +214,6 @@ ps_tensor ps_model_attention(ps_model *m, ps_block_run run, const void *about, p
 /** What attention returns beside its result: dropped at the end of its block. Takes `owned`. */
 void ps_model_leave_to_block(ps_model *m, ps_tensor owned);
 
-/**
- * True when models are written as the library had them in 2023 (transformers 4.29), where that is
- * more than names: with Gemini, whose release needs a library of its time.
- */
-bool ps_model_is_of_2023(const ps_model *m);
-
-/**
- * A module without children is about to run on x, with its parameters, 0 where it has fewer; and
- * has made `out`. Families call them around modules that model.h does not run for them.
- *
- * @return x, or what stands for it; owned by the caller
- */
-ps_tensor ps_model_use(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor x);
-void ps_model_unuse(ps_model *m, const ps_tensor own[PS_MODULE_OWN], ps_tensor out);
-
-/** Runs a block under its number; recomputed in backward when the recipe says so. */
-ps_tensor ps_model_block(ps_model *m, const ps_block_call *call, int64_t index, ps_tensor hidden);
-
-/** ForCausalLMLoss of transformers 4.51: in 32 bits, labels padded and shifted by one. */
-ps_tensor ps_causal_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary);
-
-/** The loss of models before transformers 4.46: logits but the last, in the type they have. */
-ps_tensor ps_shifted_loss(ps_model *m, ps_tensor logits, const ps_batch *batch, int64_t vocabulary);
-
 /* ---- outputs ---- */
 
 /** Gives a tensor to the output object. */
@@ -340,37 +221,5 @@ void ps_output_keep(ps_model *m, ps_model_output *out, ps_tensor owned);
 
 /** Drops an output as Python drops the object: loss, logits, then what is kept. */
 void ps_output_drop(ps_model *m, ps_model_output *out);
-
-/* ---- reading shapes ---- */
-
-/** Reads figures one after the other; the first failure is kept in `code`. */
-typedef struct ps_shape_reader {
-    const ps_model_config *config;
-    ps_error *err;
-    ps_code code;
-} ps_shape_reader;
-
-/** A size, 1 .. 2^31; `fallback` when absent (0: it must be there). */
-int64_t ps_shape_size(ps_shape_reader *self, const char *key, int64_t fallback);
-/** Two names of one thing: the first that is there. */
-int64_t ps_shape_size_or(ps_shape_reader *self, const char *key, const char *other,
-                         int64_t fallback);
-bool ps_shape_flag(ps_shape_reader *self, const char *key, bool fallback);
-/** A probability, 0 .. 1. */
-double ps_shape_share(ps_shape_reader *self, const char *key, double fallback);
-/** A text; borrowed from the configuration. */
-const char *ps_shape_text(ps_shape_reader *self, const char *key, const char *fallback);
-ps_activation ps_shape_activation(ps_shape_reader *self, const char *key, const char *fallback);
-/** The activation of a word that `key` was found to hold. */
-ps_activation ps_shape_activation_named(ps_shape_reader *self, const char *key, const char *word);
-/** Refuses the first of the flags that is true: what it asks for is not modelled. */
-void ps_shape_refuse(ps_shape_reader *self, const char *const *flags, size_t count);
-/** A flag that is not modelled: true is refused with a sentence. */
-void ps_shape_refuse_flag(ps_shape_reader *self, const char *key);
-/** output_attentions and output_hidden_states are refused; returns use_cache. */
-bool ps_shape_outputs(ps_shape_reader *self);
-/** whole % parts == 0, or a sentence with both names. */
-void ps_shape_divides(ps_shape_reader *self, const char *whole_name, int64_t whole,
-                      const char *parts_name, int64_t parts);
 
 #endif

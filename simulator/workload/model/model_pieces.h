@@ -6,8 +6,9 @@
 #ifndef PS_WORKLOAD_MODEL_PIECES_H
 #define PS_WORKLOAD_MODEL_PIECES_H
 
+#include "workload/model/attention.h"
 #include "workload/model/masks.h"
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 /* ---- RMS norm ---- */
 

@@ -2,6 +2,8 @@
  *
  * Modules that families are made of.
  */
+#include "workload/model/modules.h"
+
 #include <string.h>
 
 #include "workload/eager/eager_parts.h"

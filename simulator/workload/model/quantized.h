@@ -15,7 +15,7 @@
 #ifndef PS_WORKLOAD_QUANTIZED_H
 #define PS_WORKLOAD_QUANTIZED_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 /** Weights that share a scale, and scales that do. */
 #define PS_QUANTIZED_BLOCK 64

@@ -14,7 +14,7 @@
 #ifndef PS_WORKLOAD_ROW_PARALLEL_H
 #define PS_WORKLOAD_ROW_PARALLEL_H
 
-#include "workload/model/model.h"
+#include "workload/model/modules.h"
 
 /** True when ranks share the modules of a model. */
 bool ps_row_parallel_is_on(const ps_model *m);

@@ -10,7 +10,8 @@
 #ifndef PS_WORKLOAD_SCORES_H
 #define PS_WORKLOAD_SCORES_H
 
-#include "workload/model/model.h"
+#include "workload/model/attention.h"
+#include "workload/model/modules.h"
 
 /** Heads seen through tokens lie apart: (batch, heads, length, width) is not in rows. */
 static inline bool ps_heads_lie_apart(const ps_attention_shape *shape)

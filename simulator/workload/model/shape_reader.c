@@ -2,9 +2,9 @@
  *
  * Figures of a configuration, one after the other.
  */
-#include <string.h>
+#include "workload/model/shape_reader.h"
 
-#include "workload/model/model.h"
+#include <string.h>
 
 #define LARGEST_SIZE ((int64_t)1 << 31)
 

@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/source.h"
 #include "workload/eager/eager_parts.h"
-#include "workload/model/model.h"
+#include "workload/model/attention.h"
 
 #define RECORDED PS_TEST_SOURCE_DIR "/tests/unit/workload/recorded/torch-2.6/attention.txt.gz"
 #define MAX_TEXT ((size_t)8 << 20)
