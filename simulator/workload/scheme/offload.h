@@ -8,7 +8,14 @@
  *
  * Memory that the host's steps work on is pageable, but all of it is pinned
  * where sub-groups visit the device (Deep Optimizer States). With states on
- * disks (ZeRO-Infinity) it is the swap buffers: offload_storage.c.
+ * disks (ZeRO-Infinity) it is the swap buffers.
+ *
+ *   offload.c            their memory
+ *   offload_check.c      what offloading cannot be combined with
+ *   offload_gradients.c  the way of gradients
+ *   offload_step.c       steps on the host and on the device
+ *   offload_stride.c     sub-groups that visit the device
+ *   offload_storage.c    states on disks
  */
 #ifndef PS_WORKLOAD_OFFLOAD_H
 #define PS_WORKLOAD_OFFLOAD_H
@@ -76,6 +83,11 @@ typedef struct ps_offload {
     ps_offload_swap swap;                 /* of states on disks */
 } ps_offload;
 
+static inline const ps_zero_settings *ps_offload_settings_of(const ps_offload *self)
+{
+    return &self->scheme->settings->zero;
+}
+
 /** DeepSpeed's buffer_count, 4 where it is not given. */
 static inline int64_t ps_offload_buffers(const ps_zero_settings *of)
 {
@@ -119,24 +131,46 @@ void ps_offload_step_from_storage(ps_offload *self);
 
 /* ---- for all ---- */
 
-/** Copies between host and device. */
-void ps_offload_copy(ps_offload *self, const ps_host_copy *what);
-/**
- * unscale, then Adam, in the host's own thread.
- *
- * @param memory  most of which the states lie in
- */
-void ps_offload_step_on_host(ps_offload *self, const ps_tensor state[PS_OFFLOAD_STATES],
-                             ps_tensor grad, int64_t elements, ps_memory_kind memory);
-/** copy_() of a 32-bit copy on the host to 16 bits on the device, or on the host where they are. */
-void ps_offload_write_back(ps_offload *self, ps_tensor copy, int64_t elements);
+/** The larger of all sub-groups' elements. */
+int64_t ps_offload_largest(const ps_offload *self);
+
 /** A tensor in that memory. */
 ps_tensor ps_offload_make_in(ps_offload *self, ps_memory_kind memory, int64_t elements,
                              ps_dtype dtype, ps_role role);
-/** The same by kernels on states and a 32-bit gradient that lie on the device. */
-void ps_offload_step_on_device(ps_offload *self, ps_tensor state[PS_OFFLOAD_STATES], ps_tensor grad,
-                               int64_t elements);
+
+/** A copy by way of pinned memory, in the lane of this moment, for ps_op_host_copy. */
+static inline ps_host_copy ps_offload_copy_now(const ps_scheme *scheme, ps_copy_kind kind,
+                                               uint64_t bytes)
+{
+    return (ps_host_copy){.name = "copy",
+                          .kind = kind,
+                          .memory = PS_MEMORY_PINNED,
+                          .lane = ps_eager_lane_now(scheme->e),
+                          .bytes = bytes};
+}
+
+/** unscale, then Adam, by the host. */
+typedef struct ps_offload_host_step {
+    const ps_tensor *state; /* PS_OFFLOAD_STATES */
+    ps_tensor grad;
+    int64_t elements;
+    ps_memory_kind memory; /* most of which the states lie in */
+    ps_eager_lane lane;    /* PS_EAGER_MAIN: the host's own thread; or a worker's */
+} ps_offload_host_step;
+
+void ps_offload_step_on_host(ps_scheme *scheme, const ps_offload_host_step *what);
+
+/** Adam by kernels on states and a 32-bit gradient that lie on the device. */
+void ps_offload_step_on_device(ps_scheme *scheme, const ps_tensor state[PS_OFFLOAD_STATES],
+                               ps_tensor grad, int64_t elements);
+
+/** copy_() of a 32-bit copy on the host to 16 bits: on the device, or on the host where they are. */
+void ps_offload_write_back(ps_offload *self, ps_tensor copy, int64_t elements);
+
 /** The device's own copy in 16 bits of what it stepped over. */
-void ps_offload_narrow_on_device(ps_offload *self, ps_tensor from, int64_t elements);
+void ps_offload_narrow_on_device(ps_scheme *scheme, ps_tensor from, int64_t elements);
+
+/** A gradient of 16 bits in 32, on the device, owned by the caller. */
+ps_tensor ps_offload_widen_on_device(ps_scheme *scheme, int64_t elements);
 
 #endif

@@ -38,13 +38,9 @@ void ps_offload_flat_make(ps_offload_flat *self, ps_scheme *scheme, int64_t elem
 static void copy(ps_offload_flat *self, ps_copy_kind kind, uint64_t bytes, ps_tensor from,
                  ps_tensor to)
 {
-    const ps_host_copy what = {.name = "copy",
-                               .kind = kind,
-                               .memory = PS_MEMORY_PINNED,
-                               .lane = ps_eager_lane_now(self->scheme->e),
-                               .bytes = bytes,
-                               .from = from,
-                               .to = to};
+    ps_host_copy what = ps_offload_copy_now(self->scheme, kind, bytes);
+    what.from = from;
+    what.to = to;
     ps_op_host_copy(self->scheme->e, &what);
 }
 
@@ -70,10 +66,9 @@ void ps_offload_flat_take_grad(ps_offload_flat *self, int64_t elements, bool add
     }
     ps_tensor big = ps_scheme_make(s, elements, PS_DTYPE_I64, PS_ROLE_TEMPORARY); /* 64 bits */
     ps_scheme_kernel(s, "linalg_vector_norm",
-                     ps_offload_narrow(self->scheme, elements) + 4 * ps_offload_wide(elements));
+                     ps_offload_narrow(s, elements) + 4 * ps_offload_wide(elements));
     ps_eager_assign(s->e, &big, ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY));
-    ps_scheme_kernel(s, "copy",
-                     ps_offload_narrow(self->scheme, elements) + ps_offload_wide(elements));
+    ps_scheme_kernel(s, "copy", ps_offload_narrow(s, elements) + ps_offload_wide(elements));
     ps_eager_touch(s->e, big, true);
     copy(self, PS_COPY_DTOH, ps_offload_wide(elements), big, self->grad[self->turn]);
     ps_eager_clear(s->e, &big);
@@ -82,19 +77,11 @@ void ps_offload_flat_take_grad(ps_offload_flat *self, int64_t elements, bool add
 static void step_in(ps_offload_flat *self, ps_eager_lane lane)
 {
     ps_eager *e = self->scheme->e;
-    const ps_tensor grad = self->grad[self->turn];
-    const ps_cpu_work unscale = {.name = "mul",
-                                 .lane = lane,
-                                 .memory = PS_MEMORY_PINNED,
-                                 .bytes = (uint64_t)self->elements * PS_OFFLOAD_UNSCALE_BYTES,
-                                 .read = grad,
-                                 .written = grad};
-    const ps_cpu_work adam = {.name = "adam",
-                              .lane = lane,
-                              .memory = PS_MEMORY_PAGEABLE,
-                              .bytes = (uint64_t)self->elements * PS_OFFLOAD_ADAM_BYTES,
-                              .read = grad,
-                              .written = self->state[0]};
+    const ps_offload_host_step step = {.state = self->state,
+                                       .grad = self->grad[self->turn],
+                                       .elements = self->elements,
+                                       .memory = PS_MEMORY_PAGEABLE,
+                                       .lane = lane};
     const ps_cpu_work cast = {.name = "copy",
                               .lane = lane,
                               .memory = PS_MEMORY_PINNED,
@@ -102,11 +89,7 @@ static void step_in(ps_offload_flat *self, ps_eager_lane lane)
                               .mark = ps_eager_new_mark(e),
                               .read = self->state[0],
                               .written = self->narrow};
-    ps_op_cpu(e, &unscale);
-    ps_op_cpu(e, &adam);
-    for (int i = 1; i < PS_OFFLOAD_STATES; i++) {
-        ps_eager_touch(e, self->state[i], true);
-    }
+    ps_offload_step_on_host(self->scheme, &step);
     ps_op_cpu(e, &cast);
     self->stepped = cast.mark;
 }

@@ -17,18 +17,11 @@
 /* Smaller pieces are no file: they stay in the host's memory (swap's least, 1 MiB). */
 #define LEAST_FILE_BYTES (UINT64_C(1) << 20)
 
-static const ps_zero_settings *settings_of(const ps_offload *self)
-{
-    return &self->scheme->settings->zero;
-}
-
 void ps_offload_make_swap(ps_offload *self)
 {
     ps_offload_swap *s = &self->swap;
-    for (size_t i = 0; i < self->count; i++) {
-        s->elements = self->group[i].elements > s->elements ? self->group[i].elements : s->elements;
-    }
-    s->count = (size_t)ps_offload_buffers(settings_of(self));
+    s->elements = ps_offload_largest(self);
+    s->count = (size_t)ps_offload_buffers(ps_offload_settings_of(self));
     for (size_t i = 0; i < s->count; i++) {
         s->buffer[i] = ps_offload_make_in(self, PS_MEMORY_PINNED, s->elements, PS_DTYPE_F32,
                                           PS_ROLE_WORKSPACE);
@@ -82,22 +75,17 @@ static void make_space(ps_offload *self, int64_t elements)
 void ps_offload_store_grad(ps_offload *self, ps_offload_group *of, int64_t elements)
 {
     ps_scheme *s = self->scheme;
-    ps_tensor wide = ps_scheme_make(s, elements, PS_DTYPE_F32, PS_ROLE_TEMPORARY);
-    ps_scheme_kernel(s, "copy", ps_offload_narrow(s, elements) + ps_offload_wide(elements));
-    ps_eager_touch(s->e, wide, true);
+    ps_tensor wide = ps_offload_widen_on_device(s, elements);
     const bool is_file = ps_offload_wide(elements) >= LEAST_FILE_BYTES;
     if (is_file) {
         make_space(self, elements);
     }
-    const ps_host_copy down = {.name = "copy",
-                               .kind = PS_COPY_DTOH,
-                               .memory = is_file ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE,
-                               .lane = ps_eager_lane_now(s->e),
-                               .bytes = ps_offload_wide(elements),
-                               .is_blocking = true,
-                               .from = wide,
-                               .to = is_file ? self->swap.buffer[self->swap.filling] : 0};
-    ps_offload_copy(self, &down);
+    ps_host_copy down = ps_offload_copy_now(s, PS_COPY_DTOH, ps_offload_wide(elements));
+    down.memory = is_file ? PS_MEMORY_PINNED : PS_MEMORY_PAGEABLE;
+    down.is_blocking = true;
+    down.from = wide;
+    down.to = is_file ? self->swap.buffer[self->swap.filling] : 0;
+    ps_op_host_copy(s->e, &down);
     ps_eager_clear(s->e, &wide);
     if (is_file) {
         self->swap.filled += elements;
@@ -111,8 +99,8 @@ void ps_offload_store_grad(ps_offload *self, ps_offload_group *of, int64_t eleme
 /* Buffers of the i-th sub-group: sets follow one another. */
 static const ps_tensor *set_of(const ps_offload *self, size_t i)
 {
-    const size_t sets =
-        1 + (size_t)settings_of(self)->reads_ahead + (size_t)settings_of(self)->writes_behind;
+    const size_t sets = 1 + (size_t)ps_offload_settings_of(self)->reads_ahead +
+                        (size_t)ps_offload_settings_of(self)->writes_behind;
     return &self->swap.buffer[i % sets * PS_OFFLOAD_SWAPPED];
 }
 
@@ -157,7 +145,7 @@ static void swap_out(ps_offload *self, size_t i)
 
 void ps_offload_step_from_storage(ps_offload *self)
 {
-    const ps_zero_settings *z = settings_of(self);
+    const ps_zero_settings *z = ps_offload_settings_of(self);
     ps_eager *e = self->scheme->e;
     flush_gradients(self);
     for (size_t i = 0; i < self->count; i++) {
@@ -170,8 +158,12 @@ void ps_offload_step_from_storage(ps_offload *self)
         if (z->reads_ahead && i + 1 < self->count) {
             swap_in(self, i + 1);
         }
-        ps_offload_step_on_host(self, buffer, buffer[PS_OFFLOAD_STATES], g->elements,
-                                PS_MEMORY_PINNED);
+        const ps_offload_host_step step = {.state = buffer,
+                                           .grad = buffer[PS_OFFLOAD_STATES],
+                                           .elements = g->elements,
+                                           .memory = PS_MEMORY_PINNED,
+                                           .lane = PS_EAGER_MAIN};
+        ps_offload_step_on_host(self->scheme, &step);
         ps_offload_write_back(self, buffer[0], g->elements);
         if (z->writes_behind) {
             ps_op_wait(e, WRITER);

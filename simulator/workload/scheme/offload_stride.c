@@ -20,7 +20,7 @@
 
 static bool has_one_stream(const ps_offload *self)
 {
-    return self->scheme->settings->zero.has_one_copy_stream;
+    return ps_offload_settings_of(self)->has_one_copy_stream;
 }
 
 static ps_eager_lane stream_of(const ps_offload *self, int state)
@@ -30,7 +30,7 @@ static ps_eager_lane stream_of(const ps_offload *self, int state)
 
 static size_t stride_of(const ps_offload *self)
 {
-    return (size_t)self->scheme->settings->zero.update_stride;
+    return (size_t)ps_offload_settings_of(self)->update_stride;
 }
 
 /* ---- visitors ---- */
@@ -45,13 +45,13 @@ static void move_state(ps_offload *self, int state, ps_tensor host, bool is_up)
                                .from = is_up ? host : self->visitor[state],
                                .to = is_up ? self->visitor[state] : host};
     ps_op_join(self->scheme->e, copy.lane, PS_EAGER_MAIN);
-    ps_offload_copy(self, &copy);
+    ps_op_host_copy(self->scheme->e, &copy);
 }
 
 static void leave_device(ps_offload *self)
 {
     ps_offload_group *g = &self->group[self->visiting - 1];
-    ps_offload_narrow_on_device(self, self->visitor[0], g->elements);
+    ps_offload_narrow_on_device(self->scheme, self->visitor[0], g->elements);
     for (int state = 0; state < PS_OFFLOAD_STATES; state++) {
         move_state(self, state, g->state[state], false);
     }
@@ -90,8 +90,7 @@ static void widen_gradient(ps_offload *self, ps_offload_group *g)
     ps_eager_assign(s->e, &g->wide_grad,
                     ps_scheme_make(s, g->elements, PS_DTYPE_F32, PS_ROLE_GRADIENT));
     ps_scheme_kernel(s, "copy",
-                     ps_offload_narrow(self->scheme, g->elements) +
-                         ps_eager_bytes(s->e, g->wide_grad));
+                     ps_offload_narrow(s, g->elements) + ps_eager_bytes(s->e, g->wide_grad));
     ps_eager_touch(s->e, g->narrow_grad, false);
     ps_eager_touch(s->e, g->wide_grad, true);
     ps_eager_clear(s->e, &g->narrow_grad);
@@ -136,8 +135,8 @@ static void step_visitor(ps_offload *self, size_t at)
         ps_op_wait(s->e, stream_of(self, state));
     }
     drop_last(self);
-    ps_scheme_kernel(s, "mul", 2 * (uint64_t)g->elements * ps_dtype_bytes(PS_DTYPE_F32));
-    ps_offload_step_on_device(self, self->visitor, g->wide_grad, g->elements);
+    ps_scheme_kernel(s, "mul", 2 * ps_offload_wide(g->elements));
+    ps_offload_step_on_device(s, self->visitor, g->wide_grad, g->elements);
     if (has_one_stream(self)) {
         ps_op_wait(s->e, PS_EAGER_MAIN);
     }
@@ -157,7 +156,7 @@ static void send_narrow(ps_offload *self, ps_offload_group *g)
                              .mark = g->sent,
                              .from = g->state[0],
                              .to = self->part};
-    ps_offload_copy(self, &up);
+    ps_op_host_copy(self->scheme->e, &up);
 }
 
 /* One that is resident was stepped on the device, and goes down and up for nothing. */
@@ -170,11 +169,11 @@ static void bounce(ps_offload *self, const ps_offload_group *g)
                          .bytes = ps_offload_narrow(self->scheme, g->elements),
                          .from = g->state[0]};
     ps_op_join(self->scheme->e, copy.lane, PS_EAGER_MAIN);
-    ps_offload_copy(self, &copy);
+    ps_op_host_copy(self->scheme->e, &copy);
     copy.kind = PS_COPY_HTOD;
     copy.from = 0;
     copy.to = self->part;
-    ps_offload_copy(self, &copy);
+    ps_op_host_copy(self->scheme->e, &copy);
 }
 
 static void hand_over(ps_offload *self, size_t first, size_t end)
@@ -205,9 +204,14 @@ static void step_at_home(ps_offload *self, size_t at)
 {
     ps_offload_group *g = &self->group[at];
     if (g->is_resident) {
-        ps_offload_step_on_device(self, g->state, g->grad, g->elements);
+        ps_offload_step_on_device(self->scheme, g->state, g->grad, g->elements);
     } else {
-        ps_offload_step_on_host(self, g->state, g->grad, g->elements, PS_MEMORY_PINNED);
+        const ps_offload_host_step step = {.state = g->state,
+                                           .grad = g->grad,
+                                           .elements = g->elements,
+                                           .memory = PS_MEMORY_PINNED,
+                                           .lane = PS_EAGER_MAIN};
+        ps_offload_step_on_host(self->scheme, &step);
     }
 }
 
