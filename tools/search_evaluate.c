@@ -264,7 +264,7 @@ static ps_code simulate(const ps_search_case *self, const ps_search_point *point
     ps_plan *plan;
     ps_result result;
     PS_TRY(make_plan(self, point, steps, &plan, err));
-    const ps_code code = ps_run_plan(plan, &result, err);
+    const ps_code code = ps_run_figures(plan, &result, err);
     if (code == PS_OK) {
         read_result(self, point, &result, out);
         out->tokens = tokens_of(self, point);
@@ -274,20 +274,31 @@ static ps_code simulate(const ps_search_case *self, const ps_search_point *point
     return code;
 }
 
+/* [ns] of its steps alone. */
+static ps_code time_step(const ps_search_case *self, const ps_search_point *point, int64_t steps,
+                         ps_ns *out, ps_error *err)
+{
+    ps_plan *plan;
+    PS_TRY(make_plan(self, point, steps, &plan, err));
+    const ps_code code = ps_run_step_time(plan, out, err);
+    ps_plan_destroy(plan);
+    return code;
+}
+
 /* Of many micro-batches each one more takes as long as the one before it. */
 static ps_code simulate_few(const ps_search_case *self, const ps_search_point *point, int64_t few,
                             int64_t steps, ps_search_outcome *out, ps_error *err)
 {
     ps_search_point less = *point, more = *point;
-    ps_search_outcome before;
+    ps_ns before_ns;
     less.accumulate = few - 1;
     more.accumulate = few;
     PS_TRY(simulate(self, &more, steps, out, err));
     if (out->verdict != PS_SEARCH_FITS) {
         return PS_OK; /* nobody asks how fast it would be */
     }
-    PS_TRY(simulate(self, &less, steps, &before, err));
-    const ps_ns each = out->step_ns > before.step_ns ? out->step_ns - before.step_ns : 0;
+    PS_TRY(time_step(self, &less, steps, &before_ns, err));
+    const ps_ns each = out->step_ns > before_ns ? out->step_ns - before_ns : 0;
     for (int64_t i = few; i < point->accumulate; i++) {
         out->step_ns = ps_time_add(out->step_ns, each);
     }

@@ -59,7 +59,6 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
                            ps_error *err)
 {
     const size_t count = plan->device.head.count;
-    const ps_window whole = {.end_ns = times->makespan_ns, .end_task = PS_PLAN_WHOLE};
     out->device = ps_calloc(count, sizeof *out->device);
     if (out->device == NULL) {
         return ps_fail_nomem(err);
@@ -67,13 +66,23 @@ static ps_code run_devices(const ps_plan *plan, const ps_run_times *times, ps_re
     out->device_count = count;
     for (uint32_t device = 0; device < count; device++) {
         PS_TRY(ps__run_memory(plan, times, device, &out->device[device], err));
+    }
+    return ps__run_nodes(plan, out, err);
+}
+
+/* Where time goes. */
+static ps_code explain_times(const ps_plan *plan, const ps_run_times *times, ps_result *out,
+                             ps_error *err)
+{
+    const ps_window whole = {.end_ns = times->makespan_ns, .end_task = PS_PLAN_WHOLE};
+    for (uint32_t device = 0; device < out->device_count; device++) {
         PS_TRY(ps__run_occupancy(plan, times, device, &whole, &out->device[device].time, err));
         ps__run_meetings(plan, times, device, &out->device[device].time);
     }
-    return PS_OK;
+    return ps__run_steady(plan, times, out, err);
 }
 
-static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out, ps_error *err)
+static ps_code run_figures(const ps_plan *plan, ps_run_times *times, ps_result *out, ps_error *err)
 {
     PS_TRY(ps__run_settle(plan, times, err));
     out->makespan_ns = times->makespan_ns;
@@ -82,9 +91,7 @@ static ps_code run_all(const ps_plan *plan, ps_run_times *times, ps_result *out,
     }
     PS_TRY(run_steps(plan, times, out, err));
     PS_TRY(find_steady_state(out, err));
-    PS_TRY(run_devices(plan, times, out, err));
-    PS_TRY(ps__run_nodes(plan, out, err));
-    return ps__run_steady(plan, times, out, err);
+    return run_devices(plan, times, out, err);
 }
 
 static ps_code find_step_time(const ps_plan *plan, ps_run_times *times, ps_result *out,
@@ -108,11 +115,14 @@ ps_code ps_run_step_time(const ps_plan *plan, ps_ns *out, ps_error *err)
     return code;
 }
 
-ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)
+static ps_code run(const ps_plan *plan, bool explains, ps_result *out, ps_error *err)
 {
     ps_run_times times = {0};
     ps_result result = {.plan = plan};
-    const ps_code code = run_all(plan, &times, &result, err);
+    ps_code code = run_figures(plan, &times, &result, err);
+    if (code == PS_OK && explains) {
+        code = explain_times(plan, &times, &result, err);
+    }
     ps__run_times_fini(&times);
     if (code != PS_OK) {
         ps_result_fini(&result);
@@ -120,4 +130,14 @@ ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)
     }
     *out = result;
     return PS_OK;
+}
+
+ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err)
+{
+    return run(plan, true, out, err);
+}
+
+ps_code ps_run_figures(const ps_plan *plan, ps_result *out, ps_error *err)
+{
+    return run(plan, false, out, err);
 }

@@ -21,6 +21,12 @@
 ps_code ps_run_plan(const ps_plan *plan, ps_result *out, ps_error *err) PS_MUST_USE;
 
 /**
+ * Simulates a checked plan as ps_run_plan does, for its memory and its step times alone: where time
+ * goes (device.time, device.steady, steady) stays zero, which a search has no use for.
+ */
+ps_code ps_run_figures(const ps_plan *plan, ps_result *out, ps_error *err) PS_MUST_USE;
+
+/**
  * [ns] ps_result.step_time_ns of a checked plan, without its memory; of one without steps all of
  * it. Fails as ps_run_plan.
  */
