@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/memory.h"
 #include "job/job_parts.h"
@@ -75,6 +74,33 @@ static ps_code pass_facts_on(state *self, ps_error *err)
     return ps_plan_set_meta(self->plan, PS_PLAN_META_CACHE, "empty", err);
 }
 
+/* Rows that one rank has at least, nearly all it has: tables that grow by halves are copied and
+ * copied again. */
+static void add_room(size_t room[PS_PLAN_TABLE_COUNT], const ps_workload *from)
+{
+    const size_t ops = from->op.head.count, events = from->event.head.count;
+    room[PS_PLAN_TASK] += 2 * ops;
+    room[PS_PLAN_DEP] += 2 * ops;
+    room[PS_PLAN_BUFFER] += from->tensor.head.count;
+    room[PS_PLAN_MEMOP] += events > ops ? events - ops : 0;
+    room[PS_PLAN_ACCESS] += from->access.head.count;
+}
+
+static ps_code make_room(state *self, ps_error *err)
+{
+    const ps_job_classes *classes = &self->classes;
+    size_t room[PS_PLAN_TABLE_COUNT] = {0};
+    for (uint32_t i = 0; i < classes->rank_count; i++) {
+        const ps_job *job = self->job;
+        add_room(room, job->workload[job->workload_of[classes->rank_first[i]]]);
+    }
+    for (int id = 0; id < PS_PLAN_TABLE_COUNT; id++) {
+        PS_TRY(ps_table_reserve(&ps_plan_specs()[id],
+                                ps_plan_table(self->plan, (ps_plan_table_id)id), room[id], err));
+    }
+    return PS_OK;
+}
+
 static ps_code lower_ranks(state *self, ps_error *err)
 {
     const ps_job_classes *classes = &self->classes;
@@ -106,46 +132,6 @@ static ps_code lower_ranks(state *self, ps_error *err)
     return PS_OK;
 }
 
-/* ---- dependencies in the order of the tasks that wait ---- */
-
-typedef struct dep {
-    uint32_t task, before, number;
-    uint8_t kind, origin;
-    ps_ns lag_ns;
-} dep;
-
-static int by_task(const void *a, const void *b)
-{
-    const dep *x = a, *y = b;
-    if (x->task != y->task) {
-        return x->task < y->task ? -1 : 1;
-    }
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-static ps_code sort_deps(ps_plan_dep_table *table, ps_error *err)
-{
-    const size_t count = table->head.count;
-    dep *rows = ps_calloc(count, sizeof *rows);
-    if (rows == NULL) {
-        return ps_fail_nomem(err);
-    }
-    for (size_t i = 0; i < count; i++) {
-        rows[i] = (dep){table->task[i], table->before[i], (uint32_t)i,
-                        table->kind[i], table->origin[i], table->lag_ns[i]};
-    }
-    qsort(rows, count, sizeof *rows, by_task);
-    for (size_t i = 0; i < count; i++) {
-        table->task[i] = rows[i].task;
-        table->before[i] = rows[i].before;
-        table->kind[i] = rows[i].kind;
-        table->origin[i] = rows[i].origin;
-        table->lag_ns[i] = rows[i].lag_ns;
-    }
-    ps_free(rows);
-    return PS_OK;
-}
-
 /* ---- all ---- */
 
 static ps_code prepare(state *self, ps_error *err)
@@ -172,11 +158,12 @@ static ps_code lower(state *self, ps_error *err)
     PS_TRY(check(self->job, self->target, err));
     PS_TRY(prepare(self, err));
     PS_TRY(pass_facts_on(self, err));
+    PS_TRY(make_room(self, err));
     PS_TRY(lower_ranks(self, err));
     PS_TRY(ps__job_exchanges(self->job, &self->costs, &self->groups, &self->classes, &self->links,
                              self->parts, err));
     PS_TRY(ps_plan_sort_by_task(self->plan, PS_PLAN_TRANSFER, err));
-    PS_TRY(sort_deps(&self->plan->dep, err));
+    PS_TRY(ps_plan_sort_by_task(self->plan, PS_PLAN_DEP, err));
     return ps_plan_check(self->plan, err);
 }
 
