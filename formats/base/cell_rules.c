@@ -13,19 +13,41 @@ static const ps_column_spec *column_at(const ps_dataset_view *data, int table, s
     return column;
 }
 
+/* The first row whose value is above `most`; count when there is none. */
+static size_t first_above(const ps_column_spec *column, const ps_table_head *table, uint64_t most)
+{
+    const void *array = ps_table_array(column, table);
+    const size_t count = table->count;
+    size_t row = 0;
+    switch (ps_column_type_bytes(column->type)) {
+    case 1:
+        for (; row < count && ((const uint8_t *)array)[row] <= most; row++) {
+        }
+        break;
+    case 4:
+        for (; row < count && ((const uint32_t *)array)[row] <= most; row++) {
+        }
+        break;
+    default:
+        for (; row < count && ((const uint64_t *)array)[row] <= most; row++) {
+        }
+        break;
+    }
+    return row;
+}
+
 static ps_code check_values(const ps_dataset_view *data, const ps_value_rule *rule, ps_error *err)
 {
     const ps_column_spec *column = column_at(data, rule->table, rule->offset);
     const ps_table_head *table = data->tables[rule->table];
-    for (size_t row = 0; row < table->count; row++) {
-        const uint64_t value = ps_table_get(column, table, row);
-        if (value > rule->max) {
-            return ps_fail(err, PS_CHECK_FAILED, "%s %zu: %s is %llu, the largest is %llu",
-                           data->specs[rule->table].name, row, column->name,
-                           (unsigned long long)value, (unsigned long long)rule->max);
-        }
+    const size_t row = first_above(column, table, rule->max);
+    if (row == table->count) {
+        return PS_OK;
     }
-    return PS_OK;
+    return ps_fail(err, PS_CHECK_FAILED, "%s %zu: %s is %llu, the largest is %llu",
+                   data->specs[rule->table].name, row, column->name,
+                   (unsigned long long)ps_table_get(column, table, row),
+                   (unsigned long long)rule->max);
 }
 
 static ps_code check_rows(const ps_dataset_view *data, const ps_row_rule *rule, ps_error *err)
@@ -33,15 +55,13 @@ static ps_code check_rows(const ps_dataset_view *data, const ps_row_rule *rule, 
     const ps_column_spec *column = column_at(data, rule->table, rule->offset);
     const ps_table_head *table = data->tables[rule->table];
     const uint64_t end = data->tables[rule->target]->count + (rule->is_optional ? 1u : 0u);
-    for (size_t row = 0; row < table->count; row++) {
-        const uint64_t value = ps_table_get(column, table, row);
-        if (value >= end) {
-            return ps_fail(err, PS_CHECK_FAILED, "%s %zu: %s is %llu, must be below %llu",
-                           data->specs[rule->table].name, row, column->name,
-                           (unsigned long long)value, (unsigned long long)end);
-        }
+    const size_t row = table->count == 0 || end == 0 ? 0 : first_above(column, table, end - 1);
+    if (row == table->count) {
+        return PS_OK;
     }
-    return PS_OK;
+    return ps_fail(err, PS_CHECK_FAILED, "%s %zu: %s is %llu, must be below %llu",
+                   data->specs[rule->table].name, row, column->name,
+                   (unsigned long long)ps_table_get(column, table, row), (unsigned long long)end);
 }
 
 static ps_code check_times(const ps_dataset_view *data, const ps_time_rule *rule, ps_error *err)
@@ -65,12 +85,12 @@ static ps_code check_strings(const ps_dataset_view *data, size_t id, ps_error *e
     const uint32_t count = ps_strings_count(data->strings);
     for (size_t c = 0; c < spec->column_count; c++) {
         const ps_column_spec *column = &spec->columns[c];
-        for (size_t row = 0; column->type == PS_COLUMN_STR && row < table->count; row++) {
-            const uint64_t text = ps_table_get(column, table, row);
-            if (text >= count) {
-                return ps_fail(err, PS_CHECK_FAILED, "%s %zu: %s is string %llu of %u", spec->name,
-                               row, column->name, (unsigned long long)text, count);
-            }
+        const bool is_text = column->type == PS_COLUMN_STR;
+        const size_t row = is_text ? first_above(column, table, count - 1) : table->count;
+        if (row < table->count) {
+            return ps_fail(err, PS_CHECK_FAILED, "%s %zu: %s is string %llu of %u", spec->name, row,
+                           column->name, (unsigned long long)ps_table_get(column, table, row),
+                           count);
         }
     }
     return PS_OK;
