@@ -17,6 +17,9 @@ static void note_chart(ps_memory_walk *walk, ps_ns now)
 {
     const ps_ns span = walk->times->makespan_ns;
     const ps_ns at = now < walk->chart_ns ? walk->chart_ns : now;
+    if (at == walk->chart_ns) {
+        return;
+    }
     const size_t bin =
         span <= 0 ? 0
                   : (size_t)ps_mul_div_u64((uint64_t)at, PS_RESULT_CHART_BINS, (uint64_t)span + 1);

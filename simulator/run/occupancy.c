@@ -73,13 +73,17 @@ static void charge(ps_result_time *out, const size_t running[OCCUPANT_COUNT], ps
 ps_code ps__run_occupancy(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                           const ps_window *window, ps_result_time *out, ps_error *err)
 {
-    edge *edges = ps_calloc(plan->task.head.count * 2, sizeof *edges);
+    occupant what;
+    size_t tasks = 0;
+    for (size_t i = 0; i < plan->task.head.count; i++) {
+        tasks += is_on_device(plan, i, device, &what);
+    }
+    edge *edges = ps_calloc(tasks * 2, sizeof *edges);
     if (edges == NULL) {
         return ps_fail_nomem(err);
     }
     size_t count = 0;
     for (size_t i = 0; i < plan->task.head.count; i++) {
-        occupant what;
         const ps_ns inside = ps__window_share(window, times->start_ns[i], times->end_ns[i]);
         if (inside > 0 && is_on_device(plan, i, device, &what)) {
             const ps_ns begin =
