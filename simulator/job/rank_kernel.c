@@ -46,9 +46,11 @@ static ps_ns held_up(lowering *self, ps_ns dur_ns)
     ps_ns longer_ns = 0;
     for (size_t lane = PS_WORKLOAD_GROUP; lane < PS_WORKLOAD_LANE_COUNT; lane++) {
         const ps_ns shared_ns = take(&self->beside_ns[lane], dur_ns);
-        longer_ns = ps_time_add(longer_ns, (ps_ns)ps_mul_div_u64((uint64_t)shared_ns,
-                                                                 self->what->costs->overlap_cost,
-                                                                 PS_RATIO_ONE));
+        if (shared_ns > 0) { /* mostly it is not, and the division is a long one */
+            longer_ns = ps_time_add(
+                longer_ns, (ps_ns)ps_mul_div_u64((uint64_t)shared_ns,
+                                                 self->what->costs->overlap_cost, PS_RATIO_ONE));
+        }
     }
     return longer_ns;
 }
