@@ -65,7 +65,7 @@ ps_code ps__memory_held_release(ps_memory_walk *walk, ps_ns now, ps_error *err)
         const uint32_t buffer = walk->held[i];
         const ps_ns until_ns = walk->held_until_ns[buffer];
         if (until_ns <= now) {
-            PS_TRY(ps__memory_walk_end_free(walk, buffer, err));
+            PS_TRY(ps__memory_request_end_free(walk, buffer, err));
             continue;
         }
         walk->held[kept++] = buffer;

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * State of walking one device's requests (private to this folder).
+ * Walking one device's requests, in parts (private to this folder):
+ *
+ *   memory.c           what the result says of it
+ *   memory_walk.c      the walk
+ *   memory_start.c     its starting state
+ *   memory_request.c   one row: what the allocator model is asked
+ *   memory_level.c     peaks, the chart, levels of phases
+ *   memory_held.c      freed memory that other streams still use
+ *   memory_retry.c     what a request that did not fit makes its host wait for
+ *   memory_segments.c  ... and which segments are made anew because of it
+ *   memory_told.c      ... and what the result tells of it, step by step
  */
 #ifndef PS_RUN_MEMORY_WALK_H
 #define PS_RUN_MEMORY_WALK_H
@@ -72,6 +82,14 @@ typedef struct ps_memory_walk {
     ps_memory_retry retry;
 } ps_memory_walk;
 
+/** True when the buffer has a block. */
+static inline bool ps__memory_is_placed(const ps_memory_walk *walk, uint32_t buffer)
+{
+    return walk->handle[buffer].generation != 0 || walk->handle[buffer].block != 0;
+}
+
+/* ---- the walk ---- */
+
 /**
  * Creates the model and brings it into the plan's starting state. Close it
  * also after a failure. PS_DEVICE_FULL: not even the start fits.
@@ -85,12 +103,41 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
 /** All requests; PS_DEVICE_FULL when one was refused that had not been refused when recorded. */
 ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
 
+void ps__memory_walk_close(ps_memory_walk *walk);
+
+/** The starting state of a walk that is set. */
+ps_code ps__memory_start(ps_memory_walk *walk, bool is_limited, ps_error *err) PS_MUST_USE;
+
+/* ---- requests ---- */
+
+/** Does as a row says. PS_DEVICE_FULL: as ps__memory_walk_run */
+ps_code ps__memory_request_apply(ps_memory_walk *walk, size_t row, ps_error *err) PS_MUST_USE;
+
 /** Places one buffer; memop SIZE_MAX: before the first request. */
-ps_code ps__memory_walk_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memop,
-                              ps_error *err) PS_MUST_USE;
+ps_code ps__memory_request_alloc(ps_memory_walk *walk, uint32_t buffer, size_t memop,
+                                 ps_error *err) PS_MUST_USE;
 
 /** Ends a deferred free. */
-ps_code ps__memory_walk_end_free(ps_memory_walk *walk, uint32_t buffer, ps_error *err) PS_MUST_USE;
+ps_code ps__memory_request_end_free(ps_memory_walk *walk, uint32_t buffer,
+                                    ps_error *err) PS_MUST_USE;
+
+/** Notes the first refusal; memop SIZE_MAX: before the first request. */
+void ps__memory_request_refuse(ps_memory_walk *walk, size_t memop, ps_str label,
+                               const ps_alloc_shortage *why);
+
+/* ---- levels ---- */
+
+/** Takes the present level into peaks and chart; memop SIZE_MAX: at the origin. */
+void ps__memory_level_note(ps_memory_walk *walk, size_t memop);
+
+/** The chart goes on to a moment at the level that it has. */
+void ps__memory_level_move(ps_memory_walk *walk, ps_ns now);
+
+/** Around a row's request: its moment and phase, and the level that it leaves. */
+void ps__memory_level_begin(ps_memory_walk *walk, size_t row);
+void ps__memory_level_end(ps_memory_walk *walk, size_t row);
+
+/* ---- freed memory that is held ---- */
 
 /** Finds until when freed memory is held by the plan's hold rows. Close it also after a failure. */
 ps_code ps__memory_held_open(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
@@ -101,6 +148,8 @@ ps_code ps__memory_held_add(ps_memory_walk *walk, uint32_t buffer, ps_error *err
 
 /** Ends the frees of what is held no longer than `now`. */
 ps_code ps__memory_held_release(ps_memory_walk *walk, ps_ns now, ps_error *err) PS_MUST_USE;
+
+/* ---- requests that do not fit at first ---- */
 
 /** Open it when the walk's plan and device are set; close it also after a failure. */
 ps_code ps__memory_retry_open(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
@@ -125,6 +174,8 @@ void ps__memory_retry_tell(ps_memory_walk *walk, uint32_t task, bool retried);
 /** Tells of its segments, which it ends the count of. */
 void ps__memory_retry_tell_segments(ps_memory_walk *walk, uint32_t task);
 
+/* ---- segments given back ---- */
+
 /** Around a request that was served, of whose segments the allocator tells. */
 void ps__memory_segments_begin(ps_memory_segments *self);
 void ps__memory_segments_note(ps_memory_segments *self, ps_alloc_event_kind kind);
@@ -133,14 +184,7 @@ void ps__memory_segments_end(ps_memory_segments *self);
 /** The program emptied its cache: nothing of what went back would be there. */
 void ps__memory_segments_emptied(ps_memory_segments *self);
 
-/** Takes the present level into peaks and chart; memop SIZE_MAX: at the origin. */
-void ps__memory_walk_note(ps_memory_walk *walk, size_t memop);
-
-/** Notes the first refusal; memop SIZE_MAX: before the first request. */
-void ps__memory_walk_refuse(ps_memory_walk *walk, size_t memop, ps_str label,
-                            const ps_alloc_shortage *why);
-
-void ps__memory_walk_close(ps_memory_walk *walk);
+/* ---- what results have of it besides ---- */
 
 /** Times of the phases; memory is noted by the walk. Nothing where the plan does not tell them. */
 ps_code ps__run_phases(const ps_plan *plan, const ps_run_times *times, uint32_t device,
