@@ -87,3 +87,18 @@ void ps__memory_level_end(ps_memory_walk *walk, size_t row)
     note_phase(walk);
     compare_recorded(walk, row);
 }
+
+void ps__memory_level_forget(ps_memory_walk *walk)
+{
+    walk->has_peak = false;
+    walk->chart_ns = 0;
+    walk->chart_bin = 0;
+    walk->step = 0;
+    walk->phase = NULL;
+    for (size_t step = 0; walk->out->phase != NULL && step < walk->plan->step.head.count; step++) {
+        for (size_t i = 0; i < PS_PHASE_OPTIMIZER; i++) {
+            ps_result_phase *phase = &walk->out->phase[step][i];
+            *phase = (ps_result_phase){.time_ns = phase->time_ns};
+        }
+    }
+}

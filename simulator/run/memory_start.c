@@ -226,9 +226,7 @@ static ps_code warm_up(ps_memory_walk *walk, ps_error *err)
     PS_TRY(turn_around(walk, err));
     *walk->out = before;
     ps__memory_retry_forget(walk);
-    walk->has_peak = false;
-    walk->chart_ns = 0;
-    walk->chart_bin = 0;
+    ps__memory_level_forget(walk);
     return PS_OK;
 }
 

@@ -137,6 +137,9 @@ void ps__memory_level_move(ps_memory_walk *walk, ps_ns now);
 void ps__memory_level_begin(ps_memory_walk *walk, size_t row);
 void ps__memory_level_end(ps_memory_walk *walk, size_t row);
 
+/** What a first run told is forgotten. */
+void ps__memory_level_forget(ps_memory_walk *walk);
+
 /* ---- freed memory that is held ---- */
 
 /** Finds until when freed memory is held by the plan's hold rows. Close it also after a failure. */
