@@ -43,6 +43,7 @@ typedef enum ps_attention_part {
     PS_ATTENTION_QUERY = 0,
     PS_ATTENTION_KEY = 1,
     PS_ATTENTION_VALUE = 2,
+    PS_ATTENTION_PART_COUNT,
 } ps_attention_part;
 
 /**
