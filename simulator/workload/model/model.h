@@ -12,7 +12,8 @@
 #include "workload/eager/ops.h"
 #include "workload/script/recipe.h"
 
-#define PS_MODULE_OWN 2 /* parameters of a module without children: weight and bias */
+#define PS_MODULE_OWN 2   /* parameters of a module without children: weight and bias */
+#define PS_LORA_TARGETS 4 /* names of modules, at most, that a family's adapters go to */
 
 typedef struct ps_family ps_family;
 
@@ -94,9 +95,9 @@ typedef struct ps_model_output {
 
 /** One family of models. */
 struct ps_family {
-    const char *model_type;     /* config.json's word */
-    const char *lora_target[4]; /* modules that adapters go to when nobody names them */
-    bool recomputes_attention;  /* blocks call ps_model_attention */
+    const char *model_type;                   /* config.json's word */
+    const char *lora_target[PS_LORA_TARGETS]; /* that adapters go to when nobody names others */
+    bool recomputes_attention;                /* blocks call ps_model_attention */
     /**
      * Reads the configuration and makes the modules; m->state is the family's.
      *
