@@ -3,6 +3,10 @@
  * Operations of the eager model, named and behaving as PyTorch's: what they
  * allocate, what they keep for backward, what backward allocates, in order.
  * Every result is owned by the caller; arguments are borrowed.
+ *
+ *   ops_matrix.h      products of matrices
+ *   ops_collective.h  what ranks exchange
+ *   ops_host.h        the host's memory and work, disks, and waiting
  */
 #ifndef PS_WORKLOAD_OPS_H
 #define PS_WORKLOAD_OPS_H
@@ -114,109 +118,6 @@ ps_tensor ps_op_from_host(ps_eager *self, int64_t elements, ps_dtype dtype);
 /** ps_op_plain of a.masked_fill(...): a copy of a, filled in place. */
 ps_tensor ps_op_masked_fill(ps_eager *self, int64_t elements, ps_dtype dtype);
 
-/** ps_op_plain of a matrix product. */
-ps_tensor ps_op_plain_product(ps_eager *self, int64_t elements, ps_dtype dtype);
-
-/* ---- between ranks ---- */
-
-/** One collective; it allocates nothing. */
-typedef struct ps_collective {
-    const char *name; /* static storage */
-    ps_collective_op op;
-    ps_eager_lane lane; /* of its communicator */
-    uint32_t axes;      /* of the grid that the group spans, one bit each */
-    uint32_t peer;      /* of SEND and RECV: the other's place on the axis */
-    bool is_called;     /* by a function of Python, in backward too: ps_eager_set_subclass */
-    ps_dtype dtype;
-    uint64_t bytes; /* the whole message: see ps_collective_op */
-    uint32_t mark;  /* name of this run; 0 none */
-} ps_collective;
-
-/**
- * Ranks exchange something in the communicator's lane, behind all that the lane of this moment has
- * been given so far. Nothing waits for it.
- */
-void ps_op_collective(ps_eager *self, const ps_collective *what);
-
-/**
- * The tensor itself, through a node of the graph that is marked: backward comes there when all that
- * was made of the result has its gradients.
- */
-ps_tensor ps_op_boundary(ps_eager *self, ps_tensor a, uint32_t mark);
-
-/** `lane` goes on when `awaited` has done all it has been given so far. */
-void ps_op_join(ps_eager *self, ps_eager_lane lane, ps_eager_lane awaited);
-
-/* ---- with the host's memory ---- */
-
-/** A copy between host and device. It allocates nothing. */
-typedef struct ps_host_copy {
-    const char *name; /* static storage */
-    ps_copy_kind kind;
-    ps_memory_kind memory; /* of the host side: pageable or pinned */
-    ps_eager_lane lane;
-    uint64_t bytes;
-    bool is_blocking;   /* the host goes on when it is done */
-    uint32_t mark;      /* by which this copy can be waited for; 0 none */
-    ps_tensor from, to; /* what it reads and writes, as far as they are tensors */
-} ps_host_copy;
-
-void ps_op_host_copy(ps_eager *self, const ps_host_copy *what);
-
-/** Computation of the host. It allocates nothing. */
-typedef struct ps_cpu_work {
-    const char *name;      /* static storage */
-    ps_eager_lane lane;    /* PS_EAGER_MAIN: in the host's own thread; or a worker's */
-    uint64_t bytes;        /* read and written in host memory */
-    ps_memory_kind memory; /* most of which is so */
-    ps_ns dur_ns;          /* before that */
-    uint32_t hooks;        /* of modules that run: what each takes is the host's figure */
-    uint32_t mark;         /* by which it can be waited for; 0 none */
-    ps_tensor read, written;
-} ps_cpu_work;
-
-void ps_op_cpu(ps_eager *self, const ps_cpu_work *what);
-
-/** Bytes between the node's disks and host memory, in the host's own thread or a worker's. */
-typedef struct ps_storage_io {
-    const char *name; /* static storage */
-    bool is_write;
-    ps_eager_lane lane;
-    uint64_t bytes;
-    uint32_t mark; /* by which it can be waited for; 0 none */
-} ps_storage_io;
-
-void ps_op_storage(ps_eager *self, const ps_storage_io *what);
-
-/** The host waits for all a lane has been given so far; for a worker: until it has done its work. */
-void ps_op_wait(ps_eager *self, ps_eager_lane lane);
-
-/** An event: the mark is that of what the lane has been given last, none where it has nothing yet. */
-void ps_op_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark);
-
-/** The host waits for the last run that has the mark; nothing where none has it yet. */
-void ps_op_wait_mark(ps_eager *self, uint32_t mark);
-
-/** `lane` goes on when the last run that has the mark is done; at once where none has it yet. */
-void ps_op_join_mark(ps_eager *self, ps_eager_lane lane, uint32_t mark);
-
-/* ---- a group of ranks that share the columns of matrices, on the lane of this moment ---- */
-
-/** The ranks along some axes of the grid (bits), each with one share of the columns. */
-typedef struct ps_op_group {
-    int64_t ranks; /* > 0 */
-    uint32_t axes;
-} ps_op_group;
-
-/** This rank's columns of a, which all ranks have whole: a copy. Backward gathers their gradients. */
-ps_tensor ps_op_take_share(ps_eager *self, ps_tensor a, ps_op_group group);
-
-/** All columns of what each rank has a share of. Backward takes this rank's share. */
-ps_tensor ps_op_gather_shares(ps_eager *self, ps_tensor a, ps_op_group group);
-
-/** The sum of what the ranks have, in the place of a; its gradient passes. */
-ps_tensor ps_op_sum_shares(ps_eager *self, ps_tensor a, ps_op_group group);
-
 /* ---- shapes ---- */
 
 /** view, transpose, split: the same storage. `is_strided`: backward has to copy its gradient first. */
@@ -224,6 +125,12 @@ ps_tensor ps_op_view(ps_eager *self, ps_tensor a, int64_t elements, bool is_stri
 
 /** The tensor under another name, as a slice of all that is there: its gradient passes. */
 ps_tensor ps_op_alias(ps_eager *self, ps_tensor a);
+
+/**
+ * The tensor itself, through a node of the graph that is marked: backward comes there when all that
+ * was made of the result has its gradients.
+ */
+ps_tensor ps_op_boundary(ps_eager *self, ps_tensor a, uint32_t mark);
 
 /** A part of a tensor; backward fills a whole gradient. */
 ps_tensor ps_op_slice(ps_eager *self, ps_tensor a, int64_t elements);
@@ -284,76 +191,6 @@ ps_tensor ps_op_put_marked(ps_eager *self, ps_tensor into, ps_tensor mask, ps_te
 
 /** into.index_add_(0, index, source): the same storage, with the source's graph. */
 ps_tensor ps_op_index_add(ps_eager *self, ps_tensor into, ps_tensor index, ps_tensor source);
-
-/* ---- matrices ---- */
-
-/** x @ weight.T, without bias. `rows` rows of `in` to `out`. */
-ps_tensor ps_op_linear(ps_eager *self, ps_tensor x, ps_tensor weight, int64_t rows, int64_t in,
-                       int64_t out);
-
-/** ps_op_linear of an x of two dimensions: no views lie around its gradient, which can be added to. */
-ps_tensor ps_op_linear_flat(ps_eager *self, ps_tensor x, ps_tensor weight, int64_t rows, int64_t in,
-                            int64_t out);
-
-/** bias + x @ weight.T: rows of `in` to `out`. */
-ps_tensor ps_op_linear_bias(ps_eager *self, ps_tensor x, ps_tensor weight, ps_tensor bias,
-                            int64_t rows, int64_t in, int64_t out);
-
-/**
- * A matrix product of size[0] x size[1] results over size[2], without a graph.
- *
- * @param layout  of the factors in memory; PS_OPERANDS_UNKNOWN where callers do not know
- */
-ps_tensor ps_op_multiply(ps_eager *self, ps_dtype dtype, ps_operand_layout layout,
-                         const int64_t size[3]);
-
-/** A library's own autograd function for linear modules; they are numbered by their maker. */
-typedef struct ps_linear_function {
-    void *context;
-    bool enters_first; /* before the product, not after it */
-    /** A module computes, not in a recomputation. */
-    void (*enter)(void *context, uint32_t number);
-    /** What backward needs of x besides the weight; owned by the caller. */
-    ps_tensor (*keep)(void *context, uint32_t number, ps_tensor x);
-    /**
-     * Backward has the gradient of the result, and of the input where one is wanted. Takes `kept`,
-     * borrows `grad`.
-     */
-    void (*take)(void *context, uint32_t number, ps_tensor kept, ps_tensor grad);
-} ps_linear_function;
-
-/** x @ weight.T by such a function: rows of `in` to `out`. */
-typedef struct ps_linear_call {
-    const ps_linear_function *function; /* outlives the graph */
-    uint32_t number;
-    ps_tensor x, weight;
-    int64_t rows, in, out;
-} ps_linear_call;
-
-ps_tensor ps_op_linear_function(ps_eager *self, const ps_linear_call *call);
-
-/** Shape of a batch of products: m x k by k x n. */
-typedef struct ps_bmm_shape {
-    int64_t batch, m, n, k;
-} ps_bmm_shape;
-
-ps_tensor ps_op_bmm(ps_eager *self, ps_tensor a, ps_tensor b, const ps_bmm_shape *shape);
-
-/** a @ b in memory that the caller made before, scaled or not; backward scales too. */
-ps_tensor ps_op_baddbmm(ps_eager *self, ps_tensor a, ps_tensor b, const ps_bmm_shape *shape,
-                        bool is_scaled);
-
-/** Which factors of a product do not lie in rows and are copied first. */
-typedef enum ps_matmul_copies {
-    PS_MATMUL_COPIES_NONE = 0,
-    PS_MATMUL_COPIES_FIRST = 1,
-    PS_MATMUL_COPIES_SECOND = 2,
-    PS_MATMUL_COPIES_BOTH = 3,
-} ps_matmul_copies;
-
-/** Tensor.matmul of more than two dimensions, under autocast too. */
-ps_tensor ps_op_matmul(ps_eager *self, ps_tensor a, ps_tensor b, const ps_bmm_shape *shape,
-                       ps_matmul_copies copies);
 
 /* ---- models ---- */
 

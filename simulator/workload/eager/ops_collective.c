@@ -3,9 +3,12 @@
  * What ranks do together, as one of them sees it: work in the queue of a
  * communicator, and queues that wait for one another.
  */
+#include "workload/eager/ops_collective.h"
+
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
+#include "workload/eager/ops_host.h"
 
 void ps_op_join(ps_eager *self, ps_eager_lane lane, ps_eager_lane awaited)
 {

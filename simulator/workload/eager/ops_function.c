@@ -5,6 +5,7 @@
  */
 #include "workload/eager/eager_state.h"
 #include "workload/eager/ops.h"
+#include "workload/eager/ops_matrix.h"
 
 enum { ROWS, IN, OUT, NUMBER };
 

@@ -3,6 +3,8 @@
  * What a program does with the host's memory and disks: copies to them and
  * from them, computation there, and waiting for one or the other.
  */
+#include "workload/eager/ops_host.h"
+
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
 

@@ -5,6 +5,7 @@
  * of the scale.
  */
 #include "workload/eager/attention_parts.h"
+#include "workload/eager/ops_matrix.h"
 
 /* A triangle of truths, then of numbers: 0 where a key is seen, minus infinity where not. */
 static ps_tensor causal_mask(ps_eager *self, int64_t cells, ps_dtype dtype)

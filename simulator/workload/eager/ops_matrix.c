@@ -3,6 +3,8 @@
  * Matrix products. Gradients are computed in the order of PyTorch's generated
  * code: by the name of the argument (mat1, mat2, self).
  */
+#include "workload/eager/ops_matrix.h"
+
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
 

@@ -3,6 +3,7 @@
  * Attention of GPTBigCode: heads have a key and a value each, or all share one.
  */
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/family/bigcode.h"
 #include "workload/model/scores.h"
 

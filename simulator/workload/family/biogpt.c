@@ -4,6 +4,7 @@
  * tokens that the mask shows, and whose heads are copied apart.
  */
 #include "base/memory.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/model/mask_4d.h"
 #include "workload/model/masks.h"
 #include "workload/model/scores.h"

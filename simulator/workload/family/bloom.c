@@ -4,6 +4,7 @@
  * positions as slopes in the product of scores.
  */
 #include "base/memory.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/family/alibi.h"
 #include "workload/family/bloom_gelu.h"
 #include "workload/model/masks.h"

@@ -4,6 +4,7 @@
  * that they become, and what those give.
  */
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/family/gpt2.h"
 
 static ps_bmm_shape scores_shape(const ps_gpt2_shape *n, const ps_gpt2_pass *about)

@@ -5,6 +5,7 @@
  * beside each other.
  */
 #include "base/memory.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/family/decoder.h"
 #include "workload/model/model_pieces.h"
 #include "workload/model/scores.h"

@@ -11,8 +11,10 @@
  * gradients before them, and put the logits' figures together.
  */
 #include "workload/family/megatron_deepspeed.h"
+
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/model/model_pieces.h"
 #include "workload/model/shape_reader.h"
 

@@ -4,6 +4,8 @@
  * ranks that share matrices, which computation waits for.
  */
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_collective.h"
+#include "workload/eager/ops_host.h"
 #include "workload/family/megatron_deepspeed.h"
 
 #define TENSOR_LANE (PS_EAGER_GROUP + 2) /* of the communicator */

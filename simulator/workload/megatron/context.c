@@ -10,6 +10,7 @@
  *
  * What the context stream makes lies in memory of its own pool.
  */
+#include "workload/eager/ops_host.h"
 #include "workload/megatron/parts.h"
 
 #define LANE_CONTEXT PS_EAGER_COMPUTE

@@ -2,6 +2,8 @@
  *
  * Exchanges with other ranks.
  */
+#include "workload/eager/ops_collective.h"
+#include "workload/eager/ops_host.h"
 #include "workload/megatron/parts.h"
 
 void ps__meg_start(ps__meg *self, const char *name, ps_collective_op op, ps_eager_lane lane,

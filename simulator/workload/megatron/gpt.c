@@ -5,6 +5,8 @@
  */
 #include "workload/megatron/gpt.h"
 
+#include "workload/eager/ops_collective.h"
+
 /* ---- parameters ---- */
 
 static void make_linear(ps__meg *self, int64_t out, int64_t in)

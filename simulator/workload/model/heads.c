@@ -7,6 +7,7 @@
  * a copy depends on which of its dimensions are 1.
  */
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/model/model_pieces.h"
 
 bool ps_heads_are_rows(const ps_attention_shape *shape, int64_t heads)

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "workload/eager/ops_matrix.h"
 #include "workload/model/model_parts.h"
 #include "workload/model/modules.h"
 #include "workload/model/quantized.h"

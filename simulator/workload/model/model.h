@@ -67,7 +67,7 @@ typedef struct ps_model {
     const ps_model_hooks *hooks;
     ps_linear_site *linear; /* in the order in which they are made */
     size_t linear_count, linear_capacity;
-    const ps_linear_function *function; /* linear modules run by; NULL: PyTorch's */
+    const struct ps_linear_function *function; /* linear modules run by; NULL: PyTorch's */
     uint64_t parameter_elements, trained_elements;
     bool is_chosen;                   /* the linear module being made is one that lsp trains */
     uint64_t chosen;                  /* names of lsp's list that a module had, a bit each */

@@ -2,6 +2,7 @@
  *
  * Rotary positions, as Llama and what is built like it write them.
  */
+#include "workload/eager/ops_matrix.h"
 #include "workload/model/model_pieces.h"
 
 ps_tensor ps_rotary_make(ps_model *m, int64_t width)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_collective.h"
+#include "workload/eager/ops_matrix.h"
 
 #define REFUSAL_BYTES 160
 

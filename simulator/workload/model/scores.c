@@ -4,6 +4,8 @@
  */
 #include "workload/model/scores.h"
 
+#include "workload/eager/ops_matrix.h"
+
 static void view(ps_model *m, ps_tensor *x, bool is_strided)
 {
     ps_eager_assign(m->e, x, ps_op_view(m->e, *x, ps_eager_elements(m->e, *x), is_strided));

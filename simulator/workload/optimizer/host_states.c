@@ -5,6 +5,7 @@
  */
 #include "base/memory.h"
 #include "workload/eager/ops.h"
+#include "workload/eager/ops_host.h"
 #include "workload/optimizer/optimizer_parts.h"
 
 void ps_optimizer_note_state(ps_optimizer *self, ps_tensor made)

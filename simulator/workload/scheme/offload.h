@@ -20,6 +20,7 @@
 #ifndef PS_WORKLOAD_OFFLOAD_H
 #define PS_WORKLOAD_OFFLOAD_H
 
+#include "workload/eager/ops_host.h"
 #include "workload/scheme/zero.h"
 
 /** [bytes] that the host moves in its memory, an element of a step. */

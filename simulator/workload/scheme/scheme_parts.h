@@ -7,6 +7,8 @@
 
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
+#include "workload/eager/ops_collective.h"
+#include "workload/eager/ops_host.h"
 #include "workload/scheme/scheme.h"
 
 /** What sets one scheme apart. All but check, wrap and destroy may be NULL: nothing. */

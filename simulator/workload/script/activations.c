@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_host.h"
 
 #define MAX_ITEMS ((size_t)1 << 26)
 

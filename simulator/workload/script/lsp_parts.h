@@ -11,6 +11,8 @@
 
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
+#include "workload/eager/ops_host.h"
+#include "workload/eager/ops_matrix.h"
 #include "workload/script/lsp.h"
 
 /** What happens to a gradient between a linear module's backward and its next forward pass. */

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_host.h"
 #include "workload/optimizer/optimizer.h"
 
 ps_code ps_masters_check(const ps_recipe *r, ps_error *err)

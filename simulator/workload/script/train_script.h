@@ -5,6 +5,7 @@
 #ifndef PS_WORKLOAD_TRAIN_SCRIPT_H
 #define PS_WORKLOAD_TRAIN_SCRIPT_H
 
+#include "workload/eager/ops_host.h"
 #include "workload/optimizer/optimizer.h"
 #include "workload/scheme/scheme.h"
 #include "workload/script/activations.h"

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
+#include "workload/eager/ops_host.h"
 #include "workload/scheme/units.h"
 
 /* Weights of one block. */

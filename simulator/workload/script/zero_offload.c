@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "workload/eager/eager_parts.h"
 #include "workload/eager/ops.h"
+#include "workload/eager/ops_host.h"
 
 /* Bytes of host memory for each parameter: 32-bit copy and two moments are read and written; what
  * crosses the link is read as a gradient and written as a weight. */

@@ -12,6 +12,7 @@
 #ifndef PS_WORKLOAD_ZO2_PARTS_H
 #define PS_WORKLOAD_ZO2_PARTS_H
 
+#include "workload/eager/ops_host.h"
 #include "workload/script/zo2.h"
 
 enum { PS_ZO2_SIDES = 2 };
