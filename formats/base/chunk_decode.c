@@ -267,6 +267,7 @@ static ps_code fill_table(ps_chunk_decoder *self, const Peakstep__Table *table,
                           ps_error *err)
 {
     const size_t rows = table->rows;
+    out->clean_end = 0; /* rows behind the count are written, and may stay behind it */
     /* grow by half so that many chunks do not copy the table many times */
     const size_t wanted = out->capacity + out->capacity / 2;
     if (out->count + rows > out->capacity) {

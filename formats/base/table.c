@@ -58,16 +58,32 @@ ps_code ps_table_reserve(const ps_table_spec *spec, ps_table_head *table, size_t
     return PS_OK;
 }
 
+/* Rows that are cleared at a time: a column's part of them lies in the first cache. */
+#define CLEARED_ROWS 256
+
+static void clear_rows(const ps_table_spec *spec, ps_table_head *table)
+{
+    const size_t room = table->capacity - table->count;
+    const size_t rows = room < CLEARED_ROWS ? room : CLEARED_ROWS;
+    for (size_t i = 0; i < spec->column_count; i++) {
+        const size_t bytes = ps_column_type_bytes(spec->columns[i].type);
+        memset((char *)ps_table_array(&spec->columns[i], table) + table->count * bytes, 0,
+               rows * bytes);
+    }
+    table->clean_end = table->count + rows;
+}
+
 ps_code ps_table_add(const ps_table_spec *spec, ps_table_head *table, size_t *row, ps_error *err)
 {
     if (table->count == table->capacity) {
         const size_t wanted = table->capacity < 64 ? 64 : table->capacity + table->capacity / 2;
         PS_TRY(ps_table_reserve(spec, table, wanted, err));
     }
-    for (size_t i = 0; i < spec->column_count; i++) {
-        ps_table_set(&spec->columns[i], table, table->count, 0);
+    if (table->count != table->clean_count || table->count >= table->clean_end) {
+        clear_rows(spec, table);
     }
     *row = table->count++;
+    table->clean_count = table->count;
     return PS_OK;
 }
 
@@ -85,6 +101,7 @@ void ps_table_fini(const ps_table_spec *spec, ps_table_head *table)
     }
     table->count = 0;
     table->capacity = 0;
+    table->clean_count = table->clean_end = 0;
 }
 
 uint64_t ps_table_get(const ps_column_spec *column, const ps_table_head *table, size_t row)

@@ -61,6 +61,8 @@ typedef struct ps_table_spec {
 typedef struct ps_table_head {
     size_t count;    /* rows in use */
     size_t capacity; /* rows every array has room for */
+    /* While count is where the last ps_table_add left it, rows up to clean_end are zero. */
+    size_t clean_count, clean_end;
 } ps_table_head;
 
 #define PS_TABLE_MAX_ROWS ((size_t)1 << 31)
