@@ -159,7 +159,9 @@ ps_code ps__job_rank(const ps_job_rank *what, ps_plan *plan, ps_job_parts *parts
             self.joined[i][k] = PS_JOB_NONE;
         }
     }
-    const ps_code code = lower(&self, err);
+    self.text = ps_calloc(ps_strings_count(self.from->strings), sizeof *self.text);
+    const ps_code code = self.text == NULL ? ps_fail_nomem(err) : lower(&self, err);
     ps_free(self.marked);
+    ps_free(self.text);
     return code;
 }

@@ -50,6 +50,7 @@ typedef struct ps_rank_lowering {
     size_t access;  /* next row of the workload's accesses */
     uint8_t phase;  /* of the op at work; tasks have it */
     ps_str wait_name;
+    ps_str *text; /* per text of the workload: the same in the plan + 1, 0 not yet put there */
 } ps_rank_lowering;
 
 /* ---- rows ---- */

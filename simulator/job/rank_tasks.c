@@ -13,8 +13,15 @@ typedef ps_rank_lowering lowering;
 
 ps_code ps__rank_text(lowering *self, ps_str id, ps_str *out, ps_error *err)
 {
-    return ps_strings_put_z(self->plan->strings, ps_strings_text(self->from->strings, id), out,
-                            err);
+    ps_str none = 0;
+    ps_str *known = id < ps_strings_count(self->from->strings) ? &self->text[id] : &none;
+    if (*known == 0) {
+        PS_TRY(ps_strings_put_z(self->plan->strings, ps_strings_text(self->from->strings, id), out,
+                                err));
+        *known = *out + 1;
+    }
+    *out = *known - 1;
+    return PS_OK;
 }
 
 ps_code ps__rank_task(lowering *self, uint32_t lane, ps_task_kind kind, uint32_t *row,

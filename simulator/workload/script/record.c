@@ -143,28 +143,39 @@ static ps_code on_free(void *context, uint32_t buffer, ps_error *err)
     return ps_workload_add_event(self->out, PS_WORKLOAD_EVENT_FREE, buffer, err);
 }
 
+static ps_code label_new(ps_recorder *self, const char *name, ps_str *label, ps_error *err)
+{
+    PS_TRY(ps_strings_put_z(self->out->strings, name, label, err));
+    for (; self->unlabelled < self->out->tensor.head.count; self->unlabelled++) {
+        self->out->tensor.label[self->unlabelled] = *label;
+    }
+    return PS_OK;
+}
+
 ps_code ps_recorder_label(ps_recorder *self, const char *name, ps_error *err)
 {
     ps_str label;
-    PS_TRY(ps_strings_put_z(self->out->strings, name, &label, err));
-    for (; self->unlabelled < self->out->tensor.head.count; self->unlabelled++) {
-        self->out->tensor.label[self->unlabelled] = label;
-    }
-    return PS_OK;
+    return label_new(self, name, &label, err);
 }
 
 static ps_code on_kernel(void *context, const ps_eager_kernel *kernel, ps_error *err)
 {
     ps_recorder *self = context;
     ps_workload_op_table *op = &self->out->op;
+    /* what is cleared first is known by what comes next */
+    const bool is_fill = strcmp(kernel->name, "fill") == 0;
+    ps_str name = 0;
     size_t row;
     note_phase(self);
-    if (strcmp(kernel->name, "fill") != 0) { /* what is cleared first is known by what comes next */
-        PS_TRY(ps_recorder_label(self, kernel->name, err));
+    if (!is_fill) {
+        PS_TRY(label_new(self, kernel->name, &name, err));
     }
     PS_TRY(need_blocks(self->out, block_now(self), err));
     PS_TRY(ps_workload_add(self->out, PS_WORKLOAD_OP, &row, err));
-    PS_TRY(ps_strings_put_z(self->out->strings, kernel->name, &op->name[row], err));
+    if (is_fill) {
+        PS_TRY(ps_strings_put_z(self->out->strings, kernel->name, &name, err));
+    }
+    op->name[row] = name;
     op->kind[row] = (uint8_t)kind_of(kernel->kind);
     op->phase[row] =
         (uint8_t)(self->e == NULL ? PS_PHASE_UNKNOWN : phase_of(ps_eager_phase_now(self->e)));
