@@ -218,6 +218,18 @@ typedef struct ps_attention_shape {
     bool is_padded;         /* width was padded to a multiple of 8 */
 } ps_attention_shape;
 
+/** Of sequences that look at themselves, each head at keys of its own. */
+static inline ps_attention_shape ps_attention_of_itself(int64_t batch, int64_t length,
+                                                        int64_t heads, int64_t head_width)
+{
+    return (ps_attention_shape){.batch = batch,
+                                .heads = heads,
+                                .kv_heads = heads,
+                                .queries = length,
+                                .keys = length,
+                                .head_width = head_width};
+}
+
 /** Flash attention. The result lies as the query does. */
 ps_tensor ps_op_flash_attention(ps_eager *self, ps_tensor query, ps_tensor key, ps_tensor value,
                                 const ps_attention_shape *shape);

@@ -8,12 +8,7 @@
 static ps_attention_shape attention_shape(const ps_model *m, const ps_bert_pass *about)
 {
     const ps_bert_shape *n = &ps_bert_of(m)->shape;
-    return (ps_attention_shape){.batch = about->batch,
-                                .heads = n->heads,
-                                .kv_heads = n->heads,
-                                .queries = about->length,
-                                .keys = about->length,
-                                .head_width = n->hidden / n->heads};
+    return ps_attention_of_itself(about->batch, about->length, n->heads, n->hidden / n->heads);
 }
 
 /* BertSelfAttention.forward */

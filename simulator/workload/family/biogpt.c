@@ -121,12 +121,8 @@ static ps_code create(ps_model *m, const ps_model_config *config, ps_error *err)
 static ps_attention_call attention_call(const ps_model *m, const pass *about)
 {
     const shape *n = &((const biogpt *)m->state)->shape;
-    return (ps_attention_call){.shape = {.batch = about->batch,
-                                         .heads = n->heads,
-                                         .kv_heads = n->heads,
-                                         .queries = about->length,
-                                         .keys = about->length,
-                                         .head_width = n->hidden / n->heads},
+    return (ps_attention_call){.shape = ps_attention_of_itself(about->batch, about->length,
+                                                               n->heads, n->hidden / n->heads),
                                .mask = about->mask,
                                .is_causal = about->mask == 0 && about->length > 1,
                                .dropout = n->attention_dropout};

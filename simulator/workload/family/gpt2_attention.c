@@ -8,12 +8,8 @@
 static ps_attention_call call_of(const ps_model *m, const ps_gpt2_pass *about)
 {
     const ps_gpt2_shape *n = &ps_gpt2_of(m)->shape;
-    return (ps_attention_call){.shape = {.batch = about->batch,
-                                         .heads = n->heads,
-                                         .kv_heads = n->heads,
-                                         .queries = about->length,
-                                         .keys = about->length,
-                                         .head_width = n->hidden / n->heads},
+    return (ps_attention_call){.shape = ps_attention_of_itself(about->batch, about->length,
+                                                               n->heads, n->hidden / n->heads),
                                .mask = about->mask,
                                .is_causal = about->mask == 0,
                                .dropout = n->attention_dropout};

@@ -147,12 +147,7 @@ typedef enum part {
 static ps_attention_shape attention_shape(const ps_model *m, const pass *about)
 {
     const shape *n = &((const gpt_neo *)m->state)->shape;
-    return (ps_attention_shape){.batch = about->batch,
-                                .heads = n->heads,
-                                .kv_heads = n->heads,
-                                .queries = about->length,
-                                .keys = about->length,
-                                .head_width = n->hidden / n->heads};
+    return ps_attention_of_itself(about->batch, about->length, n->heads, n->hidden / n->heads);
 }
 
 /* Scores in 32 bits; the causal mask and the caller's; weights in the type of the values. */

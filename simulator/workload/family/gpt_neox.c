@@ -150,12 +150,7 @@ static void turn(ps_model *m, const ps_rotary *rotary, ps_tensor *query, ps_tens
 static ps_attention_shape attention_shape(const ps_model *m, const pass *about)
 {
     const shape *n = &((const gpt_neox *)m->state)->shape;
-    return (ps_attention_shape){.batch = about->batch,
-                                .heads = n->heads,
-                                .kv_heads = n->heads,
-                                .queries = about->length,
-                                .keys = about->length,
-                                .head_width = n->head_width};
+    return ps_attention_of_itself(about->batch, about->length, n->heads, n->head_width);
 }
 
 /*

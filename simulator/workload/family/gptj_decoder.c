@@ -160,12 +160,8 @@ static ps_gptj_pass begin_pass(const ps_model *m, const ps_batch *batch)
 {
     const ps_gptj *self = m->state;
     const ps_gptj_shape *n = &self->shape;
-    return (ps_gptj_pass){.heads = {.batch = batch->batch,
-                                    .heads = n->heads,
-                                    .kv_heads = n->heads,
-                                    .queries = batch->length,
-                                    .keys = batch->length,
-                                    .head_width = n->hidden / n->heads},
+    return (ps_gptj_pass){.heads = ps_attention_of_itself(batch->batch, batch->length, n->heads,
+                                                          n->hidden / n->heads),
                           .cache = has_cache(m) ? self->cache : NULL};
 }
 

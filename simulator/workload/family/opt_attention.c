@@ -15,12 +15,7 @@ typedef enum part {
 static ps_attention_shape attention_shape(const ps_model *m, const ps_opt_pass *about)
 {
     const ps_opt_shape *n = &((const ps_opt *)m->state)->shape;
-    return (ps_attention_shape){.batch = about->batch,
-                                .heads = n->heads,
-                                .kv_heads = n->heads,
-                                .queries = about->length,
-                                .keys = about->length,
-                                .head_width = n->hidden / n->heads};
+    return ps_attention_of_itself(about->batch, about->length, n->heads, n->hidden / n->heads);
 }
 
 static void project(ps_model *m, const ps_opt_layer *with, ps_tensor x, const ps_opt_pass *about,

@@ -8,12 +8,7 @@
 static ps_attention_shape attention_shape(const ps_model *m, const ps_t5_pass *about)
 {
     const ps_t5_shape *n = &((const ps_t5 *)m->state)->shape;
-    return (ps_attention_shape){.batch = about->batch,
-                                .heads = n->heads,
-                                .kv_heads = n->heads,
-                                .queries = about->length,
-                                .keys = about->length,
-                                .head_width = n->head_width};
+    return ps_attention_of_itself(about->batch, about->length, n->heads, n->head_width);
 }
 
 /* softmax(scores.float()).type_as(scores), then dropout */
