@@ -40,11 +40,12 @@ typedef struct run {
 static ps_code allocate(run *self, ps_error *err)
 {
     const size_t tasks = self->input->task_count;
-    self->waits = ps_calloc(tasks, sizeof *self->waits);
-    self->next = ps_calloc(tasks, sizeof *self->next);
+    /* but for first_out all is written before it is read */
+    self->waits = ps_realloc(NULL, tasks, sizeof *self->waits);
+    self->next = ps_realloc(NULL, tasks, sizeof *self->next);
     self->first_out = ps_calloc(tasks + 1, sizeof *self->first_out);
-    self->out = ps_calloc(self->input->dep_count, sizeof *self->out);
-    self->ready = ps_calloc(tasks, sizeof *self->ready);
+    self->out = ps_realloc(NULL, self->input->dep_count, sizeof *self->out);
+    self->ready = ps_realloc(NULL, tasks, sizeof *self->ready);
     if (self->waits == NULL || self->next == NULL || self->first_out == NULL || self->out == NULL ||
         self->ready == NULL) {
         return ps_fail_nomem(err);

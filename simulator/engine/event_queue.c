@@ -9,7 +9,7 @@
 ps_code ps_event_queue_init(ps_event_queue *self, size_t id_count, ps_error *err)
 {
     self->count = 0;
-    self->heap = ps_calloc(id_count, sizeof *self->heap);
+    self->heap = ps_realloc(NULL, id_count, sizeof *self->heap);
     self->place = ps_calloc(id_count, sizeof *self->place);
     if (self->heap == NULL || self->place == NULL) {
         ps_event_queue_fini(self);

@@ -78,15 +78,16 @@ static ps_code allocate(ps_links *self, ps_error *err)
 {
     const size_t rows = self->input->transfer_count;
     const size_t links = self->input->link_count;
-    self->flow = ps_calloc(rows, sizeof *self->flow);
-    self->flow_of_task = ps_calloc(self->input->task_count, sizeof *self->flow_of_task);
-    self->link = ps_calloc(links, sizeof *self->link);
-    self->next = ps_calloc(rows, sizeof *self->next);
-    self->prev = ps_calloc(rows, sizeof *self->prev);
-    self->flow_of_row = ps_calloc(rows, sizeof *self->flow_of_row);
-    self->dirty = ps_calloc(links, sizeof *self->dirty);
-    self->part_link = ps_calloc(links, sizeof *self->part_link);
-    self->part_flow = ps_calloc(rows, sizeof *self->part_flow);
+    /* all is written before it is read */
+    self->flow = ps_realloc(NULL, rows, sizeof *self->flow);
+    self->flow_of_task = ps_realloc(NULL, self->input->task_count, sizeof *self->flow_of_task);
+    self->link = ps_realloc(NULL, links, sizeof *self->link);
+    self->next = ps_realloc(NULL, rows, sizeof *self->next);
+    self->prev = ps_realloc(NULL, rows, sizeof *self->prev);
+    self->flow_of_row = ps_realloc(NULL, rows, sizeof *self->flow_of_row);
+    self->dirty = ps_realloc(NULL, links, sizeof *self->dirty);
+    self->part_link = ps_realloc(NULL, links, sizeof *self->part_link);
+    self->part_flow = ps_realloc(NULL, rows, sizeof *self->part_flow);
     if (self->flow == NULL || self->flow_of_task == NULL || self->link == NULL ||
         self->next == NULL || self->prev == NULL || self->flow_of_row == NULL ||
         self->dirty == NULL || self->part_link == NULL || self->part_flow == NULL) {

@@ -40,6 +40,7 @@ static void put_wait(merged *self, const ps_run_wait *wait)
     self->task[self->count] = wait->task;
     self->before[self->count] = wait->before;
     self->kind[self->count] = PS_DEP_START_AFTER_END;
+    self->lag_ns[self->count] = 0;
     self->count++;
 }
 
@@ -48,10 +49,10 @@ static ps_code merge(const ps_plan *plan, const ps_run_waits *waits, merged *out
     const ps_plan_dep_table *dep = &plan->dep;
     const size_t count = dep->head.count + waits->count;
     size_t at = 0;
-    out->task = ps_calloc(count, sizeof *out->task);
-    out->before = ps_calloc(count, sizeof *out->before);
-    out->kind = ps_calloc(count, sizeof *out->kind);
-    out->lag_ns = ps_calloc(count, sizeof *out->lag_ns);
+    out->task = ps_realloc(NULL, count, sizeof *out->task);
+    out->before = ps_realloc(NULL, count, sizeof *out->before);
+    out->kind = ps_realloc(NULL, count, sizeof *out->kind);
+    out->lag_ns = ps_realloc(NULL, count, sizeof *out->lag_ns);
     if (out->task == NULL || out->before == NULL || out->kind == NULL || out->lag_ns == NULL) {
         return ps_fail_nomem(err);
     }
