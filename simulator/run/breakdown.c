@@ -123,15 +123,15 @@ static void find_live(const ps_memory_walk *walk, bool *live)
             live[plan->block.buffer[i] - 1] = false;
         }
     }
-    for (size_t row = 0; walk->peak_memop != SIZE_MAX && row <= walk->peak_memop; row++) {
+    const ps_run_rows rows = ps__run_memops_of(plan, walk->device);
+    for (size_t row = rows.first; walk->peak_memop != SIZE_MAX && row <= walk->peak_memop; row++) {
         const ps_memop op = (ps_memop)plan->memop.op[row];
-        if (ps_plan_memop_is_of_host(plan, row)) {
+        if (plan->memop.device[row] != walk->device || ps_plan_memop_is_of_host(plan, row)) {
             continue;
         }
-        if (plan->memop.device[row] == walk->device && op == PS_MEMOP_ALLOC) {
+        if (op == PS_MEMOP_ALLOC) {
             live[plan->memop.buffer[row]] = true;
-        } else if (plan->memop.device[row] == walk->device &&
-                   (op == PS_MEMOP_FREE || op == PS_MEMOP_FREE_REQUEST)) {
+        } else if (op == PS_MEMOP_FREE || op == PS_MEMOP_FREE_REQUEST) {
             live[plan->memop.buffer[row]] = false;
         }
     }

@@ -98,7 +98,8 @@ void ps__run_host_memory(const ps_plan *plan, uint32_t device, ps_result_host *o
     pools self = {.out = out};
     const uint32_t node = plan->device.node[device];
     *out = (ps_result_host){.is_used = node != 0};
-    for (size_t row = 0; row < plan->memop.head.count; row++) {
+    const ps_run_rows rows = ps__run_memops_of(plan, device);
+    for (size_t row = rows.first; row < rows.end; row++) {
         if (plan->memop.device[row] == device && ps_plan_memop_is_of_host(plan, row)) {
             out->is_used = true;
             apply(&self, plan, row);

@@ -8,6 +8,8 @@
  * rest is run again with endless memory, so that the result can say both
  * where it fails and what it would have needed.
  */
+#include <string.h>
+
 #include "base/memory.h"
 #include "run/memory_walk.h"
 
@@ -60,15 +62,27 @@ static ps_code find_need(const ps_plan *plan, const ps_run_times *times, uint32_
     return code;
 }
 
+/* PyTorch's allocator without a setting has all it asks for where memory is endless. */
+static bool never_waits(const ps_plan *plan, uint32_t device)
+{
+    const ps_plan_device_table *table = &plan->device;
+    const char *name = ps_strings_text(plan->strings, table->allocator[device]);
+    return table->limit_bytes[device] == 0 && table->allocator_conf[device] == 0 &&
+           (name[0] == '\0' || strcmp(name, "native") == 0);
+}
+
 ps_code ps__run_memory_waits(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                              ps_run_waits *found, ps_error *err)
 {
     ps_result_device scratch = {0};
     ps_memory_walk walk;
+    if (never_waits(plan, device)) {
+        return PS_OK;
+    }
     ps_code code = ps__memory_walk_open(&walk, plan, times, device, true, &scratch, err);
     if (code == PS_OK) {
         walk.retry.found = found;
-        code = ps__memory_walk_run(&walk, err);
+        code = ps__memory_walk_ask(&walk, err);
     }
     ps__memory_walk_close(&walk);
     return code == PS_DEVICE_FULL ? PS_OK : code;

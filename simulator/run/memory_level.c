@@ -16,7 +16,8 @@ void ps__memory_level_move(ps_memory_walk *walk, ps_ns now)
 {
     const ps_ns span = walk->times->makespan_ns;
     const ps_ns at = now < walk->chart_ns ? walk->chart_ns : now;
-    if (at == walk->chart_ns) {
+    if (at < walk->chart_end_ns) {
+        walk->chart_ns = at;
         return;
     }
     const size_t bin =
@@ -29,6 +30,12 @@ void ps__memory_level_move(ps_memory_walk *walk, ps_ns now)
         walk->out->chart_reserved[walk->chart_bin] = walk->reserved;
     }
     walk->chart_ns = at;
+    /* not behind the end of this bin, (bin + 1) (span + 1) / bins */
+    const uint64_t edge = (uint64_t)(walk->chart_bin + 1);
+    walk->chart_end_ns =
+        span <= 0 ? 0
+                  : (ps_ns)((uint64_t)span / PS_RESULT_CHART_BINS * edge +
+                            (uint64_t)span % PS_RESULT_CHART_BINS * edge / PS_RESULT_CHART_BINS);
 }
 
 void ps__memory_level_note(ps_memory_walk *walk, size_t memop)
@@ -93,6 +100,7 @@ void ps__memory_level_forget(ps_memory_walk *walk)
     walk->has_peak = false;
     walk->chart_ns = 0;
     walk->chart_bin = 0;
+    walk->chart_end_ns = 0;
     walk->step = 0;
     walk->phase = NULL;
     for (size_t step = 0; walk->out->phase != NULL && step < walk->plan->step.head.count; step++) {

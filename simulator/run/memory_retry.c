@@ -107,6 +107,7 @@ static void on_event(void *context, const ps_alloc_event *event)
             if (is_stream_of(walk->plan, (uint32_t)lane, walk->device) &&
                 walk->plan->lane.number[lane] == event->stream) {
                 walk->retry.gave_pages[lane] = 1;
+                walk->retry.gave_any_pages = true;
             }
         }
     }
@@ -186,7 +187,7 @@ static bool has_holds(const ps_plan *plan, uint32_t device)
 ps_code ps__memory_retry_open(ps_memory_walk *walk, ps_error *err)
 {
     ps_memory_retry *retry = &walk->retry;
-    retry->in_task = NONE;
+    retry->in_task = retry->asked_task = NONE;
     retry->is_modelled = has_holds(walk->plan, walk->device);
     retry->gave_pages = ps_calloc(walk->plan->lane.head.count, sizeof *retry->gave_pages);
     return retry->gave_pages == NULL ? ps_fail_nomem(err) : PS_OK;
@@ -221,14 +222,32 @@ void ps__memory_retry_listen(ps_memory_walk *walk, ps_alloc_config *config)
     }
 }
 
-ps_ns ps__memory_retry_moment(const ps_memory_walk *walk, size_t row)
+/* As ps__run_asked. Host tasks of one device's requests ascend, and so do the rows of waits. */
+static ps_ns asked_of(ps_memory_walk *walk, uint32_t task)
+{
+    const ps_run_waits *waits = &walk->times->waits;
+    size_t *at = &walk->retry.wait_row;
+    if (*at > 0 && waits->row[*at - 1].task >= task) {
+        *at = ps__run_waits_of(waits, task);
+    }
+    for (; *at < waits->count && waits->row[*at].task < task; ++*at) {
+    }
+    return *at < waits->count && waits->row[*at].task == task ? walk->times->asked_ns[*at]
+                                                              : walk->times->start_ns[task];
+}
+
+ps_ns ps__memory_retry_moment(ps_memory_walk *walk, size_t row)
 {
     const uint32_t task = walk->plan->memop.task[row];
     const ps_ns offset_ns = walk->plan->memop.offset_ns[row];
     if (offset_ns > 0 || walk->retry.in_task == task) {
         return ps__run_moment(walk->times, task, offset_ns);
     }
-    return ps_time_add(ps__run_asked(walk->times, task), offset_ns);
+    if (walk->retry.asked_task != task) {
+        walk->retry.asked_task = task;
+        walk->retry.asked_ns = asked_of(walk, task);
+    }
+    return ps_time_add(walk->retry.asked_ns, offset_ns);
 }
 
 void ps__memory_retry_begin(ps_memory_walk *walk)
@@ -237,7 +256,10 @@ void ps__memory_retry_begin(ps_memory_walk *walk)
     retry->count = ps_allocator_stats(walk->model)->retry_count;
     retry->gave_segments = false;
     ps__memory_segments_begin(&retry->segments);
-    memset(retry->gave_pages, 0, walk->plan->lane.head.count);
+    if (retry->gave_any_pages) {
+        memset(retry->gave_pages, 0, walk->plan->lane.head.count);
+        retry->gave_any_pages = false;
+    }
 }
 
 ps_code ps__memory_retry_end(ps_memory_walk *walk, size_t row, ps_error *err)
@@ -245,10 +267,7 @@ ps_code ps__memory_retry_end(ps_memory_walk *walk, size_t row, ps_error *err)
     ps_memory_retry *retry = &walk->retry;
     const uint32_t task = walk->plan->memop.task[row];
     const bool retried = ps_allocator_stats(walk->model)->retry_count > retry->count;
-    bool gave = retry->gave_segments;
-    for (size_t lane = 0; lane < walk->plan->lane.head.count; lane++) {
-        gave |= retry->gave_pages[lane] != 0;
-    }
+    const bool gave = retry->gave_segments || retry->gave_any_pages;
     if (!retry->is_modelled) {
         return PS_OK;
     }

@@ -41,13 +41,25 @@ void ps__memory_walk_close(ps_memory_walk *walk)
     walk->handle = NULL;
 }
 
+ps_run_rows ps__run_memops_of(const ps_plan *plan, uint32_t device)
+{
+    const uint32_t *of = plan->memop.device;
+    ps_run_rows rows = {.end = plan->memop.head.count};
+    for (; rows.first < rows.end && of[rows.first] != device; rows.first++) {
+    }
+    for (; rows.end > rows.first && of[rows.end - 1] != device; rows.end--) {
+    }
+    return rows;
+}
+
 ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
 {
     const ps_plan_memop_table *memop = &walk->plan->memop;
     walk->next_place = 0;
     walk->call_begin = 0;
     ps__memory_level_note(walk, SIZE_MAX);
-    for (size_t row = 0; row < memop->head.count; row++) {
+    const ps_run_rows rows = ps__run_memops_of(walk->plan, walk->device);
+    for (size_t row = rows.first; row < rows.end; row++) {
         if (memop->device[row] != walk->device || ps_plan_memop_is_of_host(walk->plan, row)) {
             continue;
         }
@@ -61,5 +73,26 @@ ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err)
     }
     ps__memory_level_move(walk, walk->times->makespan_ns);
     ps__run_fill_phases(walk->plan, walk->out);
+    return PS_OK;
+}
+
+ps_code ps__memory_walk_ask(ps_memory_walk *walk, ps_error *err)
+{
+    const ps_plan_memop_table *memop = &walk->plan->memop;
+    const ps_run_rows rows = ps__run_memops_of(walk->plan, walk->device);
+    walk->next_place = 0;
+    walk->call_begin = 0;
+    for (size_t row = rows.first; row < rows.end; row++) {
+        if (memop->device[row] != walk->device || ps_plan_memop_is_of_host(walk->plan, row)) {
+            continue;
+        }
+        const ps_ns now = ps__memory_retry_moment(walk, row);
+        walk->memop = row;
+        walk->chart_ns = now < walk->chart_ns ? walk->chart_ns : now;
+        PS_TRY(ps__memory_request_apply(walk, row, err));
+        if (memop->op[row] == PS_MEMOP_ALLOC || memop->op[row] == PS_MEMOP_OOM) {
+            walk->call_begin = row + 1;
+        }
+    }
     return PS_OK;
 }

@@ -42,6 +42,10 @@ typedef struct ps_memory_retry {
     uint64_t count;      /* of retries before the request at work */
     bool gave_segments;  /* it gave segments back to the driver */
     uint8_t *gave_pages; /* per lane: ... pages of that stream */
+    bool gave_any_pages;
+    uint32_t asked_task; /* host task asked after last: one makes many requests */
+    ps_ns asked_ns;      /* when its host came to it */
+    size_t wait_row;     /* of the times' waits: the first that is not before that task */
     ps_memory_segments segments;
     uint32_t *launcher; /* per task: who hands it over; this and what follows NULL until needed */
     uint32_t *next;     /* per task: the next one on its lane */
@@ -76,6 +80,7 @@ typedef struct ps_memory_walk {
     bool has_peak;
     size_t peak_memop; /* SIZE_MAX: at the origin */
     ps_ns chart_ns;
+    ps_ns chart_end_ns; /* before it nothing leaves the bin */
     size_t chart_bin;
     size_t step;            /* of the request at work */
     ps_result_phase *phase; /* ... NULL: none */
@@ -102,6 +107,10 @@ ps_code ps__memory_walk_open(ps_memory_walk *walk, const ps_plan *plan, const ps
 
 /** All requests; PS_DEVICE_FULL when one was refused that had not been refused when recorded. */
 ps_code ps__memory_walk_run(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
+
+/** The same requests at the same moments, for what they have hosts wait for alone: neither peaks nor
+ *  chart. Fails likewise. */
+ps_code ps__memory_walk_ask(ps_memory_walk *walk, ps_error *err) PS_MUST_USE;
 
 void ps__memory_walk_close(ps_memory_walk *walk);
 
@@ -165,7 +174,7 @@ void ps__memory_retry_forget(ps_memory_walk *walk);
 void ps__memory_retry_listen(ps_memory_walk *walk, ps_alloc_config *config);
 
 /** When a row's request is made: before what its host task waits for, if none of that task's has waited. */
-ps_ns ps__memory_retry_moment(const ps_memory_walk *walk, size_t row);
+ps_ns ps__memory_retry_moment(ps_memory_walk *walk, size_t row);
 
 /** Around a request that was served: notes whether, and for what, the host waited. */
 void ps__memory_retry_begin(ps_memory_walk *walk);

@@ -11,8 +11,9 @@
 static bool find_host(const ps_plan *plan, uint32_t device, uint32_t *lane)
 {
     const ps_plan_memop_table *memop = &plan->memop;
+    const ps_run_rows rows = ps__run_memops_of(plan, device);
     bool is_found = false;
-    for (size_t i = 0; i < memop->head.count; i++) {
+    for (size_t i = rows.first; i < rows.end; i++) {
         const uint32_t of =
             memop->task[i] < plan->task.head.count ? plan->task.lane[memop->task[i]] : UINT32_MAX;
         if (memop->device[i] != device || (is_found && of == *lane)) {

@@ -42,6 +42,15 @@ bool ps__run_is_compute(const ps_plan *plan, size_t task);
 /** Simulated time of a moment: inside a task, or before it when the offset is negative. */
 ps_ns ps__run_moment(const ps_run_times *times, uint32_t task, ps_ns offset_ns);
 
+/** Rows `first` up to, not including, `end`. */
+typedef struct ps_run_rows {
+    size_t first, end;
+} ps_run_rows;
+
+/** Memops of one device, and what lies between: jobs write their ranks' one after the other, so that
+ *  nobody has to walk through those of all ranks for each. */
+ps_run_rows ps__run_memops_of(const ps_plan *plan, uint32_t device);
+
 /** Allocator requests of one device, in program order: peaks, chart, breakdown, what did not fit. */
 ps_code ps__run_memory(const ps_plan *plan, const ps_run_times *times, uint32_t device,
                        ps_result_device *out, ps_error *err) PS_MUST_USE;
