@@ -160,8 +160,10 @@ def check(peakstep, rows):
     kept = sum(is_near(predicted, published) for *_, predicted, published in held)
     other = sum(is_near(predicted, published)
                 for *_, predicted, published in ratios(rows, epoch, OTHER_MACHINE))
+    mean = sum(abs(predicted / published - 1) for *_, predicted, published in held) / len(held)
     print(f"{near} of {len(found)} ratios within {100 * MOST_ERROR:.0f} %, {kept} of {len(held)} of "
-          f"models not calibrated on; {other} on half a DGX-1")
+          f"models not calibrated on, which are {100 * mean:.0f} % off in the mean; {other} on half "
+          "a DGX-1")
     if near < LEAST_RATIOS:
         sys.exit(f"fewer than {LEAST_RATIOS} ratios within {100 * MOST_ERROR:.0f} %")
 
