@@ -69,4 +69,9 @@ void ps_simulate_retries(const ps_result *result, const ps_result_device *device
                         (unsigned long long)told.count, has_steps ? "in the last step, " : "",
                         ps_time_format(told.wait_ns, text));
     }
+    if (device->retries_are_modelled && result->is_unsettled) {
+        ps_output_print(out,
+                        "                  waits and times did not come to agree: the step time is "
+                        "that of the last try\n");
+    }
 }

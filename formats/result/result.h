@@ -150,6 +150,8 @@ typedef struct ps_result {
                             percentile */
     ps_ns step_time_median_ns, step_time_p95_ns;
     ps_ns makespan_ns;
+    bool is_unsettled; /* waits for refused memory and times did not come to agree: times are those
+                          of the last try, or without waits where these kept one another from ending */
     ps_result_step *step;
     size_t step_count;
     ps_result_device *device;

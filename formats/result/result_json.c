@@ -295,6 +295,9 @@ static void put_result(ps_result_writer *w)
         ps__put_int(w, "step_time_p95_ns", (uint64_t)w->result->step_time_p95_ns);
     }
     ps__put_int(w, "makespan_ns", (uint64_t)w->result->makespan_ns);
+    if (w->result->is_unsettled) {
+        ps__put_bool(w, "is_unsettled", true);
+    }
     put_steps(w);
     ps__put_key(w, "devices");
     (void)yajl_gen_array_open(w->gen);

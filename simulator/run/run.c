@@ -86,6 +86,7 @@ static ps_code run_figures(const ps_plan *plan, ps_run_times *times, ps_result *
 {
     PS_TRY(ps__run_settle(plan, times, err));
     out->makespan_ns = times->makespan_ns;
+    out->is_unsettled = times->is_unsettled;
     for (size_t i = 0; i < plan->task.head.count; i++) {
         out->basis_ns[plan->task.basis[i]] += times->end_ns[i] - times->start_ns[i];
     }

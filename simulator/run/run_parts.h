@@ -17,6 +17,7 @@ typedef struct ps_run_times {
     ps_ns makespan_ns;
     ps_run_waits waits; /* in order; taken into the times by ps__run_times */
     ps_ns *asked_ns;    /* per row of these: when the host came to the task, which then waited */
+    bool is_unsettled;  /* memory and these times are not of the same run: see ps__run_settle */
 } ps_run_times;
 
 void ps__run_times_fini(ps_run_times *times);

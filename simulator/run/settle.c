@@ -17,6 +17,7 @@ static ps_code find_waits(const ps_plan *plan, const ps_run_times *times, ps_run
 /* Without any wait: those found would keep one another from coming. */
 static ps_code run_without(const ps_plan *plan, ps_run_times *times, ps_error *err)
 {
+    times->is_unsettled = true;
     ps__run_waits_fini(&times->waits);
     return ps__run_times(plan, NULL, times, err);
 }
@@ -45,5 +46,6 @@ ps_code ps__run_settle(const ps_plan *plan, ps_run_times *times, ps_error *err)
             return ran;
         }
     }
+    times->is_unsettled = plan->hold.head.count > 0;
     return PS_OK;
 }

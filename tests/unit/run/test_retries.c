@@ -82,6 +82,7 @@ static void check(scene *s, ps_ns step_ns, uint64_t retries, ps_ns wait_ns)
     assert_int_equal(result.device[0].retry[0].wait_ns, wait_ns);
     assert_int_equal(result.device[0].retry_wait_ns, wait_ns);
     assert_false(result.device[0].oom.happened);
+    assert_false(result.is_unsettled);
     assert_ok(&err, ps_run_step_time(s->plan, &alone_ns, &err));
     assert_int_equal(alone_ns, step_ns);
     ps_result_fini(&result);
@@ -341,6 +342,7 @@ static void a_circle_of_waits_is_left_out(void **state)
     ps_result result = run(&s);
     assert_int_equal(result.step_time_ns, HOST_TASKS * HOST_NS);
     assert_int_equal(result.device[0].retry_wait_ns, 0);
+    assert_true(result.is_unsettled);
     ps_result_fini(&result);
     ps_plan_destroy(s.plan);
 }
