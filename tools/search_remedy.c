@@ -130,8 +130,10 @@ static ps_code look_gpus(looking *self, const ps_search_case *changed, uint32_t 
  */
 static uint32_t times_to_fit(const ps_search_outcome *now, uint64_t before, uint32_t times)
 {
-    const uint64_t divided = now->peak_bytes < before ? before - now->peak_bytes : 0;
-    const uint64_t stays = now->peak_bytes - divided; /* times times as many have divided less */
+    const uint64_t saved = now->peak_bytes < before ? before - now->peak_bytes : 0;
+    /* B / 2; what shrinks to less than half has nothing that stays */
+    const uint64_t divided = saved < now->peak_bytes ? saved : now->peak_bytes;
+    const uint64_t stays = now->peak_bytes - divided;
     uint32_t more = 2;
     while (times * more <= MOST_TIMES_GPUS && stays + divided / more > now->limit_bytes) {
         more *= 2;
